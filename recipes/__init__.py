@@ -1,0 +1,1 @@
+"""One self-contained recipe per application: run it, copy it, tune it."""

@@ -1,0 +1,87 @@
+"""The bundle: everything that is needed to predict from raw input, in another process, without the training data."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from rnn_cookbook import __version__
+from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.runs import write_json
+
+FORMAT = 1  # of the folder; raised when an older library could not read it
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle. `facts` is what the recipe learnt from the data, such as the names of the classes."""
+
+    path: Path
+    recipe: str
+    config: dict
+    facts: dict
+    model: keras.Model
+
+
+def save_bundle(path: Path, *, recipe: str, config: dict, facts: dict, model: keras.Model, encoders: list[Callable[[Path], None]]) -> None:
+    """Writes `model.keras`, what each of `encoders` writes into the folder that it is given, and `bundle.json` with their checksums.
+
+    The folder appears whole or not at all.
+
+    Raises:
+        InputError: it could not be written, as when the device is full.
+    """
+    partial = path.with_name(f".partial-{path.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        model.save(partial / "model.keras")
+        for save in encoders:
+            save(partial)
+        files = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
+        versions = {"rnn_cookbook": __version__, "keras": keras.__version__}
+        write_json(partial / "bundle.json", {"format": FORMAT, "recipe": recipe, "config": config, "facts": facts, "files": files, "versions": versions})
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(f"could not write the bundle {path}: {error.strerror or error}. The checkpoint is untouched: free some space, then --resume") from error
+
+
+def load_bundle(path: str | Path) -> Bundle:
+    """Loads a bundle from its folder, or from the run folder that it is in. Keras' safe mode stays on: no code in it is run.
+
+    Raises:
+        InputError: no bundle there, of another format, or incomplete.
+    """
+    path = Path(path)
+    folder = path / "model" if (path / "model" / "bundle.json").exists() else path
+    file = folder / "bundle.json"
+    if not file.exists():
+        raise InputError(f"{path} holds no trained model: there is no {file.name} in it, nor in its folder model/")
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        version, files = facts["format"], facts["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is damaged: {error!r}. Train again, or copy the bundle again from where it came") from error
+    if version != FORMAT:
+        made = facts.get("versions", {}).get("rnn_cookbook", "unknown")
+        raise InputError(f"{folder} is a bundle of format {version} (written by rnn-cookbook {made}); this is {__version__}, which reads format {FORMAT}")
+    broken = [name for name, checksum in files.items() if not (folder / name).exists() or _checksum(folder / name) != checksum]
+    if broken:
+        raise InputError(f"the bundle {folder} is damaged: {listing(broken)} missing, truncated or changed. Copy it again from where it came")
+    # Loading needs the library's layers to be registered.
+    from rnn_cookbook import layers, optimizers
+
+    assert layers.MaskedPooling and optimizers.LazyAdam
+    model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+    return Bundle(path=folder, recipe=facts["recipe"], config=facts["config"], facts=facts["facts"], model=model)
+
+
+def _checksum(file: Path) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(content.read()).hexdigest()

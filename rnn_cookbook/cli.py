@@ -1,0 +1,251 @@
+"""The command line: a recipe's Config is its options; bad input ends with one clear line and exit code 2."""
+
+import argparse
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import queue
+import re
+import shlex
+import sys
+import tempfile
+import threading
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from rnn_cookbook import __version__
+from rnn_cookbook.errors import InputError
+
+_ONE_LINE = re.compile(r"\s+")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        return _dispatch([argument for argument in arguments if argument != "--debug"])
+    except InputError as error:
+        if debug:
+            raise
+        print(f"rnn-cookbook: {_ONE_LINE.sub(' ', str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("rnn-cookbook: interrupted; `run … --resume` goes on with the last finished epoch", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `predict … | head` closed the pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    parser = _Parser(prog="rnn-cookbook", description="Recurrent-network recipes for Keras 3, measured beside their baselines.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"rnn-cookbook {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    commands.add_parser("list", help="name the recipes and what they do", allow_abbrev=False)
+    run = commands.add_parser("run", help="train and evaluate a recipe, on its benchmark, a sample or your own files", add_help=False, allow_abbrev=False)
+    run.add_argument("recipe", metavar="RECIPE", nargs="?", help="a name from `rnn-cookbook list`, or a recipe file")
+    predict = commands.add_parser("predict", help="answer raw input with a trained model, as JSON lines", allow_abbrev=False)
+    predict.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
+    predict.add_argument("inputs", metavar="INPUT", nargs="*", help="raw inputs; without any, lines from --input")
+    predict.add_argument("--input", metavar="FILE", default="-", help="a file with one input a line (.jsonl: one object a line); - is standard input")
+    predict.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
+    for command in (parser, run, predict):
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    if arguments[:1] == ["run"] and not arguments[1:2]:
+        run.error("which recipe? " + _names())
+    # The recipe's own options are known only once the recipe is.
+    if arguments[:1] == ["run"]:
+        return _run(arguments[1:])
+    options = parser.parse_args(arguments)
+    return {"list": _list, "predict": _predict}[options.command](options)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises InputError instead of printing its usage and leaving."""
+
+    def error(self, message: str):
+        raise InputError(f"{message} (see `{self.prog} --help`)")
+
+
+# Recipes
+
+
+def recipe_files() -> dict[str, Path]:
+    """Name to file of the recipes that come with the library, whether installed or in a checkout."""
+    spec = importlib.util.find_spec("rnn_cookbook.recipes")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    return {file.stem: file for folder in folders for file in sorted(Path(folder).glob("*.py")) if not file.stem.startswith("_")}
+
+
+def _names() -> str:
+    return "recipes: " + ", ".join(recipe_files())
+
+
+def load_recipe(name: str) -> ModuleType:
+    """A recipe's module, by name or by the path of a file."""
+    if name in recipe_files():
+        return importlib.import_module(f"rnn_cookbook.recipes.{name}")
+    file = Path(name)
+    if file.suffix != ".py" or not file.is_file():
+        raise InputError(f"no recipe {name!r}; {_names()}, or the path of a recipe file")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _list(options) -> int:
+    import ast
+
+    for name, file in recipe_files().items():
+        summary = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[:1]
+        print(f"{name:<20} {summary[0] if summary else ''}")
+    return 0
+
+
+# run
+
+
+def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
+    """The recipe's options: one for each field of its Config, with the field's trailing comment as help."""
+    # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is an error.
+    parser = _Parser(prog=f"rnn-cookbook run {name}", description=(module.__doc__ or "").splitlines()[0], allow_abbrev=False)
+    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(module.Config), flags=re.MULTILINE))
+    kinds = typing.get_type_hints(module.Config)
+    group = parser.add_argument_group("recipe options (defaults of the benchmark; --data sample has its own)")
+    for field in dataclasses.fields(module.Config):
+        option, kind, comment = f"--{field.name.replace('_', '-')}", kinds[field.name], comments.get(field.name, "")
+        details: dict = {"default": None, "dest": field.name, "help": f"{comment} (default: {field.default})".replace("%", "%%")}
+        if kind is bool:
+            details["action"] = argparse.BooleanOptionalAction
+        elif typing.get_origin(kind) is typing.Literal:
+            details["choices"] = typing.get_args(kind)
+        else:
+            details |= {"type": kind, "metavar": kind.__name__.upper()}
+        group.add_argument(option, **details)
+    folder = parser.add_argument_group("run options")
+    folder.add_argument("--output", metavar="DIR", help="the run's folder (default: runs/RECIPE/<time>)")
+    folder.add_argument("--resume", action="store_true", help="go on with the interrupted run in --output (default: the latest one)")
+    folder.add_argument("--quiet", action="store_true", help="no progress; the table at the end stays")
+    folder.add_argument("--record", action="store_true", help="run --seeds seeds and record the result under recipes/results/")
+    folder.add_argument("--seeds", type=int, default=3, help="how many seeds --record runs (default: 3)")
+    folder.add_argument("--setting", default="default", help="name of the recorded setting (default: default)")
+    folder.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments[0] in ("-h", "--help"):
+        print("usage: rnn-cookbook run RECIPE [options]\n\nThe options are the recipe's: rnn-cookbook run RECIPE --help\n" + _names())
+        return 0
+    module = load_recipe(arguments[0])
+    name = Path(arguments[0]).stem
+    options = config_parser(module, arguments[0]).parse_args(arguments[1:])
+    fields = {field.name for field in dataclasses.fields(module.Config)}
+    given = {key: value for key, value in vars(options).items() if key in fields and value is not None}
+    config = dataclasses.replace(module.SAMPLE if given.get("data") == "sample" else module.Config(), **given)
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401
+    if options.record:
+        from rnn_cookbook import recording
+
+        command = shlex.join(["rnn-cookbook", "run", *arguments])
+        print(recording.record(module, name, config, seeds=options.seeds, setting=options.setting, command=command, output=options.output,
+                               resume=options.resume, quiet=options.quiet))
+        return 0
+    from rnn_cookbook.runs import Run
+
+    run = Run(recipe=name, config=config, output=options.output, resume=options.resume, quiet=options.quiet)
+    report = module.main(config, run)
+    print(f"\n{report}\n\nrun folder: {run.path}\npredict:    rnn-cookbook predict {shlex.quote(str(run.path))} \"…\"")
+    return 0
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Holds back what TensorFlow writes to standard error while it starts; shows it if the start fails.
+
+    `TF_CPP_MIN_LOG_LEVEL` alone does not do it: some lines come before TensorFlow's logging is set up.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            sys.stderr.write(held.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+# predict
+
+
+def _predict(options) -> int:
+    from rnn_cookbook.data.lines import read_inputs
+
+    if options.inputs and options.input != "-":
+        raise InputError("give inputs as arguments or with --input, not both")
+    # A missing file is told before TensorFlow starts.
+    inputs = iter(options.inputs) if options.inputs else read_inputs(options.input)
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401
+    from rnn_cookbook.bundle import load_bundle
+
+    loaded = load_bundle(options.run)
+    recipe = load_recipe(options.recipe or loaded.recipe)
+    for answer in recipe.predict(loaded, _as_they_come(inputs)):
+        print(json.dumps(answer, ensure_ascii=False), flush=True)
+    return 0
+
+
+def _as_they_come(inputs: Iterator, limit: int = 64) -> Iterator[list]:
+    """Lists of up to `limit` inputs: what has arrived by now, so that a slow pipe is answered line by line and a file in batches."""
+    arrived: queue.Queue = queue.Queue(maxsize=4 * limit)
+    end = object()
+
+    def read():
+        try:
+            for item in inputs:
+                arrived.put(item)
+            arrived.put(end)
+        except BaseException as error:  # handed to the thread that answers
+            arrived.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    item = None
+    while item is not end:
+        batch = []
+        item = arrived.get()
+        while item is not end and not isinstance(item, BaseException):
+            batch.append(item)
+            if len(batch) == limit:
+                break
+            try:
+                item = arrived.get_nowait()
+            except queue.Empty:
+                break
+        if batch:
+            yield batch
+        if isinstance(item, BaseException):
+            raise item
+
+
+if __name__ == "__main__":
+    sys.exit(main())

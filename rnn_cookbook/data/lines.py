@@ -1,0 +1,51 @@
+"""Raw inputs for `predict`, one at a time: never the whole file in memory."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from rnn_cookbook.data.texts import TEXT_NAMES
+from rnn_cookbook.errors import InputError, listing
+
+
+def read_inputs(source: str) -> Iterator[str]:
+    """One text a line from a file, or from standard input when `source` is "-".
+
+    Lines of a `.jsonl` file are JSON strings, or objects with a text under one of the usual names. Blank lines are kept, so that
+    answers and lines go together.
+
+    Raises:
+        InputError: no such file (at once); a line that is not UTF-8 or not JSON (when its turn comes).
+    """
+    if source == "-":
+        return _lines(sys.stdin.buffer, "standard input", parse=str)
+    path = Path(source)
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed by the generator
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return _lines(file, str(path), parse=_text_of if path.suffix.lower() == ".jsonl" else str)
+
+
+def _lines(file: BinaryIO, name: str, *, parse) -> Iterator[str]:
+    with file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                yield parse(raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n"))
+            except UnicodeDecodeError as error:
+                raise InputError(f"{name} is not UTF-8: byte 0x{raw[error.start]:02x} in row {number}") from error
+            except ValueError as error:
+                raise InputError(f"{name}, row {number}: {error}") from error
+
+
+def _text_of(line: str) -> str:
+    value = json.loads(line)
+    if isinstance(value, str):
+        return value
+    names = list(value) if isinstance(value, dict) else []
+    name = next((name for name in TEXT_NAMES if name in names), names[0] if len(names) == 1 else None)
+    if name is None or not isinstance(value[name], str):
+        raise ValueError(f"no text found; it has {listing(names) or 'no names'}, accepted are {', '.join(TEXT_NAMES)}")
+    return value[name]

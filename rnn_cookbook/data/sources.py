@@ -1,0 +1,36 @@
+"""Public data sets through TensorFlow Datasets, from a folder on disk where they are, from the network where not."""
+
+import os
+from pathlib import Path
+
+from rnn_cookbook.errors import InputError
+
+
+def data_folder(data_dir: str | Path | None = None) -> Path:
+    """Where data sets are kept: `data_dir`, else `$RNN_COOKBOOK_DATA`, else TFDS' own `~/tensorflow_datasets`."""
+    return Path(data_dir or os.environ.get("RNN_COOKBOOK_DATA") or "~/tensorflow_datasets").expanduser()
+
+
+def load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None = None) -> list[list[dict]]:
+    """Examples of a TFDS data set, split by split, as dictionaries of NumPy values in the order on disk.
+
+    What lies in the data folder is read without touching the network; otherwise TFDS downloads and prepares it there.
+
+    Raises:
+        InputError: the data set is neither there nor can it be downloaded.
+    """
+    import tensorflow_datasets as tfds
+
+    folder = data_folder(data_dir)
+    try:
+        builder = tfds.builder(name, data_dir=str(folder), try_gcs=False)
+        if not Path(builder.data_dir).exists():
+            builder.download_and_prepare()
+        return [list(tfds.as_numpy(builder.as_dataset(split=split))) for split in splits]
+    # TFDS turns a missing network into a dozen exception types, by data set and host.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"data set {name!r} is not in {folder} and could not be downloaded ({type(error).__name__}: {reason[:200]}). "
+            "Use --data sample, which needs no download, or point --data-dir at a folder that holds it"
+        ) from error

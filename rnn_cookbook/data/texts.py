@@ -1,0 +1,229 @@
+"""The user's own labelled texts: a table (CSV, TSV, JSON lines, Parquet), a folder of `train.*` and `test.*` tables, or
+folders of text files named by their class."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rnn_cookbook.errors import InputError, listing
+
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+TEXT_NAMES = ("text", "review", "sentence", "content", "comment", "message", "body", "document", "tweet")
+LABEL_NAMES = ("label", "labels", "sentiment", "class", "category", "target", "polarity", "rating", "stars")
+SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
+               "dev": "validation", "test": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled", "unsup": "unlabelled"}
+
+
+@dataclass
+class Texts:
+    """Raw examples: `labels[i]` belongs to `texts[i]`; unlabelled texts have no labels."""
+
+    texts: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices) -> "Texts":
+        return Texts([self.texts[i] for i in indices], [self.labels[i] for i in indices])
+
+
+def read_texts(path: str | Path, *, text_column: str = "", label_column: str = "", drop_missing: bool = False) -> dict[str, Texts]:
+    """Reads the user's own data.
+
+    Args:
+        path: a table; a folder with `train.*` and, if there are any, `validation.*`, `test.*`, `unlabelled.*` tables; a
+            folder with one folder of `.txt` files a class; or a folder with such folders under `train/`, `test/`, ….
+        text_column, label_column: columns of the table; found by their usual names, or because only one is left.
+        drop_missing: leave rows out that lack a text or a label, instead of refusing them.
+
+    Returns:
+        Split name ("train", "validation", "test", "unlabelled") to Texts; what is not split lies under "train".
+
+    Raises:
+        InputError: no such file, not readable as text, not UTF-8, columns not found, nothing in it, missing values.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise InputError(f"no such file or folder: {path}")
+    options = {"text_column": text_column, "label_column": label_column, "drop_missing": drop_missing}
+    if path.is_file():
+        return {"train": _read_table_texts(path, **options)}
+    tables = {SPLIT_NAMES[file.stem.lower()]: file for file in sorted(path.iterdir())
+              if file.suffix.lower() in TABLES and file.stem.lower() in SPLIT_NAMES}
+    if tables:
+        if "train" not in tables:
+            raise InputError(f"{path} has {listing(file.name for file in tables.values())} but no train.* beside it")
+        return {split: _read_table_texts(file, **options, labelled=split != "unlabelled") for split, file in tables.items()}
+    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
+    splits = {SPLIT_NAMES[folder.name.lower()]: folder for folder in folders if folder.name.lower() in SPLIT_NAMES}
+    if "train" not in splits:
+        return _read_class_folders(path, drop_missing)
+    parts: dict[str, Texts] = {}
+    for split, folder in splits.items():
+        for name, texts in _read_class_folders(folder, drop_missing).items():
+            parts[split if name == "train" else name] = texts
+    return parts
+
+
+def read_unlabelled(path: str | Path, *, text_column: str = "") -> Texts:
+    """Texts without labels: a table with a text column, a `.txt` file with one text a line, or a folder of `.txt` files."""
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise InputError(f"no such file or folder: {path}")
+    if path.is_dir():
+        texts = [read_utf8(file) for file in sorted(path.rglob("*.txt"))]
+    elif path.suffix.lower() == ".txt":
+        texts = read_utf8(path).splitlines()
+    else:
+        return _read_table_texts(path, text_column=text_column, label_column="", drop_missing=True, labelled=False)
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise InputError(f"{path} holds no text")
+    return Texts(texts)
+
+
+def read_table(path: Path):
+    """A table as a pandas DataFrame of strings (missing values stay missing).
+
+    Raises:
+        InputError: an unknown suffix, an empty, binary or broken file, or text that is not UTF-8.
+    """
+    import pandas as pd
+
+    suffix = path.suffix.lower()
+    if suffix not in TABLES:
+        raise InputError(f"{path} is no table that this recipe reads: it ends in {suffix or 'nothing'}, accepted are {', '.join(TABLES)}")
+    try:
+        if suffix == ".parquet":
+            return pd.read_parquet(path)
+        text = read_utf8(path)
+        if not text.strip():
+            raise InputError(f"{path} is empty")
+        if suffix == ".jsonl":
+            return pd.DataFrame(list(_json_rows(text, path)), dtype=object)
+        return pd.read_csv(_buffer(text), sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False, na_values=[""])
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, OSError) as error:
+        raise InputError(f"{path} cannot be read as {suffix[1:]}: {error}") from error
+    except ValueError as error:  # pyarrow's errors are ValueErrors
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read as {suffix[1:]}: {error}") from error
+
+
+def read_utf8(path: Path) -> str:
+    """The file's text; raises InputError that names the byte and the row where it is not UTF-8, or says that it is binary."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if b"\0" in raw:
+        raise InputError(f"{path} is a binary file (a zero byte at position {raw.index(0)}), not text")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path} is not UTF-8: byte 0x{raw[error.start]:02x} at position {error.start}, row {row}. Convert it first, for example: "
+            f"iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8-{path.name}"
+        ) from error
+
+
+def find_columns(columns: list[str], *, text_column: str, label_column: str, path: Path, labelled: bool = True) -> tuple[str, str]:
+    """The text and the label column: as named, by their usual names, or because only one column is left."""
+    for given, option in ((text_column, "--text-column"), (label_column if labelled else "", "--label-column")):
+        if given and given not in columns:
+            raise InputError(f"{path} has no column {given!r} ({option}); it has {listing(map(repr, columns), 12)}")
+    text = text_column or _usual(columns, TEXT_NAMES)
+    label = (label_column or _usual(columns, LABEL_NAMES)) if labelled else ""
+    rest = [column for column in columns if column not in (text, label)]
+    if not text and len(rest) == 1:
+        text = rest[0]
+    elif labelled and text and not label and len(rest) == 1:
+        label = rest[0]
+    if not text or (labelled and not label):
+        missing = " and ".join(name for name, found in (("text", text), ("label", label or not labelled)) if not found)
+        raise InputError(
+            f"cannot tell which column of {path} holds the {missing}; it has {listing(map(repr, columns), 12)}. "
+            "Name them with --text-column and --label-column"
+        )
+    return text, label
+
+
+def _usual(columns: list[str], names: tuple[str, ...]) -> str:
+    by_name = {str(column).strip().lower(): column for column in columns}
+    return next((by_name[name] for name in names if name in by_name), "")
+
+
+def _buffer(text: str):
+    from io import StringIO
+
+    return StringIO(text)
+
+
+def _json_rows(text: str, path: Path) -> Iterator[dict]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, row {number} is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, row {number} is a JSON {type(row).__name__}, not an object with a text and a label")
+        yield row
+
+
+def _read_table_texts(path: Path, *, text_column: str, label_column: str, drop_missing: bool, labelled: bool = True) -> Texts:
+    frame = read_table(path)
+    if not len(frame):
+        raise InputError(f"{path} has no rows")
+    text, label = find_columns(list(frame.columns), text_column=text_column, label_column=label_column, path=path, labelled=labelled)
+    texts = ["" if missing else str(value) for value, missing in zip(frame[text], frame[text].isna(), strict=True)]
+    labels = ["" if missing else _label(value) for value, missing in zip(frame[label], frame[label].isna(), strict=True)] if labelled else []
+    # In a CSV the header is row 1; a quoted line break inside a field makes a row longer than a line.
+    first = 2 if path.suffix.lower() in (".csv", ".tsv") else 1
+    return _without_missing(Texts(texts, labels), [f"row {first + i}" for i in range(len(texts))], path, drop_missing)
+
+
+def _label(value) -> str:
+    """Labels are strings: 1, 1.0 (a pandas column with gaps) and "1" are the same class."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _without_missing(examples: Texts, places: list[str], path: Path, drop: bool) -> Texts:
+    labelled = bool(examples.labels)
+    no_text = [i for i, text in enumerate(examples.texts) if not text.strip()]
+    no_label = [i for i, label in enumerate(examples.labels) if not label]
+    bad = set(no_text) | set(no_label)
+    if not bad:
+        return examples
+    if not drop:
+        found = [f"{len(rows)} without a {what} ({listing(places[i] for i in rows)})"
+                 for what, rows in (("text", no_text), ("label", no_label)) if rows]
+        raise InputError(f"{path}: {' and '.join(found)} of {len(examples)} rows. Mend them, or leave them out with --drop-missing")
+    keep = [i for i in range(len(examples)) if i not in bad]
+    if not keep:
+        raise InputError(f"{path}: no row has both a text and a label")
+    return examples.take(keep) if labelled else Texts([examples.texts[i] for i in keep])
+
+
+def _read_class_folders(path: Path, drop_missing: bool) -> dict[str, Texts]:
+    """`path/<class>/*.txt`; a class folder called unsup or unlabelled (as in the IMDb archive) holds unlabelled texts."""
+    parts: dict[str, Texts] = {}
+    places: dict[str, list[str]] = {}
+    for folder in sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")):
+        split = "unlabelled" if SPLIT_NAMES.get(folder.name.lower()) == "unlabelled" else "train"
+        for file in sorted(folder.glob("*.txt")):
+            part = parts.setdefault(split, Texts())
+            part.texts.append(read_utf8(file))
+            if split == "train":
+                part.labels.append(folder.name)
+            places.setdefault(split, []).append(f"{folder.name}/{file.name}")
+    if "train" not in parts:
+        raise InputError(
+            f"{path} holds neither train.* tables ({', '.join(TABLES)}) nor folders of .txt files named by their class; "
+            f"it has {listing(sorted(entry.name for entry in path.iterdir())) or 'nothing'}"
+        )
+    return {split: _without_missing(part, places[split], path, drop_missing) for split, part in parts.items()}

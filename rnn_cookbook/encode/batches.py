@@ -1,0 +1,99 @@
+"""Sequences of different length to batches: bucketed by length, right-padded, in an order that a resumed run repeats."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from rnn_cookbook.errors import InputError
+
+_POOL = 50  # batches that are drawn at random and sorted by length together
+
+
+class Batches:
+    """A `tf.data` pipeline over sequences of word numbers.
+
+    Batches hold sequences of about the same length, so that little time goes into padding: the examples are shuffled, pools of
+    50 batches are sorted by length and cut into batches, and the batches are shuffled again. The order depends on `seed`
+    and on `epoch` only: a run that is resumed in epoch 7 sees the batches that an uninterrupted run would have seen.
+
+    Args:
+        sequences: one int32[tokens] an example, none of them empty.
+        targets: one value an example; without them batches hold the sequences alone.
+        batch_size: examples a batch; the last one may be smaller.
+        shuffle: a new order every epoch; otherwise sorted by length, for evaluation (`in_order` undoes it).
+        seed: of the order.
+        pad_to: pad every batch to this length instead of its longest sequence's.
+        multiple_of: pad to a multiple of this length (the segment length of the model).
+        extras, rounds: the last `extras` sequences take turns: an epoch has one of `rounds` equal parts of them, beside all the others.
+    """
+
+    def __init__(self, sequences: Sequence[np.ndarray], targets: np.ndarray | None = None, *, batch_size: int, shuffle: bool = False,
+                 seed: int = 0, pad_to: int | None = None, multiple_of: int = 1, extras: int = 0, rounds: int = 1):
+        self.lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+        if not len(sequences) or not self.lengths.all():
+            raise InputError("batches need sequences, and each of them one token or more")
+        if batch_size < 1:
+            raise InputError(f"the batch size must be 1 or more, got {batch_size}")
+        if pad_to is not None and self.lengths.max() > pad_to:
+            raise InputError(f"a sequence of {self.lengths.max()} tokens does not fit batches padded to {pad_to}")
+        self._tokens = tf.RaggedTensor.from_row_lengths(np.concatenate(sequences).astype(np.int32), self.lengths)
+        self._targets = None if targets is None else tf.constant(targets)
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.pad_to, self.multiple_of = pad_to, multiple_of
+        self.extras, self.rounds = extras, rounds
+        self.epoch = 0  # `training.fit` counts it up; the next pass over the data set takes its order from it
+
+    @property
+    def examples(self) -> int:
+        """Examples an epoch."""
+        return len(self.lengths) - self.extras + self.extras // self.rounds
+
+    def __len__(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    def plan(self) -> list[np.ndarray]:
+        """The examples' indices, batch by batch, of the current epoch."""
+        count, size = self.examples, self.batch_size
+        if not self.shuffle:
+            order = np.argsort(self.lengths, kind="stable")
+            return [order[start : start + size] for start in range(0, count, size)]
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(np.concatenate([np.arange(len(self.lengths) - self.extras), self._turn()]))
+        batches = []
+        for start in range(0, count, size * _POOL):
+            pool = order[start : start + size * _POOL]
+            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
+            batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def _turn(self) -> np.ndarray:
+        """Which of the extras have their turn in the current epoch; a round of epochs shows nearly all of them once."""
+        first, size = len(self.lengths) - self.extras, self.extras // self.rounds
+        order = np.random.default_rng([self.seed, self.epoch // self.rounds, 1]).permutation(self.extras)
+        return first + order[(self.epoch % self.rounds) * size :][:size]
+
+    def dataset(self) -> tf.data.Dataset:
+        """Pairs of int32[batch, time] and targets[batch], or the former alone; one pass is one epoch."""
+        indices = tf.data.Dataset.from_generator(self.plan, output_signature=tf.TensorSpec([None], tf.int64))
+        indices = indices.apply(tf.data.experimental.assert_cardinality(len(self)))
+        return indices.map(self._gather, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+    def _gather(self, indices: tf.Tensor):
+        rows = tf.gather(self._tokens, indices)
+        if self.pad_to is not None:
+            length = tf.constant(self.pad_to, tf.int64)
+        else:
+            longest = tf.reduce_max(rows.row_lengths())
+            length = -(-longest // self.multiple_of) * self.multiple_of
+        tokens = rows.to_tensor(shape=tf.stack([tf.constant(-1, tf.int64), length]))
+        tokens = tf.ensure_shape(tokens, [None, self.pad_to])
+        return tokens if self._targets is None else (tokens, tf.gather(self._targets, indices))
+
+    def in_order(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs of one unshuffled pass, put back into the order of the sequences."""
+        if self.shuffle:
+            raise ValueError("only an unshuffled pass can be put back in order")
+        restored = np.empty_like(outputs)
+        restored[np.concatenate(self.plan())] = outputs
+        return restored

@@ -1,0 +1,112 @@
+"""Text to word numbers, by Keras' TextVectorization with a standardisation that keeps what carries the meaning."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rnn_cookbook.errors import InputError
+
+PADDING, UNKNOWN = 0, 1  # Keras' own numbering; the first word of the vocabulary is 2
+_CHUNK = 1000  # texts a call of TensorFlow's string functions: bounds the memory
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+def standardize(text: tf.Tensor) -> tf.Tensor:
+    """Lower-cases, drops HTML line breaks, and sets punctuation and CJK characters apart as tokens of their own.
+
+    Keras' default strips punctuation instead: "good.But" becomes one word, and "!" and "?", which carry sentiment, go.
+    string[...] -> string[...]; tokens are separated by white space. Apostrophes stay inside words ("don't").
+    """
+    text = tf.strings.lower(text, encoding="utf-8")
+    text = tf.strings.regex_replace(text, r"<br ?/?>", " ")
+    # No \b in here: with it RE2 leaves its fast path on text outside ASCII.
+    text = tf.strings.regex_replace(text, r"([^\pL\pM\pN\s']|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 ")
+    return text
+
+
+class TextEncoder:
+    """Word numbers of texts: 0 pads, 1 is a word outside the vocabulary, the rest is `vocabulary` in order from 2.
+
+    Args:
+        vocabulary: the words from number 2 on, the most frequent first. `fit` learns them from texts.
+    """
+
+    def __init__(self, vocabulary: Sequence[str]):
+        self.vocabulary = list(vocabulary)
+        self._layer = keras.layers.TextVectorization(standardize=standardize, split="whitespace", ragged=True, vocabulary=self.vocabulary)
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], *, max_words: int, min_count: int = 1) -> "TextEncoder":
+        """Learns the `max_words` most frequent words that occur at least `min_count` times.
+
+        Raises:
+            InputError: no word is left, as in texts without a letter.
+        """
+        if max_words < 1:
+            raise InputError(f"the vocabulary needs room for a word or more, got {max_words}")
+        counts: Counter[bytes] = Counter()
+        for chunk in _chunks(texts):
+            counts.update(tf.strings.split(standardize(_tensor(chunk))).flat_values.numpy().tolist())
+        # Equally frequent words are ordered by their letters, so that the same texts in another order give the same numbers.
+        ranked = sorted(((word, count) for word, count in counts.items() if count >= min_count), key=lambda item: (-item[1], item[0]))
+        if not ranked:
+            raise InputError(f"no word occurs {min_count} times or more in the training texts")
+        return cls([word.decode("utf-8", errors="replace") for word, _ in ranked[:max_words]])
+
+    def __len__(self) -> int:
+        """How many numbers there are, padding and the unknown word included: the size of the embedding."""
+        return len(self.vocabulary) + 2
+
+    def encode(self, texts: Iterable[str], *, max_tokens: int | None = None, keep: Literal["head", "tail", "both"] = "head") -> list[np.ndarray]:
+        """Word numbers, one int32[tokens] a text, unpadded.
+
+        Args:
+            max_tokens: longer texts are cut to this many tokens.
+            keep: which end of a text that is too long stays; "both" keeps a quarter of `max_tokens` from the beginning and
+                the rest from the end (Sun et al. 2019, arXiv 1905.05583, find head and tail together best).
+
+        A text without any token becomes the unknown word alone: a sequence is never empty.
+        """
+        sequences = []
+        for chunk in _chunks(texts):
+            ragged = self._layer(_tensor(chunk))
+            values, ends = ragged.flat_values.numpy().astype(np.int32), ragged.row_splits.numpy()
+            sequences += [cut(values[start:end], max_tokens, keep) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [sequence if len(sequence) else np.array([UNKNOWN], np.int32) for sequence in sequences]
+
+    def has_token(self, texts: Sequence[str]) -> np.ndarray:
+        """bool[texts]: whether anything is left of each text after tokenisation."""
+        return np.concatenate([tf.strings.split(standardize(_tensor(chunk))).row_lengths().numpy() > 0 for chunk in _chunks(texts)])
+
+    def save(self, folder: Path) -> None:
+        # One word a line: no token holds white space.
+        (folder / "vocabulary.txt").write_text("\n".join(self.vocabulary) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "TextEncoder":
+        return cls((folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1])
+
+
+def cut(sequence: np.ndarray, max_tokens: int | None, keep: str) -> np.ndarray:
+    """At most `max_tokens` of a sequence: from its head, its tail, or both."""
+    if max_tokens is None or len(sequence) <= max_tokens:
+        return sequence
+    head = {"head": max_tokens, "tail": 0, "both": max_tokens // 4}[keep]
+    return np.concatenate([sequence[:head], sequence[len(sequence) - (max_tokens - head) :]])
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(texts)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
+
+
+def _tensor(texts: list[str]) -> tf.Tensor:
+    # A lone surrogate (from broken JSON escapes) has no UTF-8 form.
+    return tf.constant([text.encode("utf-8", errors="replace") for text in texts])

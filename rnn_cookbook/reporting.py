@@ -1,0 +1,106 @@
+"""What a run leaves behind: `metrics.json`, plots, and the table that puts the model beside its baselines."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rnn_cookbook.runs import Run, environment, log, write_atomically, write_text
+
+# A colour each, told apart by the colour-blind too (Okabe and Ito).
+_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#999999"
+
+
+def write_metrics(run: Run, *, config, splits: dict[str, int], test: dict, validation: dict, baselines: dict, model, training: dict) -> dict:
+    """Writes `metrics.json`, the last file of a run: a run that has it is finished. Returns its contents."""
+    report = {
+        "recipe": run.recipe,
+        "data": config.data,
+        "seed": config.seed,
+        "splits": splits,
+        "test": test,
+        "validation": validation,
+        "baselines": baselines,
+        "model": {"parameters": model.count_params()},
+        "training": {key: value for key, value in training.items() if key != "history"},
+        "environment": environment(),
+    }
+    run.write_json("metrics.json", report)
+    return report
+
+
+def comparison(report: dict, *, metric: str, others: tuple[str, ...] = (), higher_is_better: bool = True) -> str:
+    """A table of the model and its baselines, best first, and a sentence that says which one wins."""
+    rows = {"this model": {**report["test"], "seconds": report["training"]["seconds"]}, **report["baselines"]}
+    ranked = sorted(rows, key=lambda name: rows[name][metric], reverse=higher_is_better)
+    columns = [metric, *others, "seconds"]
+    width = max(map(len, ranked))
+    lines = [f"test ({report['splits']['test']} examples)".ljust(width + 2) + "".join(f"{column:>19}" for column in columns)]
+    width = max(width + 2, len(lines[0]) - 19 * len(columns))
+    for name in ranked:
+        cells = (f"{rows[name][column]:.1f}" if column == "seconds" else f"{rows[name][column]:.4f}" if column in rows[name] else "–" for column in columns)
+        lines.append(name.ljust(width) + "".join(f"{cell:>19}" for cell in cells))
+    best = next((name for name in ranked if name != "this model"), None)
+    if best is not None:
+        gap = abs(rows["this model"][metric] - rows[best][metric])
+        verdict = "ties with" if gap < 5e-5 else "wins against" if ranked[0] == "this model" else "loses to"
+        lines.append(f"the model {verdict} the best baseline, {best}" + (f", by {gap:.4f} {metric}" if gap >= 5e-5 else ""))
+    return "\n".join(lines)
+
+
+def write_mistakes(run: Run, mistakes: list[str]) -> None:
+    write_text(run.path / "mistakes.txt", "\n\n".join(mistakes) + "\n")
+    log.info("the %d most confident mistakes: %s", len(mistakes), run.path / "mistakes.txt")
+
+
+def plot_training(run: Run, training: dict, *, metric: str) -> None:
+    """`plots/training.png`: loss and `metric` on the training and the validation split, by epoch; the kept epoch is marked."""
+    history = training["history"]
+    epochs = [row["epoch"] + 1 for row in history]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
+        axes.plot(epochs, [row[name] for row in history], "o-", color=_GREY, label="training (with dropout)")
+        axes.plot(epochs, [row[f"val_{name}"] for row in history], "o-", color=_BLUE, label="validation")
+        axes.axvline(training["best_epoch"] + 1, color=_ORANGE, linestyle=":", label="kept")
+        axes.set(xlabel="epoch", ylabel="loss (nats)" if name == "loss" else name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False)
+    _save(run, "training", figure)
+
+
+def plot_confusion(run: Run, labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> None:
+    """`plots/confusion.png`: shares of each true class, with counts."""
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(labels, predicted, labels=range(len(names)))
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = max(3.6, 0.7 * len(names) + 1.5)
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
+    if len(names) <= 15:
+        for row, column in np.ndindex(counts.shape):
+            axes.text(column, row, f"{counts[row, column]}\n{share[row, column]:.1%}", ha="center", va="center",
+                      color="white" if share[row, column] > 0.5 else "black", fontsize=8)
+    axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="true")
+    axes.set_xticklabels(names, rotation=45 if len(names) > 3 else 0)
+    axes.set_yticklabels(names)
+    figure.colorbar(image, label="share of the true class")
+    _save(run, "confusion", figure)
+
+
+def plot_by_length(run: Run, groups: list[dict], *, unit: str) -> None:
+    """`plots/accuracy_by_length.png`: accuracy of groups of equal size, with the 95% interval of their size."""
+    accuracy = np.array([group["accuracy"] for group in groups])
+    error = 1.96 * np.sqrt(accuracy * (1 - accuracy) / np.array([group["examples"] for group in groups]))
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.errorbar(range(len(groups)), accuracy, yerr=error, fmt="o-", color=_BLUE, capsize=3)
+    axes.set_xticks(range(len(groups)), [f"{group['shortest']}–{group['longest']}" for group in groups], rotation=30, ha="right")
+    axes.set(xlabel=f"length of the text ({unit})", ylabel="accuracy (with its 95% interval)")
+    _save(run, "accuracy_by_length", figure)
+
+
+def _save(run: Run, name: str, figure: Figure) -> None:
+    path: Path = run.path / "plots" / f"{name}.png"
+    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=120))

@@ -1,0 +1,155 @@
+"""The run folder: `runs/<recipe>/<time>/`, every file in it written whole or not at all."""
+
+import dataclasses
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rnn_cookbook.errors import InputError
+
+log = logging.getLogger("rnn_cookbook")
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Calls `write` on a temporary path beside `path`, then renames: a crash or a full disk leaves the old file as it was.
+
+    Raises InputError, naming the folder, when the device has no space left.
+    """
+    # The suffix stays: writers such as Keras' and Matplotlib's choose the format by it.
+    temporary = path.with_name(f".partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"could not write {path}: {error.strerror or error}; what was saved before is untouched. "
+            "Free some space or choose another --output, then go on with --resume"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+
+def write_json(path: Path, value: object) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+class Run:
+    """One run's folder and its log.
+
+    Args:
+        recipe: name of the recipe.
+        config: the recipe's frozen dataclass; written to `config.json`.
+        output: the folder; `runs/<recipe>/<time>` by default. It must be absent or empty unless `resume`.
+        resume: go on with an interrupted run in `output`, or, without `output`, with the recipe's latest one.
+        quiet: log to `log.txt` only.
+
+    Raises:
+        InputError: the folder exists and `resume` is off; there is nothing to resume; or the configuration differs from
+            the one that the run began with.
+    """
+
+    def __init__(self, *, recipe: str, config, output: str | Path | None = None, resume: bool = False, quiet: bool = False):
+        self.recipe, self.resumed, self.quiet = recipe, resume, quiet
+        if output is None and resume:
+            output = _latest_unfinished(Path("runs") / recipe)
+        self.path = Path(output) if output else Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S")
+        settings = dataclasses.asdict(config)
+        if resume:
+            _check_same(self.path, settings)
+        else:
+            if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
+                raise InputError(f"{self.path} exists: choose another --output, or add --resume to go on with the run in it")
+            write_json(self.path / "config.json", {"recipe": recipe, **settings})
+        self._log_to_file()
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "metrics.json").exists()
+
+    def _log_to_file(self) -> None:
+        for handler in list(log.handlers):
+            log.removeHandler(handler)
+            handler.close()
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        file = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        log.addHandler(file)
+        if not self.quiet:
+            console = logging.StreamHandler()
+            console.setFormatter(logging.Formatter("%(message)s"))
+            log.addHandler(console)
+
+    def write_json(self, name: str, value: object) -> None:
+        write_json(self.path / name, value)
+
+    def write_lines(self, name: str, rows: Iterable[dict]) -> None:
+        write_text(self.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _latest_unfinished(folder: Path) -> Path:
+    runs = sorted(path.parent for path in folder.glob("*/config.json") if not (path.parent / "metrics.json").exists())
+    if not runs:
+        raise InputError(f"--resume found no unfinished run in {folder}: name the run's folder with --output")
+    return runs[-1]
+
+
+def _check_same(folder: Path, settings: dict) -> None:
+    """A resumed run must be the run that began: the same recipe settings, value for value."""
+    file = folder / "config.json"
+    if not file.exists():
+        raise InputError(f"--resume found no config.json in {folder}: it is not a run folder")
+    before = json.loads(file.read_text(encoding="utf-8"))
+    changed = [f"{key} was {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]
+    if changed:
+        raise InputError(f"--resume goes on with the settings that the run in {folder} began with: {'; '.join(changed)}")
+
+
+def environment() -> dict:
+    """Versions and hardware, for `metrics.json`."""
+    import keras
+    import tensorflow as tf
+
+    from rnn_cookbook import __version__
+
+    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in tf.config.list_physical_devices("GPU")]
+    return {
+        "rnn_cookbook": __version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "gpu": ", ".join(gpus) or None,
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, in MB (10^6 bytes)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil  # comes with tensorflow-datasets
+
+        return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 1e6 if platform.system() == "Darwin" else peak * 1024 / 1e6, 1)

@@ -1,0 +1,165 @@
+"""Training that survives being killed: seeding, schedule, fit, early stopping, checkpoint and resume."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.runs import Run, log, peak_memory_mb, write_atomically, write_text
+
+
+def seed_everything(seed: int) -> None:
+    """Same seed, same numbers on a CPU; on a GPU the fast kernels' sums may differ in the last digits."""
+    keras.utils.set_random_seed(seed)
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+
+
+def set_precision(mixed: bool) -> None:
+    """Half-precision arithmetic with float32 weights for GPUs; losses are scaled by Keras so that small gradients survive."""
+    keras.mixed_precision.set_global_policy("mixed_float16" if mixed else "float32")
+
+
+def warmup_cosine(peak: float, *, steps: int, warmup: float = 0.05) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Learning rate: linear from 0 to `peak` in the first `warmup` share of the steps, then a half cosine to a fiftieth of it."""
+    rise = max(1, round(warmup * steps))
+    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - rise), alpha=0.02, warmup_target=peak, warmup_steps=rise)
+
+
+class Diverged(InputError):
+    """The loss is not a number any more."""
+
+
+def fit(model: keras.Model, train, validation, *, epochs: int, run: Run, patience: int = 0, monitor: str = "val_loss",
+        tensorboard: bool = True) -> dict:
+    """Trains `model`, keeps its best weights, and can go on after a kill as if nothing had happened.
+
+    After every epoch the weights, the optimizer's and the random generators' state, the best weights so far, and the history are written
+    to `checkpoints/last.npz` in one atomic step. A resumed run starts with the first epoch that did not finish; the order of
+    the batches depends on the epoch alone, so it ends with the numbers of an uninterrupted run.
+
+    Args:
+        model: compiled; built for the batches' shapes.
+        train, validation: `encode.batches.Batches`, or anything with `dataset()`, `epoch` and `examples`.
+        epochs: the most passes over the training data.
+        run: where checkpoints, `history.csv` and TensorBoard logs go; says whether to resume and whether to be quiet.
+        patience: stop after so many epochs without a better `monitor`; 0 goes through all the epochs.
+        monitor: what decides which weights are the best; smaller is better unless its name ends in accuracy, f1, auc or bleu.
+        tensorboard: write logs to `run.path / "tensorboard"`.
+
+    Returns:
+        "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "seconds" (validation included), "epochs",
+        "examples_per_second" and "peak_memory_mb". The model has the best weights.
+
+    Raises:
+        Diverged: the loss is not a number. The checkpoint of the epoch before stands.
+    """
+    if epochs < 1:
+        raise InputError(f"training needs 1 epoch or more, got {epochs}")
+    keeper = _Keeper(train=train, run=run, epochs=epochs, patience=patience, monitor=monitor)
+    if run.resumed:
+        keeper.restore(model)
+    if not keeper.state["done"]:
+        callbacks = [keeper]
+        if tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False))
+        # shuffle: the batches have their order already, and Keras warns that it cannot shuffle a tf.data pipeline.
+        model.fit(train.dataset(), validation_data=validation.dataset(), initial_epoch=len(keeper.state["history"]), epochs=epochs,
+                  callbacks=callbacks, shuffle=False, verbose=0 if run.quiet else "auto")
+    for variable, value in zip(model.variables, keeper.best, strict=True):
+        variable.assign(value)
+    state = keeper.state
+    return {
+        "history": state["history"],
+        "best_epoch": state["best_epoch"],
+        "epochs": len(state["history"]),
+        "seconds": round(state["seconds"], 1),
+        "examples_per_second": round(train.examples * len(state["history"]) / state["seconds"], 1),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Batch order, divergence, best weights, early stopping and the checkpoint: what has to be resumed together is kept together."""
+
+    def __init__(self, *, train, run: Run, epochs: int, patience: int, monitor: str):
+        super().__init__()
+        self.train, self.run, self.epochs, self.patience, self.monitor = train, run, epochs, patience, monitor
+        self.sign = -1 if monitor.endswith(("accuracy", "f1", "auc", "bleu")) else 1
+        self.state = {"history": [], "best": math.inf, "best_epoch": 0, "seconds": 0.0, "done": False}
+        self.best: list[np.ndarray] = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.train.epoch = epoch
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise Diverged(
+                f"the loss is not a number in epoch {len(self.state['history']) + 1}, step {batch + 1}: training diverged. Try a lower "
+                f"--learning-rate or a lower --clip-norm. Nothing after epoch {len(self.state['history'])} was kept"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = self.state
+        state["seconds"] += time.perf_counter() - self.started
+        row = {"epoch": epoch, **{name: float(value) for name, value in logs.items()}, "seconds": round(state["seconds"], 2)}
+        state["history"].append(row)
+        if self.monitor not in row:
+            raise InputError(f"nothing called {self.monitor!r} to choose the best epoch by; there is {', '.join(row)}")
+        if self.sign * row[self.monitor] < state["best"]:
+            state["best"], state["best_epoch"] = self.sign * row[self.monitor], epoch
+            self.best = [np.array(variable) for variable in self.model.variables]
+        elif not self.best:
+            raise Diverged(f"{self.monitor} is not a number after the first epoch: training diverged. Try a lower --learning-rate")
+        waited = epoch - state["best_epoch"]
+        if self.patience and waited >= self.patience:
+            log.info("no better %s for %d epochs: stopping, epoch %d is the best", self.monitor, waited, state["best_epoch"] + 1)
+            self.model.stop_training = True
+        state["done"] = self.model.stop_training or epoch + 1 >= self.epochs
+        self.save()
+
+    @property
+    def file(self) -> Path:
+        return self.run.path / "checkpoints" / "last.npz"
+
+    def save(self) -> None:
+        arrays = {"state": np.frombuffer(json.dumps(self.state).encode(), np.uint8)}
+        for name, values in (("model", self.model.variables), ("optimizer", self.model.optimizer.variables), ("best", self.best)):
+            arrays |= {f"{name}/{index}": np.array(value) for index, value in enumerate(values)}
+        write_atomically(self.file, lambda path: np.savez(path, **arrays))
+        write_text(self.run.path / "history.csv", pd.DataFrame(self.state["history"]).to_csv(index=False))
+
+    def restore(self, model: keras.Model) -> None:
+        if not self.file.exists():
+            log.info("no epoch was finished: starting from the beginning")
+            return
+        model.optimizer.build(model.trainable_variables)
+        with np.load(self.file, allow_pickle=False) as arrays:
+            self.state = json.loads(arrays["state"].tobytes())
+            for name, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
+                for index, variable in enumerate(variables):
+                    value = arrays[f"{name}/{index}"]
+                    if value.shape != tuple(variable.shape):
+                        raise InputError(f"{self.file} does not fit the model: {variable.path} is {value.shape}, expected {tuple(variable.shape)}")
+                    variable.assign(value)
+            self.best = [arrays[f"best/{index}"] for index in range(len(model.variables))]
+        log.info("going on after epoch %d of %d", len(self.state["history"]), self.epochs)
+
+
+def predict(model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    """The model's outputs in the order of the sequences: float32[examples, ...]. `progress` gets the batches done and their number."""
+    step = tf.function(lambda tokens: model(tokens, training=False), reduce_retracing=True)
+    outputs = []
+    for batch in batches.dataset():
+        outputs.append(step(batch[0] if isinstance(batch, tuple) else batch).numpy())
+        if progress:
+            progress(len(outputs), len(batches))
+    return batches.in_order(np.concatenate(outputs))
