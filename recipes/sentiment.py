@@ -17,11 +17,13 @@ model's beside it.
 """
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy.special import softmax
 
 from rnn_cookbook import baselines as linear
 from rnn_cookbook import bundle, encode, metrics, models, optimizers, reporting, training
@@ -68,12 +70,42 @@ class Config:
     seed: int = 0  # of the split, the weights, the order and the dropout
 
 
-SAMPLE = Config(data="sample", min_count=1, embedding=32, units=32, bidirectional=True, word_dropout=0.0, dropout=0.2, epochs=12,
-                learning_rate=1e-2, patience=4)
+SAMPLE = Config(
+    data="sample",
+    min_count=1,
+    embedding=32,
+    units=32,
+    bidirectional=True,
+    word_dropout=0.0,
+    dropout=0.2,
+    epochs=12,
+    learning_rate=1e-2,
+    patience=4,
+)
 # The example that everyone starts with: the last 100 words, the last state of a SimpleRNN, three epochs.
-BASIC = Config(vocabulary=9_998, min_count=1, max_tokens=100, keep="tail", embedding=32, word_vectors="none", teacher=False, cell="simple_rnn",
-               units=32, segment=0, pooling="last", word_dropout=0.0, embedding_dropout=0.0, dropout=0.0, epochs=3, learning_rate=1e-3,
-               schedule="constant", clip_norm=0.0, patience=0, validation_fraction=0.2)
+BASIC = Config(
+    vocabulary=9_998,
+    min_count=1,
+    max_tokens=100,
+    keep="tail",
+    embedding=32,
+    word_vectors="none",
+    teacher=False,
+    cell="simple_rnn",
+    units=32,
+    segment=0,
+    pooling="last",
+    word_dropout=0.0,
+    embedding_dropout=0.0,
+    dropout=0.0,
+    epochs=3,
+    learning_rate=1e-3,
+    schedule="constant",
+    clip_norm=0.0,
+    patience=0,
+    validation_fraction=0.2,
+)
+METRIC = "accuracy"  # what the results are compared by
 SETTINGS = {"default": Config(), "sample": SAMPLE, "basic": BASIC, "supervised": Config(unlabelled="none", teacher=False)}
 
 
@@ -90,13 +122,17 @@ class Data:
 def load_data(config: Config) -> Data:
     """Raw texts, split. Only training and unlabelled texts choose the vocabulary."""
     if config.data == "sample":
-        parts = {name: synthetic.reviews(size, seed=config.seed * 3 + i)
-                 for i, (name, size) in enumerate({"train": 4000, "validation": 500, "test": 2000}.items())}
+        parts = {
+            name: synthetic.reviews(size, seed=config.seed * 3 + i)
+            for i, (name, size) in enumerate({"train": 4000, "validation": 500, "test": 2000}.items())
+        }
     elif config.data == "imdb_reviews":
         names = ["train", "test", "unsupervised"]
         train, test, unlabelled = sources.load_tfds("imdb_reviews", splits=names, data_dir=config.data_dir)
-        parts = {name: Texts([x["text"].decode() for x in rows], [("negative", "positive")[x["label"]] for x in rows])
-                 for name, rows in (("train", train), ("test", test))}
+        parts = {
+            name: Texts([x["text"].decode() for x in rows], [("negative", "positive")[x["label"]] for x in rows])
+            for name, rows in (("train", train), ("test", test))
+        }
         parts["unlabelled"] = Texts([x["text"].decode() for x in unlabelled])
     else:
         parts = read_texts(config.data, text_column=config.text_column, label_column=config.label_column, drop_missing=config.drop_missing)
@@ -107,7 +143,9 @@ def load_data(config: Config) -> Data:
     classes = sorted(splits.check_classes(parts["train"].labels))
     for name in ("validation", "test"):
         if unknown := sorted(set(parts[name].labels) - set(classes)):
-            raise InputError(f"the {name} split has classes that the training split lacks: {listing(unknown)}; training has {listing(classes)}")
+            raise InputError(
+                f"the {name} split has classes that the training split lacks: {listing(unknown)}; training has {listing(classes)}"
+            )
     if config.unlabelled:
         parts["unlabelled"] = Texts() if config.unlabelled == "none" else read_unlabelled(config.unlabelled, text_column=config.text_column)
     unlabelled = parts.get("unlabelled", Texts())
@@ -122,16 +160,28 @@ def build_model(config: Config, data: Data):
     vectors = None
     if config.word_vectors == "ppmi":
         tokens = tokenise(config, data, data.train.texts + data.unlabelled.texts)
-        vectors = 0.5 * encode.word_vectors.ppmi_vectors(tokens, vocabulary_size=len(data.encoder), dimensions=config.embedding, seed=config.seed)
+        vectors = 0.5 * encode.word_vectors.ppmi_vectors(
+            tokens, vocabulary_size=len(data.encoder), dimensions=config.embedding, seed=config.seed
+        )
     model = models.text_classifier(
-        vocabulary_size=len(data.encoder), classes=len(data.classes), embedding_size=config.embedding, cell=config.cell, units=config.units,
-        depth=config.depth, bidirectional=config.bidirectional, segment_length=config.segment, pooling=config.pooling.split("+"),
-        word_dropout=config.word_dropout, embedding_dropout=config.embedding_dropout, dropout=config.dropout, word_vectors=vectors,
+        vocabulary_size=len(data.encoder),
+        classes=len(data.classes),
+        embedding_size=config.embedding,
+        cell=config.cell,
+        units=config.units,
+        depth=config.depth,
+        bidirectional=config.bidirectional,
+        segment_length=config.segment,
+        pooling=config.pooling.split("+"),
+        word_dropout=config.word_dropout,
+        embedding_dropout=config.embedding_dropout,
+        dropout=config.dropout,
+        word_vectors=vectors,
     )
     steps = config.epochs * -(-(len(data.train) + len(data.unlabelled) // config.epochs * teaches(config, data)) // config.batch_size)
     rate = training.warmup_cosine(config.learning_rate, steps=steps) if config.schedule == "cosine" else config.learning_rate
     model.compile(
-        optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, global_clipnorm=config.clip_norm or None),
+        optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),  # of probabilities: the teacher is not always sure
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
@@ -151,7 +201,9 @@ def train(config: Config, model, data: Data, run) -> dict:
         model,
         encode.batches.Batches(tokens, targets, shuffle=True, seed=config.seed, extras=extras, rounds=config.epochs, **shape),
         encode.batches.Batches(tokenise(config, data, data.validation.texts), one_hot(data, data.validation), **shape),
-        epochs=config.epochs, patience=config.patience, run=run,
+        epochs=config.epochs,
+        patience=config.patience,
+        run=run,
     )
 
 
@@ -161,14 +213,8 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     tokens, labels = tokenise(config, data, examples.texts), one_hot(data, examples).argmax(axis=1)
     probabilities = classify(config, model, tokens)
     if run:
-        predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-        names = [data.classes[i] for i in predicted]
-        run.write_lines("predictions.jsonl", (
-            {"label": label, "predicted": name, "probability": round(float(p), 5)} for label, name, p in zip(examples.labels, names, confidence, strict=True)))
-        wrong = sorted(np.flatnonzero(predicted != labels), key=lambda i: -confidence[i])[:20]
-        reporting.write_mistakes(run, [f"[{i}] {examples.labels[i]}, taken for {names[i]} ({confidence[i]:.1%})\n{examples.texts[i]}" for i in wrong])
-        reporting.plot_confusion(run, labels, predicted, data.classes)
-        reporting.plot_by_length(run, metrics.accuracy_by_length(labels, predicted, [len(x) for x in data.encoder.encode(examples.texts)]), unit="words")
+        lengths = [len(sequence) for sequence in data.encoder.encode(examples.texts)]
+        reporting.write_classification(run, examples.texts, labels, probabilities, classes=data.classes, lengths=lengths, unit="words")
     return metrics.classification_scores(labels, probabilities)
 
 
@@ -186,7 +232,11 @@ def predict(loaded: bundle.Bundle, inputs: Iterable[list[str]]) -> Iterator[dict
         tokens = encoder.encode(texts, max_tokens=config.max_tokens, keep=config.keep)
         for text, empty, p in zip(texts, ~encoder.has_token(texts), classify(config, loaded.model, tokens), strict=True):
             shares = {name: round(float(share), 5) for name, share in zip(loaded.facts["classes"], p, strict=True)}
-            answer = {"label": None, "error": "no word in the text"} if empty else {"label": max(shares, key=shares.get), "probabilities": shares}
+            answer = (
+                {"label": None, "error": "no word in the text"}
+                if empty
+                else {"label": max(shares, key=shares.get), "probabilities": shares}
+            )
             yield {"text": text, **answer}
 
 
@@ -194,22 +244,39 @@ def search_space(hp, config: Config) -> Config:
     """What is worth tuning, data settings included. `hp` is keras_tuner.HyperParameters."""
     return replace(
         config,
-        cell=hp.Choice("cell", ["lstm", "gru"]), units=hp.Choice("units", [32, 64, 128]), bidirectional=hp.Boolean("bidirectional"),
-        pooling=hp.Choice("pooling", ["max", "mean", "max+mean", "attention"]), max_tokens=hp.Choice("max_tokens", [200, 400, 800]),
-        word_dropout=hp.Float("word_dropout", 0.0, 0.4, step=0.1), dropout=hp.Float("dropout", 0.0, 0.6, step=0.1),
-        learning_rate=hp.Float("learning_rate", 3e-4, 1e-2, sampling="log"), batch_size=hp.Choice("batch_size", [32, 64, 128]),
+        cell=hp.Choice("cell", ["lstm", "gru"]),
+        units=hp.Choice("units", [32, 64, 128]),
+        bidirectional=hp.Boolean("bidirectional"),
+        pooling=hp.Choice("pooling", ["max", "mean", "max+mean", "attention"]),
+        max_tokens=hp.Choice("max_tokens", [200, 400, 800]),
+        word_dropout=hp.Float("word_dropout", 0.0, 0.4, step=0.1),
+        dropout=hp.Float("dropout", 0.0, 0.6, step=0.1),
+        learning_rate=hp.Float("learning_rate", 3e-4, 1e-2, sampling="log"),
+        batch_size=hp.Choice("batch_size", [32, 64, 128]),
     )
 
 
 def main(config: Config, run) -> str:
     training.seed_everything(config.seed)
     data = load_data(config)
+    started = time.perf_counter()
     model = build_model(config, data)
     history = train(config, model, data, run)
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts={"classes": data.classes}, model=model, encoders=[data.encoder.save])
+    history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")  # the word vectors and the teacher count
+    bundle.save_bundle(
+        run.path / "model",
+        recipe=run.recipe,
+        config=asdict(config),
+        facts={"classes": data.classes},
+        model=model,
+        encoders=[data.encoder.save],
+    )
     reporting.plot_training(run, history, metric="accuracy")
     report = reporting.write_metrics(
-        run, config=config, model=model, training=history,
+        run,
+        config=config,
+        model=model,
+        training=history,
         splits={name: len(getattr(data, name)) for name in ("train", "validation", "test", "unlabelled")},
         validation=evaluate(config, model, data, split="validation"),
         baselines=baselines(config, data) if config.baselines else {},
@@ -237,9 +304,9 @@ def teaches(config: Config, data: Data) -> bool:
 
 def classify(config: Config, model, tokens: list[np.ndarray]) -> np.ndarray:
     """Probabilities: float64[texts, classes]"""
-    logits = training.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size, multiple_of=config.segment or 1)).astype(np.float64)
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+    return softmax(
+        training.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size, multiple_of=config.segment or 1)), axis=1
+    )
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ class NBClassifier:
         from sklearn.feature_extraction.text import CountVectorizer
 
         self.c = inverse_regularization
-        self.vectorizer = CountVectorizer(ngram_range=(1, ngrams), token_pattern=r"\w+(?:'\w+)?|[^\w\s]", binary=True, min_df=min_count, dtype=np.float32)
+        self.vectorizer = CountVectorizer(
+            ngram_range=(1, ngrams), token_pattern=r"\w+(?:'\w+)?|[^\w\s]", binary=True, min_df=min_count, dtype=np.float32
+        )
 
     def fit(self, texts: Sequence[str], labels: np.ndarray, *, classes: int) -> "NBClassifier":
         from sklearn.linear_model import LogisticRegression

@@ -44,12 +44,17 @@ def save_bundle(path: Path, *, recipe: str, config: dict, facts: dict, model: ke
             save(partial)
         files = {file.name: _checksum(file) for file in sorted(partial.iterdir())}
         versions = {"rnn_cookbook": __version__, "keras": keras.__version__}
-        write_json(partial / "bundle.json", {"format": FORMAT, "recipe": recipe, "config": config, "facts": facts, "files": files, "versions": versions})
+        write_json(
+            partial / "bundle.json",
+            {"format": FORMAT, "recipe": recipe, "config": config, "facts": facts, "files": files, "versions": versions},
+        )
         shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise InputError(f"could not write the bundle {path}: {error.strerror or error}. The checkpoint is untouched: free some space, then --resume") from error
+        raise InputError(
+            f"could not write the bundle {path}: {error.strerror or error}. The checkpoint is untouched: free some space, then --resume"
+        ) from error
 
 
 def load_bundle(path: str | Path) -> Bundle:
@@ -70,18 +75,27 @@ def load_bundle(path: str | Path) -> Bundle:
         raise InputError(f"{file} is damaged: {error!r}. Train again, or copy the bundle again from where it came") from error
     if version != FORMAT:
         made = facts.get("versions", {}).get("rnn_cookbook", "unknown")
-        raise InputError(f"{folder} is a bundle of format {version} (written by rnn-cookbook {made}); this is {__version__}, which reads format {FORMAT}")
+        raise InputError(
+            f"{folder} is a bundle of format {version} (written by rnn-cookbook {made}); this is {__version__}, which reads format {FORMAT}"
+        )
     broken = [name for name, checksum in files.items() if not (folder / name).exists() or _checksum(folder / name) != checksum]
     if broken:
-        raise InputError(f"the bundle {folder} is damaged: {listing(broken)} missing, truncated or changed. Copy it again from where it came")
+        raise InputError(
+            f"the bundle {folder} is damaged: {listing(broken)} missing, truncated or changed. Copy it again from where it came"
+        )
     # Loading needs the library's layers to be registered.
     from rnn_cookbook import layers, optimizers
 
-    assert layers.MaskedPooling and optimizers.LazyAdam
+    assert layers.MaskedPooling
+    assert optimizers.LazyAdam
     model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
     return Bundle(path=folder, recipe=facts["recipe"], config=facts["config"], facts=facts["facts"], model=model)
 
 
 def _checksum(file: Path) -> str:
     with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else hashlib.sha256(content.read()).hexdigest()
+        return (
+            hashlib.file_digest(content, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else hashlib.sha256(content.read()).hexdigest()
+        )

@@ -47,16 +47,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    parser = _Parser(prog="rnn-cookbook", description="Recurrent-network recipes for Keras 3, measured beside their baselines.", allow_abbrev=False)
+    parser = _Parser(
+        prog="rnn-cookbook", description="Recurrent-network recipes for Keras 3, measured beside their baselines.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"rnn-cookbook {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
     commands.add_parser("list", help="name the recipes and what they do", allow_abbrev=False)
-    run = commands.add_parser("run", help="train and evaluate a recipe, on its benchmark, a sample or your own files", add_help=False, allow_abbrev=False)
+    run = commands.add_parser(
+        "run", help="train and evaluate a recipe, on its benchmark, a sample or your own files", add_help=False, allow_abbrev=False
+    )
     run.add_argument("recipe", metavar="RECIPE", nargs="?", help="a name from `rnn-cookbook list`, or a recipe file")
     predict = commands.add_parser("predict", help="answer raw input with a trained model, as JSON lines", allow_abbrev=False)
     predict.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
     predict.add_argument("inputs", metavar="INPUT", nargs="*", help="raw inputs; without any, lines from --input")
-    predict.add_argument("--input", metavar="FILE", default="-", help="a file with one input a line (.jsonl: one object a line); - is standard input")
+    predict.add_argument(
+        "--input", metavar="FILE", default="-", help="a file with one input a line (.jsonl: one object a line); - is standard input"
+    )
     predict.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
     for command in (parser, run, predict):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -139,7 +145,7 @@ def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     folder.add_argument("--quiet", action="store_true", help="no progress; the table at the end stays")
     folder.add_argument("--record", action="store_true", help="run --seeds seeds and record the result under recipes/results/")
     folder.add_argument("--seeds", type=int, default=3, help="how many seeds --record runs (default: 3)")
-    folder.add_argument("--setting", default="default", help="name of the recorded setting (default: default)")
+    folder.add_argument("--setting", help=f"start from one of the recipe's settings: {', '.join(module.SETTINGS)}")
     folder.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -153,21 +159,35 @@ def _run(arguments: list[str]) -> int:
     options = config_parser(module, arguments[0]).parse_args(arguments[1:])
     fields = {field.name for field in dataclasses.fields(module.Config)}
     given = {key: value for key, value in vars(options).items() if key in fields and value is not None}
-    config = dataclasses.replace(module.SAMPLE if given.get("data") == "sample" else module.Config(), **given)
+    if options.setting not in (None, *module.SETTINGS):
+        raise InputError(f"no setting {options.setting!r}; {name} has {', '.join(module.SETTINGS)}")
+    setting = options.setting or ("sample" if given.get("data") == "sample" else "default")
+    config = dataclasses.replace(module.SETTINGS[setting], **given)
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
     if options.record:
         from rnn_cookbook import recording
 
         command = shlex.join(["rnn-cookbook", "run", *arguments])
-        print(recording.record(module, name, config, seeds=options.seeds, setting=options.setting, command=command, output=options.output,
-                               resume=options.resume, quiet=options.quiet))
+        print(
+            recording.record(
+                module,
+                name,
+                config,
+                seeds=options.seeds,
+                setting=setting,
+                command=command,
+                output=options.output,
+                resume=options.resume,
+                quiet=options.quiet,
+            )
+        )
         return 0
     from rnn_cookbook.runs import Run
 
     run = Run(recipe=name, config=config, output=options.output, resume=options.resume, quiet=options.quiet)
     report = module.main(config, run)
-    print(f"\n{report}\n\nrun folder: {run.path}\npredict:    rnn-cookbook predict {shlex.quote(str(run.path))} \"…\"")
+    print(f'\n{report}\n\nrun folder: {run.path}\npredict:    rnn-cookbook predict {shlex.quote(str(run.path))} "…"')
     return 0
 
 
@@ -175,9 +195,10 @@ def _run(arguments: list[str]) -> int:
 def quiet_tensorflow() -> Iterator[None]:
     """Holds back what TensorFlow writes to standard error while it starts; shows it if the start fails.
 
-    `TF_CPP_MIN_LOG_LEVEL` alone does not do it: some lines come before TensorFlow's logging is set up.
+    `TF_CPP_MIN_LOG_LEVEL` alone does not do it: some lines come before TensorFlow's logging is set up. It is 3, not 2, because
+    tf.data logs a harmless version mismatch as an error; what matters is raised as an exception all the same.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -56,8 +56,19 @@ class PaddingMask(keras.layers.Layer):
         return ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
 
 
+class _ExplicitMask(keras.layers.Layer):
+    """Takes its mask as an input. A mask that Keras has attached to the inputs besides is the same one, and ends here."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class SplitSegments(keras.layers.Layer):
+class SplitSegments(_ExplicitMask):
     """Cuts long sequences into segments that a recurrent layer reads side by side, as rows of the batch.
 
     (float[batch, time, features], bool[batch, time]) -> (float[batch * segments, length, features], bool[batch * segments, length])
@@ -93,7 +104,7 @@ class SplitSegments(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class JoinSegments(keras.layers.Layer):
+class JoinSegments(_ExplicitMask):
     """Undoes `SplitSegments`: (float[batch * segments, length, features], bool[batch, time]) -> float[batch, time, features]."""
 
     def call(self, inputs):
@@ -108,7 +119,7 @@ class JoinSegments(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class MaskedPooling(keras.layers.Layer):
+class MaskedPooling(_ExplicitMask):
     """One vector a sequence from all its steps, padding left out.
 
     (float[batch, time, features], bool[batch, time]) -> float[batch, features * len(modes)]
@@ -124,7 +135,8 @@ class MaskedPooling(keras.layers.Layer):
         if unknown or not modes:
             raise InputError(f"unknown pooling {', '.join(unknown) or 'none'}; accepted are {', '.join(POOLINGS)}, joined by +")
         self.modes = tuple(modes)
-        self.score = keras.layers.Dense(1, name="score") if "attention" in modes else None
+        # No bias: a softmax does not see what is added to all scores.
+        self.score = keras.layers.Dense(1, use_bias=False, name="score") if "attention" in modes else None
 
     def build(self, input_shape):
         if self.score is not None:
@@ -146,8 +158,10 @@ class MaskedPooling(keras.layers.Layer):
         return ops.max(_hide(sequence, mask[..., None]), axis=1)
 
     def _attention(self, sequence, mask):
-        weights = ops.softmax(_hide(self.score(sequence), mask[..., None]), axis=1)
-        return ops.sum(sequence * weights, axis=1)
+        # A softmax over time, written out: Keras' own warns about sequences of one step.
+        scores = _hide(self.score(sequence), mask[..., None])
+        weights = ops.exp(scores - ops.max(scores, axis=1, keepdims=True))
+        return ops.sum(sequence * weights, axis=1) / ops.sum(weights, axis=1)
 
     def compute_output_shape(self, input_shape):
         sequence, _ = input_shape

@@ -29,7 +29,8 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
     }
     if len(np.unique(labels)) == len(classes):
         scores["roc_auc"] = (
-            roc_auc_score(labels, probabilities[:, 1]) if len(classes) == 2
+            roc_auc_score(labels, probabilities[:, 1])
+            if len(classes) == 2
             else roc_auc_score(labels, probabilities, multi_class="ovr", labels=classes)
         )
     return {name: round(float(value), 5) for name, value in scores.items()}
@@ -53,7 +54,11 @@ def accuracy_by_length(labels: np.ndarray, predicted: np.ndarray, lengths: Seque
     order = np.argsort(lengths, kind="stable")
     lengths = np.asarray(lengths)
     return [
-        {"shortest": int(lengths[part].min()), "longest": int(lengths[part].max()), "examples": len(part),
-         "accuracy": round(float((labels[part] == predicted[part]).mean()), 4)}
+        {
+            "shortest": int(lengths[part].min()),
+            "longest": int(lengths[part].max()),
+            "examples": len(part),
+            "accuracy": round(float((labels[part] == predicted[part]).mean()), 4),
+        }
         for part in np.array_split(order, min(groups, len(order)))
     ]

@@ -10,10 +10,24 @@ from rnn_cookbook.layers import JoinSegments, MaskedPooling, PaddingMask, SplitS
 from rnn_cookbook.recurrent import rnn_stack
 
 
-def text_classifier(*, vocabulary_size: int, classes: int, embedding_size: int = 128, cell: str = "lstm", units: int = 64, depth: int = 1,
-                    bidirectional: bool = True, segment_length: int = 0, pooling: Sequence[str] = ("max",), word_dropout: float = 0.0,
-                    embedding_dropout: float = 0.0, recurrent_dropout: float = 0.0, dropout: float = 0.0, word_vectors: np.ndarray | None = None,
-                    train_embedding: bool = True) -> keras.Model:
+def text_classifier(
+    *,
+    vocabulary_size: int,
+    classes: int,
+    embedding_size: int = 128,
+    cell: str = "lstm",
+    units: int = 64,
+    depth: int = 1,
+    bidirectional: bool = True,
+    segment_length: int = 0,
+    pooling: Sequence[str] = ("max",),
+    word_dropout: float = 0.0,
+    embedding_dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    dropout: float = 0.0,
+    word_vectors: np.ndarray | None = None,
+    train_embedding: bool = True,
+) -> keras.Model:
     """Embedding, recurrent encoder, pooling over time, softmax classifier: int32[batch, time] -> logits float32[batch, classes].
 
     The last state of a recurrent network forgets the beginning of a long document, and gradients hardly reach it; pooling over
@@ -46,8 +60,16 @@ def text_classifier(*, vocabulary_size: int, classes: int, embedding_size: int =
     rnn_mask = mask
     if segment_length:
         x, rnn_mask = SplitSegments(segment_length, name="split_segments")((x, mask))
-    x = rnn_stack(x, mask=rnn_mask, cell=cell, units=units, depth=depth, bidirectional=bidirectional, dropout=dropout,
-                  recurrent_dropout=recurrent_dropout)
+    x = rnn_stack(
+        x,
+        mask=rnn_mask,
+        cell=cell,
+        units=units,
+        depth=depth,
+        bidirectional=bidirectional,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+    )
     if segment_length:
         x = JoinSegments(name="join_segments")((x, mask))
     x = MaskedPooling(pooling, name="pooling")((x, mask))

@@ -7,8 +7,18 @@ from rnn_cookbook.errors import InputError
 CELLS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
-def rnn_stack(sequence, *, mask, cell: str = "lstm", units: int = 64, depth: int = 1, bidirectional: bool = False, dropout: float = 0.0,
-              recurrent_dropout: float = 0.0, name: str = "rnn"):
+def rnn_stack(
+    sequence,
+    *,
+    mask,
+    cell: str = "lstm",
+    units: int = 64,
+    depth: int = 1,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+    recurrent_dropout: float = 0.0,
+    name: str = "rnn",
+):
     """Recurrent layers over a padded sequence, one on top of the other.
 
     (float[batch, time, features], bool[batch, time]) -> float[batch, time, units], twice the units when bidirectional.

@@ -1,17 +1,21 @@
 """What a run leaves behind: `metrics.json`, plots, and the table that puts the model beside its baselines."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnn_cookbook.metrics import accuracy_by_length
 from rnn_cookbook.runs import Run, environment, log, write_atomically, write_text
 
 # A colour each, told apart by the colour-blind too (Okabe and Ito).
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#999999"
 
 
-def write_metrics(run: Run, *, config, splits: dict[str, int], test: dict, validation: dict, baselines: dict, model, training: dict) -> dict:
+def write_metrics(
+    run: Run, *, config, splits: dict[str, int], test: dict, validation: dict, baselines: dict, model, training: dict
+) -> dict:
     """Writes `metrics.json`, the last file of a run: a run that has it is finished. Returns its contents."""
     report = {
         "recipe": run.recipe,
@@ -38,7 +42,10 @@ def comparison(report: dict, *, metric: str, others: tuple[str, ...] = (), highe
     lines = [f"test ({report['splits']['test']} examples)".ljust(width + 2) + "".join(f"{column:>19}" for column in columns)]
     width = max(width + 2, len(lines[0]) - 19 * len(columns))
     for name in ranked:
-        cells = (f"{rows[name][column]:.1f}" if column == "seconds" else f"{rows[name][column]:.4f}" if column in rows[name] else "–" for column in columns)
+        cells = (
+            f"{rows[name][column]:.1f}" if column == "seconds" else f"{rows[name][column]:.4f}" if column in rows[name] else "–"
+            for column in columns
+        )
         lines.append(name.ljust(width) + "".join(f"{cell:>19}" for cell in cells))
     best = next((name for name in ranked if name != "this model"), None)
     if best is not None:
@@ -48,9 +55,35 @@ def comparison(report: dict, *, metric: str, others: tuple[str, ...] = (), highe
     return "\n".join(lines)
 
 
-def write_mistakes(run: Run, mistakes: list[str]) -> None:
-    write_text(run.path / "mistakes.txt", "\n\n".join(mistakes) + "\n")
-    log.info("the %d most confident mistakes: %s", len(mistakes), run.path / "mistakes.txt")
+def write_classification(
+    run: Run, texts: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, *, classes, lengths, unit: str
+) -> None:
+    """What a classifier's run folder shows of the test split.
+
+    `predictions.jsonl` in the order of the split; `mistakes.txt`, the 20 most confident ones; `plots/confusion.png`; and
+    `plots/accuracy_by_length.png`.
+
+    Args:
+        run: where to write.
+        texts: the raw examples.
+        labels: int[examples].
+        probabilities: float[examples, classes].
+        classes: their names.
+        lengths: of the examples, before anything was cut.
+        unit: of the lengths.
+    """
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    rows = zip(labels, predicted, confidence, strict=True)
+    run.write_lines(
+        "predictions.jsonl",
+        ({"label": classes[label], "predicted": classes[guess], "probability": round(float(share), 5)} for label, guess, share in rows),
+    )
+    wrong = sorted(np.flatnonzero(predicted != labels), key=lambda i: -confidence[i])[:20]
+    mistakes = (f"[{i}] {classes[labels[i]]}, taken for {classes[predicted[i]]} ({confidence[i]:.1%})\n{texts[i]}\n\n" for i in wrong)
+    write_text(run.path / "mistakes.txt", "".join(mistakes) or "no mistakes\n")
+    log.info("the %d most confident mistakes: %s", len(wrong), run.path / "mistakes.txt")
+    plot_confusion(run, labels, predicted, classes)
+    plot_by_length(run, accuracy_by_length(labels, predicted, lengths), unit=unit)
 
 
 def plot_training(run: Run, training: dict, *, metric: str) -> None:
@@ -80,8 +113,15 @@ def plot_confusion(run: Run, labels: np.ndarray, predicted: np.ndarray, names: l
     image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
     if len(names) <= 15:
         for row, column in np.ndindex(counts.shape):
-            axes.text(column, row, f"{counts[row, column]}\n{share[row, column]:.1%}", ha="center", va="center",
-                      color="white" if share[row, column] > 0.5 else "black", fontsize=8)
+            axes.text(
+                column,
+                row,
+                f"{counts[row, column]}\n{share[row, column]:.1%}",
+                ha="center",
+                va="center",
+                color="white" if share[row, column] > 0.5 else "black",
+                fontsize=8,
+            )
     axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="true")
     axes.set_xticklabels(names, rotation=45 if len(names) > 3 else 0)
     axes.set_yticklabels(names)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,8 +38,9 @@ class Diverged(InputError):
     """The loss is not a number any more."""
 
 
-def fit(model: keras.Model, train, validation, *, epochs: int, run: Run, patience: int = 0, monitor: str = "val_loss",
-        tensorboard: bool = True) -> dict:
+def fit(
+    model: keras.Model, train, validation, *, epochs: int, run: Run, patience: int = 0, monitor: str = "val_loss", tensorboard: bool = True
+) -> dict:
     """Trains `model`, keeps its best weights, and can go on after a kill as if nothing had happened.
 
     After every epoch the weights, the optimizer's and the random generators' state, the best weights so far, and the history are written
@@ -55,8 +57,8 @@ def fit(model: keras.Model, train, validation, *, epochs: int, run: Run, patienc
         tensorboard: write logs to `run.path / "tensorboard"`.
 
     Returns:
-        "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "seconds" (validation included), "epochs",
-        "examples_per_second" and "peak_memory_mb". The model has the best weights.
+        "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "epochs", "seconds" (validation
+        included; "seconds_here" without those before a resume), "examples_per_second" and "peak_memory_mb". The model has the best weights.
 
     Raises:
         Diverged: the loss is not a number. The checkpoint of the epoch before stands.
@@ -71,8 +73,15 @@ def fit(model: keras.Model, train, validation, *, epochs: int, run: Run, patienc
         if tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False))
         # shuffle: the batches have their order already, and Keras warns that it cannot shuffle a tf.data pipeline.
-        model.fit(train.dataset(), validation_data=validation.dataset(), initial_epoch=len(keeper.state["history"]), epochs=epochs,
-                  callbacks=callbacks, shuffle=False, verbose=0 if run.quiet else "auto")
+        model.fit(
+            train.dataset(),
+            validation_data=validation.dataset(),
+            initial_epoch=len(keeper.state["history"]),
+            epochs=epochs,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0 if run.quiet else 1 if sys.stdout.isatty() else 2,
+        )
     for variable, value in zip(model.variables, keeper.best, strict=True):
         variable.assign(value)
     state = keeper.state
@@ -81,6 +90,7 @@ def fit(model: keras.Model, train, validation, *, epochs: int, run: Run, patienc
         "best_epoch": state["best_epoch"],
         "epochs": len(state["history"]),
         "seconds": round(state["seconds"], 1),
+        "seconds_here": round(keeper.seconds_here, 1),
         "examples_per_second": round(train.examples * len(state["history"]) / state["seconds"], 1),
         "peak_memory_mb": peak_memory_mb(),
     }
@@ -95,6 +105,7 @@ class _Keeper(keras.callbacks.Callback):
         self.sign = -1 if monitor.endswith(("accuracy", "f1", "auc", "bleu")) else 1
         self.state = {"history": [], "best": math.inf, "best_epoch": 0, "seconds": 0.0, "done": False}
         self.best: list[np.ndarray] = []
+        self.seconds_here = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.train.epoch = epoch
@@ -109,7 +120,9 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         state = self.state
-        state["seconds"] += time.perf_counter() - self.started
+        seconds = time.perf_counter() - self.started
+        state["seconds"] += seconds
+        self.seconds_here += seconds
         row = {"epoch": epoch, **{name: float(value) for name, value in logs.items()}, "seconds": round(state["seconds"], 2)}
         state["history"].append(row)
         if self.monitor not in row:
@@ -148,7 +161,9 @@ class _Keeper(keras.callbacks.Callback):
                 for index, variable in enumerate(variables):
                     value = arrays[f"{name}/{index}"]
                     if value.shape != tuple(variable.shape):
-                        raise InputError(f"{self.file} does not fit the model: {variable.path} is {value.shape}, expected {tuple(variable.shape)}")
+                        raise InputError(
+                            f"{self.file} does not fit the model: {variable.path} is {value.shape}, expected {tuple(variable.shape)}"
+                        )
                     variable.assign(value)
             self.best = [arrays[f"best/{index}"] for index in range(len(model.variables))]
         log.info("going on after epoch %d of %d", len(self.state["history"]), self.epochs)

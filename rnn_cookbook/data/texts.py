@@ -11,8 +11,18 @@ from rnn_cookbook.errors import InputError, listing
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 TEXT_NAMES = ("text", "review", "sentence", "content", "comment", "message", "body", "document", "tweet")
 LABEL_NAMES = ("label", "labels", "sentiment", "class", "category", "target", "polarity", "rating", "stars")
-SPLIT_NAMES = {"train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
-               "dev": "validation", "test": "test", "unlabelled": "unlabelled", "unlabeled": "unlabelled", "unsup": "unlabelled"}
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "unlabelled": "unlabelled",
+    "unlabeled": "unlabelled",
+    "unsup": "unlabelled",
+}
 
 
 @dataclass
@@ -50,8 +60,11 @@ def read_texts(path: str | Path, *, text_column: str = "", label_column: str = "
     options = {"text_column": text_column, "label_column": label_column, "drop_missing": drop_missing}
     if path.is_file():
         return {"train": _read_table_texts(path, **options)}
-    tables = {SPLIT_NAMES[file.stem.lower()]: file for file in sorted(path.iterdir())
-              if file.suffix.lower() in TABLES and file.stem.lower() in SPLIT_NAMES}
+    tables = {
+        SPLIT_NAMES[file.stem.lower()]: file
+        for file in sorted(path.iterdir())
+        if file.suffix.lower() in TABLES and file.stem.lower() in SPLIT_NAMES
+    }
     if tables:
         if "train" not in tables:
             raise InputError(f"{path} has {listing(file.name for file in tables.values())} but no train.* beside it")
@@ -181,7 +194,9 @@ def _read_table_texts(path: Path, *, text_column: str, label_column: str, drop_m
         raise InputError(f"{path} has no rows")
     text, label = find_columns(list(frame.columns), text_column=text_column, label_column=label_column, path=path, labelled=labelled)
     texts = ["" if missing else str(value) for value, missing in zip(frame[text], frame[text].isna(), strict=True)]
-    labels = ["" if missing else _label(value) for value, missing in zip(frame[label], frame[label].isna(), strict=True)] if labelled else []
+    labels = (
+        ["" if missing else _label(value) for value, missing in zip(frame[label], frame[label].isna(), strict=True)] if labelled else []
+    )
     # In a CSV the header is row 1; a quoted line break inside a field makes a row longer than a line.
     first = 2 if path.suffix.lower() in (".csv", ".tsv") else 1
     return _without_missing(Texts(texts, labels), [f"row {first + i}" for i in range(len(texts))], path, drop_missing)
@@ -200,8 +215,11 @@ def _without_missing(examples: Texts, places: list[str], path: Path, drop: bool)
     if not bad:
         return examples
     if not drop:
-        found = [f"{len(rows)} without a {what} ({listing(places[i] for i in rows)})"
-                 for what, rows in (("text", no_text), ("label", no_label)) if rows]
+        found = [
+            f"{len(rows)} without a {what} ({listing(places[i] for i in rows)})"
+            for what, rows in (("text", no_text), ("label", no_label))
+            if rows
+        ]
         raise InputError(f"{path}: {' and '.join(found)} of {len(examples)} rows. Mend them, or leave them out with --drop-missing")
     keep = [i for i in range(len(examples)) if i not in bad]
     if not keep:

@@ -28,8 +28,19 @@ class Batches:
         extras, rounds: the last `extras` sequences take turns: an epoch has one of `rounds` equal parts of them, beside all the others.
     """
 
-    def __init__(self, sequences: Sequence[np.ndarray], targets: np.ndarray | None = None, *, batch_size: int, shuffle: bool = False,
-                 seed: int = 0, pad_to: int | None = None, multiple_of: int = 1, extras: int = 0, rounds: int = 1):
+    def __init__(
+        self,
+        sequences: Sequence[np.ndarray],
+        targets: np.ndarray | None = None,
+        *,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+        pad_to: int | None = None,
+        multiple_of: int = 1,
+        extras: int = 0,
+        rounds: int = 1,
+    ):
         self.lengths = np.array([len(sequence) for sequence in sequences], np.int64)
         if not len(sequences) or not self.lengths.all():
             raise InputError("batches need sequences, and each of them one token or more")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -63,7 +63,9 @@ class TextEncoder:
         """How many numbers there are, padding and the unknown word included: the size of the embedding."""
         return len(self.vocabulary) + 2
 
-    def encode(self, texts: Iterable[str], *, max_tokens: int | None = None, keep: Literal["head", "tail", "both"] = "head") -> list[np.ndarray]:
+    def encode(
+        self, texts: Iterable[str], *, max_tokens: int | None = None, keep: Literal["head", "tail", "both"] = "head"
+    ) -> list[np.ndarray]:
         """Word numbers, one int32[tokens] a text, unpadded.
 
         Args:
@@ -77,7 +79,7 @@ class TextEncoder:
         for chunk in _chunks(texts):
             ragged = self._layer(_tensor(chunk))
             values, ends = ragged.flat_values.numpy().astype(np.int32), ragged.row_splits.numpy()
-            sequences += [cut(values[start:end], max_tokens, keep) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+            sequences += [cut(values[start:end], max_tokens, keep) for start, end in pairwise(ends)]
         return [sequence if len(sequence) else np.array([UNKNOWN], np.int32) for sequence in sequences]
 
     def has_token(self, texts: Sequence[str]) -> np.ndarray:

@@ -48,5 +48,6 @@ def ppmi_vectors(sequences: Sequence[np.ndarray], *, vocabulary_size: int, dimen
     matrix = sparse.csr_matrix((information[positive].astype(np.float32), (counts.row[positive], counts.col[positive])), shape=counts.shape)
     left, values, _ = randomized_svd(matrix, n_components=dimensions, n_iter=3, random_state=seed)
     vectors = left * np.sqrt(values)
+    vectors[total == 0] = 0  # not only nearly
     spread = vectors[total > 0].std() if (total > 0).any() else 1.0
     return (vectors / max(spread, 1e-12)).astype(np.float32)

@@ -1,0 +1,140 @@
+"""`run --record`: several seeds of one setting, summed up in `recipes/results/<recipe>.json`; and the README's table from these."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from types import ModuleType
+
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.runs import Run, write_json, write_text
+
+START, END = "<!-- results: written by python -m rnn_cookbook.recording README.md -->", "<!-- end of results -->"
+
+
+def record(
+    module: ModuleType, name: str, config, *, seeds: int, setting: str, command: str, output: str | None, resume: bool, quiet: bool
+) -> str:
+    """Runs seeds 0 to `seeds - 1`, each in a folder of its own, and writes the record of `setting`; returns it as text.
+
+    With `resume`, finished seeds are taken as they are and the interrupted one goes on. The baselines do not depend on the seed
+    and are trained once.
+    """
+    if seeds < 1:
+        raise InputError(f"--seeds needs 1 or more, got {seeds}")
+    folder = Path(output) if output else Path("runs") / name / f"record-{setting}"
+    reports = []
+    for seed in range(seeds):
+        path = folder / f"seed-{seed}"
+        file = path / "metrics.json"
+        if not (resume and file.exists()):
+            settings = replace(config, seed=seed, baselines=config.baselines and seed == 0)
+            module.main(settings, Run(recipe=name, config=settings, output=path, resume=resume and path.exists(), quiet=quiet))
+        reports.append(json.loads(file.read_text(encoding="utf-8")))
+    entry = summary(reports, metric=module.METRIC, setting=setting, command=command)
+    results = Path(module.__file__).parent / "results" / f"{name}.json"
+    others = [old for old in _read(results) if old["setting"] != setting]
+    write_json(results, sorted([*others, entry], key=lambda old: (old["setting"] != "default", old["setting"])))
+    return json.dumps(entry, indent=2) + f"\n\nrecorded in {results}"
+
+
+def summary(reports: list[dict], *, metric: str, setting: str, command: str) -> dict:
+    """One record of `recipes/results/`: mean and sample standard deviation over the seeds' reports."""
+    first = reports[0]
+    minutes = [report["training"]["seconds"] / 60 for report in reports]
+    gpu = first["environment"]["gpu"]
+    return {
+        "setting": setting,
+        "metric": metric,
+        "command": command,
+        "data": first["data"],
+        "seeds": [report["seed"] for report in reports],
+        "protocol": ", ".join(f"{size} {split}" for split, size in first["splits"].items()) + "; chosen on validation, test read once",
+        "test": {metric: _spread([report["test"][metric] for report in reports]) for metric in first["test"]},
+        "validation": {metric: _spread([report["validation"][metric] for report in reports]) for metric in first["validation"]},
+        "baselines": first["baselines"],
+        "training_minutes": _spread(minutes),
+        "parameters": first["model"]["parameters"],
+        "peak_memory_mb": max(report["training"]["peak_memory_mb"] for report in reports),
+        "hardware": f"{first['environment']['cores']} cores of {first['environment']['cpu']}" + (f", {gpu}" if gpu else ""),
+        "versions": {key: first["environment"][key] for key in ("rnn_cookbook", "tensorflow", "keras", "python")},
+        "commit": _commit(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def _spread(values: list[float]) -> dict:
+    return {
+        "mean": round(mean(values), 5),
+        "std": round(stdev(values), 5) if len(values) > 1 else 0.0,
+        "values": [round(value, 5) for value in values],
+    }
+
+
+def _commit() -> str:
+    """The commit of the checkout that the code was run from, "+" where it had changes; empty outside a checkout."""
+    root = Path(__file__).parent.parent
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "recipes/*.py", "rnn_cookbook"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit + ("+" if changed.stdout.strip() else "")
+
+
+def _read(file: Path) -> list[dict]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+
+
+# The README's table
+
+
+def table(folder: Path) -> str:
+    """Markdown: a row for every record of every recipe in `folder`, the best of model and baselines in bold."""
+    lines = [
+        "| recipe | setting | data | metric | this model, test | best baseline, same run | wins | minutes a seed | hardware |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for file in sorted(folder.glob("*.json")):
+        records = _read(file)
+        # Settings that were recorded without baselines are compared with the default's: the same test split.
+        shared = next((record["baselines"] for record in records if record["baselines"]), {})
+        for record in records:
+            metric = record["metric"]
+            ours, seeds = record["test"][metric], len(record["seeds"])
+            score = f"{ours['mean']:.4f} ± {ours['std']:.4f}"
+            baselines = record["baselines"] or shared
+            name = max(baselines, key=lambda key: baselines[key][metric])
+            best, wins = baselines[name], ours["mean"] > baselines[name][metric]
+            rival = f"{_bold(format(best[metric], '.4f'), not wins)} {name}, {best['seconds']:.0f} s"
+            lines.append(
+                f"| [{file.stem}](recipes/{file.stem}.py) | {record['setting']} | {record['data']} | {metric} "
+                f"| {_bold(score, wins)} ({seeds} seeds) | {rival} | {'the network' if wins else 'the baseline'} "
+                f"| {record['training_minutes']['mean']:.1f} | {record['hardware']} |"
+            )
+    return "\n".join(lines)
+
+
+def _bold(text: str, bold: bool) -> str:
+    return f"**{text}**" if bold else text
+
+
+def update_readme(readme: Path, results: Path) -> None:
+    """Rewrites what stands between the two markers of the README."""
+    text = readme.read_text(encoding="utf-8")
+    replaced, count = re.subn(f"(?s){re.escape(START)}.*?{re.escape(END)}", lambda _: f"{START}\n{table(results)}\n{END}", text)
+    if count != 1:
+        raise InputError(f"{readme} needs the markers {START} and {END} once, found {count}")
+    write_text(readme, replaced)
+
+
+if __name__ == "__main__":
+    update_readme(Path(sys.argv[1]), Path(sys.argv[1]).parent / "recipes" / "results")

@@ -1,0 +1,163 @@
+"""Text to word numbers, batches, word vectors."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from rnn_cookbook.encode.batches import Batches
+from rnn_cookbook.encode.text import TextEncoder
+from rnn_cookbook.encode.word_vectors import ppmi_vectors
+from rnn_cookbook.errors import InputError
+
+
+class TestTextEncoder:
+    def test_words_are_numbered_by_frequency_and_ties_by_letters(self):
+        encoder = TextEncoder.fit(["b a", "c b"], max_words=10)
+        assert encoder.vocabulary == ["b", "a", "c"]
+        assert len(encoder) == 5
+        assert [list(row) for row in encoder.encode(["a b zebra"])] == [[3, 2, 1]]
+
+    @pytest.mark.parametrize(
+        ("text", "tokens"),
+        [
+            ("Good.But", ["good", ".", "but"]),
+            ("don't!!", ["don't", "!", "!"]),
+            ("one<br /><br />two", ["one", "two"]),
+            ("ÉTÉ Straße", ["été", "straße"]),
+            ("好电影", ["好", "电", "影"]),
+            ("नमस्ते", ["नमस्ते"]),
+            ("great 🎉", ["great", "🎉"]),
+        ],
+    )
+    def test_tokens(self, text, tokens):
+        assert sorted(TextEncoder.fit([text], max_words=100).vocabulary) == sorted(set(tokens))
+
+    def test_vocabulary_is_bounded_in_size_and_in_rarity(self):
+        texts = ["a a a b b c"]
+        assert TextEncoder.fit(texts, max_words=1).vocabulary == ["a"]
+        assert TextEncoder.fit(texts, max_words=9, min_count=2).vocabulary == ["a", "b"]
+        with pytest.raises(InputError, match="no word occurs 9 times"):
+            TextEncoder.fit(texts, max_words=9, min_count=9)
+
+    @pytest.mark.parametrize(("keep", "kept"), [("head", "abcd"), ("tail", "efgh"), ("both", "afgh")])
+    def test_long_texts_are_cut_where_they_should_be(self, keep, kept):
+        encoder = TextEncoder(list("abcdefgh"))
+        (row,) = encoder.encode(["a b c d e f g h"], max_tokens=4, keep=keep)
+        assert "".join(encoder.vocabulary[i - 2] for i in row) == kept
+
+    def test_a_text_without_tokens_is_one_unknown_word(self):
+        encoder = TextEncoder(["a"])
+        assert [list(row) for row in encoder.encode(["", " <br /> ", "a"])] == [[1], [1], [2]]
+        assert encoder.has_token(["", " <br /> ", "a"]).tolist() == [False, False, True]
+
+    def test_a_million_words(self):
+        (row,) = TextEncoder(["word"]).encode(["word " * 1_000_000], max_tokens=400)
+        assert len(row) == 400
+
+    def test_saved_and_loaded_it_encodes_the_same(self, tmp_path):
+        encoder = TextEncoder.fit(["ä\u2028b c. don't", "\ud800 lone"], max_words=50)
+        encoder.save(tmp_path)
+        again = TextEncoder.load(tmp_path)
+        assert again.vocabulary == encoder.vocabulary
+        for one, two in zip(encoder.encode(["c b ä x"]), again.encode(["c b ä x"]), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+RNG = np.random.default_rng(0)
+SEQUENCES = [RNG.integers(1, 99, size=length).astype(np.int32) for length in RNG.integers(1, 40, size=403)]
+
+
+class TestBatches:
+    def test_every_example_comes_once_with_its_target_right_padded(self):
+        batches = Batches(SEQUENCES, np.arange(403), batch_size=8, shuffle=True)
+        seen = []
+        for tokens, targets in batches.dataset():
+            for row, index in zip(tokens.numpy(), targets.numpy(), strict=True):
+                length = len(SEQUENCES[index])
+                np.testing.assert_array_equal(row[:length], SEQUENCES[index])
+                assert not row[length:].any()
+                seen.append(index)
+        assert sorted(seen) == list(range(403))
+        assert len(batches) == 51
+
+    def test_little_goes_into_padding(self):
+        batches = Batches(SEQUENCES, batch_size=8, shuffle=True)
+        cells = sum(tokens.shape[0] * tokens.shape[1] for tokens in batches.dataset())
+        words = sum(map(len, SEQUENCES))
+        assert cells < 1.1 * words
+        assert 8 * len(batches) * 39 > 1.8 * words, "fixed padding would cost this much: the test must be able to fail"
+
+    def test_order_depends_on_seed_and_epoch_alone(self):
+        def order(seed, epoch):
+            batches = Batches(SEQUENCES, np.arange(403), batch_size=8, shuffle=True, seed=seed)
+            batches.epoch = epoch
+            return np.concatenate([targets.numpy() for _, targets in batches.dataset()]).tolist()
+
+        assert order(0, 3) == order(0, 3)
+        assert order(0, 3) != order(0, 4)
+        assert order(0, 3) != order(1, 3)
+
+    def test_outputs_go_back_into_order(self):
+        batches = Batches(SEQUENCES, batch_size=8)
+        sums = np.concatenate([tokens.numpy().sum(axis=1) for tokens in batches.dataset()])
+        assert batches.in_order(sums).tolist() == [sequence.sum() for sequence in SEQUENCES]
+        with pytest.raises(ValueError, match="unshuffled"):
+            Batches(SEQUENCES, batch_size=8, shuffle=True).in_order(sums)
+
+    def test_lengths_are_rounded_up_or_fixed(self):
+        assert all(tokens.shape[1] % 7 == 0 for tokens in Batches(SEQUENCES, batch_size=8, multiple_of=7).dataset())
+        assert {tokens.shape[1] for tokens in Batches(SEQUENCES, batch_size=8, pad_to=50).dataset()} == {50}
+
+    def test_extras_take_turns(self):
+        batches = Batches(SEQUENCES, np.arange(403), batch_size=8, shuffle=True, extras=103, rounds=4)
+        seen = []
+        for epoch in range(4):
+            batches.epoch = epoch
+            epoch_seen = np.concatenate([targets.numpy() for _, targets in batches.dataset()])
+            assert sorted(epoch_seen[epoch_seen < 300]) == list(range(300))
+            assert len(epoch_seen) == batches.examples == 325
+            seen += epoch_seen[epoch_seen >= 300].tolist()
+        assert len(seen) == len(set(seen)) == 100
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"sequences": []}, "one token or more"),
+            ({"sequences": [np.zeros(0, np.int32)]}, "one token or more"),
+            ({"batch_size": 0}, "got 0"),
+            ({"pad_to": 3}, "39 tokens does not fit"),
+        ],
+    )
+    def test_bad_arguments(self, arguments, message):
+        with pytest.raises(InputError, match=message):
+            Batches(**{"sequences": SEQUENCES, "batch_size": 8, **arguments})
+
+
+class TestWordVectors:
+    def test_words_in_the_same_contexts_are_neighbours(self):
+        # 2 and 3 occur beside 6, 4 and 5 beside 7; 8 is everywhere.
+        sequences = [np.array([first, context, 8]) for first, context in [(2, 6), (3, 6), (4, 7), (5, 7)] * 50]
+        vectors = ppmi_vectors(sequences, vocabulary_size=10, dimensions=4)
+        assert vectors.shape == (10, 4)
+        assert vectors.dtype == np.float32
+        unit = vectors[2:6] / np.linalg.norm(vectors[2:6], axis=1, keepdims=True)
+        likeness = unit @ unit.T
+        assert likeness[0, 1] > 0.95
+        assert likeness[2, 3] > 0.95
+        assert likeness[0, 2] < 0.5
+        assert not vectors[[0, 1, 9]].any(), "padding, unknown and unseen words have no meaning"
+
+    def test_no_context_reaches_from_text_to_text(self):
+        apart = [np.array([2, 3]), np.array([4, 5])] * 20
+        vectors = ppmi_vectors(apart, vocabulary_size=6, dimensions=5)  # the full rank: likeness is that of the matrix
+        np.testing.assert_allclose(vectors[2:4] @ vectors[4:6].T, 0, atol=1e-4)
+
+    def test_refuses_more_dimensions_than_words(self):
+        with pytest.raises(InputError, match="got 6 words"):
+            ppmi_vectors([np.array([2, 3])], vocabulary_size=6, dimensions=6)
+
+    def test_a_text_of_single_words_has_no_context(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert not ppmi_vectors([np.array([2]), np.array([3])], vocabulary_size=6, dimensions=2).any()

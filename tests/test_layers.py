@@ -1,0 +1,94 @@
+"""The layers that Keras lacks, against NumPy and against what padding must not change."""
+
+import keras
+import numpy as np
+import pytest
+
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.layers import JoinSegments, MaskedPooling, PaddingMask, SplitSegments, WordDropout
+
+RNG = np.random.default_rng(0)
+SEQUENCE = RNG.normal(size=(3, 5, 4)).astype(np.float32)
+LENGTHS = [5, 3, 1]
+MASK = np.arange(5) < np.array(LENGTHS)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("mode", "reference"),
+    [("last", lambda x: x[-1]), ("mean", lambda x: x.mean(axis=0)), ("max", lambda x: x.max(axis=0))],
+)
+def test_pooling_is_that_of_the_unpadded_sequence(mode, reference):
+    pooled = np.array(MaskedPooling([mode])((SEQUENCE, MASK)))
+    expected = [reference(sequence[:length].astype(np.float64)) for sequence, length in zip(SEQUENCE, LENGTHS, strict=True)]
+    np.testing.assert_allclose(pooled, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_maximum_of_negative_states_is_not_the_padding():
+    pooled = np.array(MaskedPooling(["max"])((-1 - np.abs(SEQUENCE), MASK)))
+    assert (pooled < -1).all()
+
+
+def test_attention_weights_only_what_is_not_padding():
+    layer = MaskedPooling(["attention"])
+    pooled = np.array(layer((SEQUENCE, MASK)))
+    (kernel,) = (np.array(weight, np.float64) for weight in layer.score.weights)
+    for row, length in enumerate(LENGTHS):
+        states = SEQUENCE[row, :length].astype(np.float64)
+        weights = np.exp(states @ kernel)
+        np.testing.assert_allclose(pooled[row], (weights * states).sum(axis=0) / weights.sum(), rtol=1e-5)
+    np.testing.assert_allclose(pooled[2], SEQUENCE[2, 0], rtol=1e-5)  # one step: all the weight
+
+
+def test_several_poolings_are_concatenated_in_order():
+    both = np.array(MaskedPooling(["max", "mean"])((SEQUENCE, MASK)))
+    for half, mode in ((both[:, :4], "max"), (both[:, 4:], "mean")):
+        np.testing.assert_allclose(half, np.array(MaskedPooling([mode])((SEQUENCE, MASK))))
+
+
+@pytest.mark.parametrize("modes", [["median"], [], [""]])
+def test_unknown_pooling_is_named_with_the_accepted_ones(modes):
+    with pytest.raises(InputError, match="accepted are last, mean, max, attention"):
+        MaskedPooling(modes)
+
+
+def test_padding_mask_is_true_on_words_and_never_empty():
+    mask = np.array(PaddingMask()(np.array([[5, 1, 0], [0, 0, 0]])))
+    assert mask.tolist() == [[True, True, False], [True, False, False]]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 5, 7])
+def test_segments_join_to_what_was_split(length):
+    segments, mask = SplitSegments(length)((SEQUENCE, MASK))
+    assert segments.shape[1:] == (length, 4)
+    assert np.array(mask)[:, 0].all(), "a row without a step makes the fast GPU kernels raise"
+    np.testing.assert_array_equal(np.array(JoinSegments()((segments, MASK))), SEQUENCE)
+
+
+def test_segments_hold_consecutive_steps():
+    segments, mask = SplitSegments(2)((SEQUENCE, MASK))
+    np.testing.assert_array_equal(np.array(segments)[1], SEQUENCE[0, 2:4])
+    assert np.array(mask).tolist()[3:6] == [[True, True], [True, False], [True, False]]  # the last is padding throughout
+
+
+def test_word_dropout_replaces_words_in_training_only():
+    tokens = np.tile(np.array([[7, 8, 9, 0]]), (2000, 1))
+    layer = WordDropout(0.3, seed=1)
+    np.testing.assert_array_equal(np.array(layer(tokens, training=False)), tokens)
+    dropped = np.array(layer(tokens, training=True))
+    assert (dropped[:, 3] == 0).all(), "padding stays padding"
+    changed = dropped[:, :3] != tokens[:, :3]
+    assert (dropped[:, :3][changed] == 1).all()
+    assert changed.mean() == pytest.approx(0.3, abs=0.02)
+    assert (np.array(layer(tokens, training=True)) != dropped).any(), "every step draws anew"
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+def test_word_dropout_refuses_impossible_rates(rate):
+    with pytest.raises(InputError, match="got"):
+        WordDropout(rate)
+
+
+@pytest.mark.parametrize("layer", [WordDropout(0.2, seed=3), PaddingMask(), SplitSegments(4), JoinSegments(), MaskedPooling(["max", "attention"])])
+def test_layers_come_back_from_their_configuration(layer):
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == layer.get_config()
