@@ -29,7 +29,7 @@ from rnn_cookbook import baselines as linear
 from rnn_cookbook import bundle, encode, metrics, models, optimizers, reporting, training
 from rnn_cookbook.data import sources, splits, synthetic
 from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
-from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.errors import InputError, check_settings, listing
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,15 @@ class Config:
     mixed_precision: bool = False  # half-precision arithmetic, for GPUs
     baselines: bool = True  # train the linear models, too
     seed: int = 0  # of the split, the weights, the order and the dropout
+
+    def __post_init__(self):
+        check_settings(
+            self,
+            positive=("learning_rate",),
+            at_least={"vocabulary": 1, "max_tokens": 1, "embedding": 1, "units": 1, "depth": 1, "segment": 0, "epochs": 1, "batch_size": 1}
+            | {"weight_decay": 0, "clip_norm": 0, "patience": 0, "seed": 0},
+            shares=("validation_fraction", "test_fraction", "word_dropout", "embedding_dropout", "dropout"),
+        )
 
 
 SAMPLE = Config(
@@ -136,6 +145,7 @@ def load_data(config: Config) -> Data:
         parts["unlabelled"] = Texts([x["text"].decode() for x in unlabelled])
     else:
         parts = read_texts(config.data, text_column=config.text_column, label_column=config.label_column, drop_missing=config.drop_missing)
+        parts = {name: encode.text.without_empty(part, name=name, drop=config.drop_missing) for name, part in parts.items()}
     for name, fraction in (("test", config.test_fraction), ("validation", config.validation_fraction)):
         if name not in parts:
             large, small = splits.stratified_split(parts["train"].labels, fraction=fraction, seed=config.seed, part=name)
@@ -225,12 +235,12 @@ def baselines(config: Config, data: Data) -> dict:
     return linear.text_baselines((texts, labels), (test_texts, test_labels), classes=len(data.classes))
 
 
-def predict(loaded: bundle.Bundle, inputs: Iterable[list[str]]) -> Iterator[dict]:
+def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[dict]:
     """Raw texts, list by list, to one answer a text. A text without a word gets an error instead of a guess."""
     config, encoder = Config(**loaded.config), encode.text.TextEncoder.load(loaded.path)
     for texts in inputs:
         tokens = encoder.encode(texts, max_tokens=config.max_tokens, keep=config.keep)
-        for text, empty, p in zip(texts, ~encoder.has_token(texts), classify(config, loaded.model, tokens), strict=True):
+        for text, empty, p in zip(texts, ~encode.text.has_token(texts), classify(config, loaded.model, tokens), strict=True):
             shares = {name: round(float(share), 5) for name, share in zip(loaded.facts["classes"], p, strict=True)}
             answer = (
                 {"label": None, "error": "no word in the text"}

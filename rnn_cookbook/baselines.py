@@ -39,21 +39,21 @@ class NBClassifier:
 
     Args:
         ngrams: n-grams of 1 to this many words, punctuation marks included.
-        min_count: rarer n-grams are left out.
+        min_count: rarer n-grams are left out, given a thousand texts or more.
         inverse_regularization: C of the logistic regression.
     """
 
     def __init__(self, *, ngrams: int = 3, min_count: int = 2, inverse_regularization: float = 0.3):
         from sklearn.feature_extraction.text import CountVectorizer
 
+        self.min_count = min_count
         self.c = inverse_regularization
-        self.vectorizer = CountVectorizer(
-            ngram_range=(1, ngrams), token_pattern=r"\w+(?:'\w+)?|[^\w\s]", binary=True, min_df=min_count, dtype=np.float32
-        )
+        self.vectorizer = CountVectorizer(ngram_range=(1, ngrams), token_pattern=r"\w+(?:'\w+)?|[^\w\s]", binary=True, dtype=np.float32)
 
     def fit(self, texts: Sequence[str], labels: np.ndarray, *, classes: int) -> "NBClassifier":
         from sklearn.linear_model import LogisticRegression
 
+        self.vectorizer.set_params(min_df=self.min_count if len(texts) >= 1000 else 1)
         counts = self.vectorizer.fit_transform(texts)
         self.models = []
         for label in range(1, 2) if classes == 2 else range(classes):

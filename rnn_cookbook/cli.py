@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import importlib
 import importlib.util
-import inspect
 import json
 import os
 import queue
@@ -126,7 +125,9 @@ def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     """The recipe's options: one for each field of its Config, with the field's trailing comment as help."""
     # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is an error.
     parser = _Parser(prog=f"rnn-cookbook run {name}", description=(module.__doc__ or "").splitlines()[0], allow_abbrev=False)
-    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(module.Config), flags=re.MULTILINE))
+    # From the file: inspect.getsource would look into every loaded module, and so load the late ones, TensorFlow with them.
+    source = Path(module.__file__).read_text(encoding="utf-8").split("class Config:", 1)[1].split("\ndef ", 1)[0]
+    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, flags=re.MULTILINE))
     kinds = typing.get_type_hints(module.Config)
     group = parser.add_argument_group("recipe options (defaults of the benchmark; --data sample has its own)")
     for field in dataclasses.fields(module.Config):

@@ -13,3 +13,25 @@ def listing(items, limit: int = 5) -> str:
     items = list(items)
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(str(item) for item in items[:limit]) + more
+
+
+def check_settings(config, *, positive: tuple[str, ...] = (), at_least: dict[str, int] | None = None, shares: tuple[str, ...] = ()) -> None:
+    """Raises InputError, naming the option, where a field of `config` is out of its range.
+
+    Args:
+        config: a dataclass.
+        positive: fields that must be above 0.
+        at_least: fields and the least that each may be.
+        shares: fields that must be at least 0 and below 1.
+    """
+    for name in positive:
+        _check(name, getattr(config, name), getattr(config, name) > 0, "above 0")
+    for name, least in (at_least or {}).items():
+        _check(name, getattr(config, name), getattr(config, name) >= least, f"at least {least}")
+    for name in shares:
+        _check(name, getattr(config, name), 0 <= getattr(config, name) < 1, "at least 0 and below 1")
+
+
+def _check(name: str, value, accepted: bool, wanted: str) -> None:
+    if not accepted:
+        raise InputError(f"--{name.replace('_', '-')} must be {wanted}, got {value}")

@@ -88,7 +88,9 @@ def test_word_dropout_refuses_impossible_rates(rate):
         WordDropout(rate)
 
 
-@pytest.mark.parametrize("layer", [WordDropout(0.2, seed=3), PaddingMask(), SplitSegments(4), JoinSegments(), MaskedPooling(["max", "attention"])])
+@pytest.mark.parametrize(
+    "layer", [WordDropout(0.2, seed=3), PaddingMask(), SplitSegments(4), JoinSegments(), MaskedPooling(["max", "attention"])]
+)
 def test_layers_come_back_from_their_configuration(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()

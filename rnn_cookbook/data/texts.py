@@ -36,7 +36,7 @@ class Texts:
         return len(self.texts)
 
     def take(self, indices) -> "Texts":
-        return Texts([self.texts[i] for i in indices], [self.labels[i] for i in indices])
+        return Texts([self.texts[i] for i in indices], [self.labels[i] for i in indices] if self.labels else [])
 
 
 def read_texts(path: str | Path, *, text_column: str = "", label_column: str = "", drop_missing: bool = False) -> dict[str, Texts]:
@@ -208,7 +208,6 @@ def _label(value) -> str:
 
 
 def _without_missing(examples: Texts, places: list[str], path: Path, drop: bool) -> Texts:
-    labelled = bool(examples.labels)
     no_text = [i for i, text in enumerate(examples.texts) if not text.strip()]
     no_label = [i for i, label in enumerate(examples.labels) if not label]
     bad = set(no_text) | set(no_label)
@@ -224,7 +223,7 @@ def _without_missing(examples: Texts, places: list[str], path: Path, drop: bool)
     keep = [i for i in range(len(examples)) if i not in bad]
     if not keep:
         raise InputError(f"{path}: no row has both a text and a label")
-    return examples.take(keep) if labelled else Texts([examples.texts[i] for i in keep])
+    return examples.take(keep)
 
 
 def _read_class_folders(path: Path, drop_missing: bool) -> dict[str, Texts]:

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.data.texts import Texts
+from rnn_cookbook.errors import InputError, listing
 
 PADDING, UNKNOWN = 0, 1  # Keras' own numbering; the first word of the vocabulary is 2
 _CHUNK = 1000  # texts a call of TensorFlow's string functions: bounds the memory
@@ -28,6 +29,24 @@ def standardize(text: tf.Tensor) -> tf.Tensor:
     # No \b in here: with it RE2 leaves its fast path on text outside ASCII.
     text = tf.strings.regex_replace(text, r"([^\pL\pM\pN\s']|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 ")
     return text
+
+
+def has_token(texts: Sequence[str]) -> np.ndarray:
+    """bool[texts]: whether anything is left of each text after tokenisation."""
+    return np.concatenate([tf.strings.split(standardize(_tensor(chunk))).row_lengths().numpy() > 0 for chunk in _chunks(texts)])
+
+
+def without_empty(examples: Texts, *, name: str, drop: bool) -> Texts:
+    """The examples that have a word in them; raises InputError, counting and naming the others, unless `drop`."""
+    full = has_token(examples.texts)
+    if full.all():
+        return examples
+    if not drop:
+        empty = [f"number {i + 1}: {examples.texts[i][:20]!r}" for i in np.flatnonzero(~full)]
+        raise InputError(
+            f"{name}: {len(empty)} texts have no word in them ({listing(empty, 3)}). Mend them, or leave them out with --drop-missing"
+        )
+    return examples.take(np.flatnonzero(full))
 
 
 class TextEncoder:
@@ -81,10 +100,6 @@ class TextEncoder:
             values, ends = ragged.flat_values.numpy().astype(np.int32), ragged.row_splits.numpy()
             sequences += [cut(values[start:end], max_tokens, keep) for start, end in pairwise(ends)]
         return [sequence if len(sequence) else np.array([UNKNOWN], np.int32) for sequence in sequences]
-
-    def has_token(self, texts: Sequence[str]) -> np.ndarray:
-        """bool[texts]: whether anything is left of each text after tokenisation."""
-        return np.concatenate([tf.strings.split(standardize(_tensor(chunk))).row_lengths().numpy() > 0 for chunk in _chunks(texts)])
 
     def save(self, folder: Path) -> None:
         # One word a line: no token holds white space.

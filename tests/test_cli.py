@@ -1,0 +1,186 @@
+"""The command line as a user meets it: every bad input gives one clear line and exit code 2, at once where it can."""
+
+import io
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from rnn_cookbook import cli
+from rnn_cookbook.data.lines import read_inputs
+from rnn_cookbook.errors import InputError
+
+RUN = ["run", "sentiment", "--quiet", "--output", "out"]
+
+
+def command(*arguments, capsys):
+    code = cli.main(list(arguments))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "sentimental"], "no recipe 'sentimental'; recipes: sentiment, or the path of a recipe file"),
+        (["run"], "which recipe? recipes: sentiment"),
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        ([*RUN, "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        ([*RUN, "--cell", "transformer"], "argument --cell: invalid choice: 'transformer' (choose from"),
+        ([*RUN, "--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
+        ([*RUN, "--setting", "best"], "no setting 'best'; sentiment has default, sample, basic, supervised"),
+        ([*RUN, "--data", "nowhere.csv"], "no such file or folder: nowhere.csv"),
+        ([*RUN, "--data", "sample", "--epochs", "0"], "--epochs must be at least 1, got 0"),
+        ([*RUN, "--data", "sample", "--pooling", "max+median"], "unknown pooling median; accepted are last, mean, max, attention"),
+        ([*RUN, "--data", "sample", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        ([*RUN, "--data", "sample", "--dropout", "1.5"], "--dropout must be at least 0 and below 1, got 1.5"),
+        ([*RUN, "--data", "sample", "--learning-rate", "-1"], "--learning-rate must be above 0, got -1.0"),
+        ([*RUN, "--data", "sample", "--validation-fraction", "1"], "--validation-fraction must be at least 0 and below 1, got 1.0"),
+        (["predict", "nowhere", "text"], "nowhere holds no trained model"),
+        (["predict", "nowhere", "--input", "none.txt"], "cannot read none.txt: No such file or directory"),
+        (["predict", "nowhere", "text", "--input", "a.txt"], "as arguments or with --input, not both"),
+    ],
+)
+def test_bad_options(arguments, message, capsys):
+    code, out, err = command(*arguments, capsys=capsys)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1, "one line"
+    assert "Traceback" not in err
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,label\n" + "fine,good\n" * 20, "two classes or more; the only label in the data is 'good'"),
+        ("text,label\n" + "fine,good\n" * 20 + "dull,bad\n", "too few for 'bad' (1)"),
+        ("text,label\nfine,good\ndull,bad\n,good\n", "1 without a text (row 4) of 3 rows"),
+        ("text,label\n" + "<br />,good\nfine,good\ndull,bad\n" * 10, "10 texts have no word in them"),
+    ],
+)
+def test_bad_data(tmp_path, content, message, capsys):
+    (tmp_path / "own.csv").write_text(content)
+    code, _, err = command(*RUN, "--data", "own.csv", capsys=capsys)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_debug_shows_the_traceback():
+    with pytest.raises(InputError, match="no such file"):
+        cli.main([*RUN, "--data", "nowhere.csv", "--debug"])
+
+
+def test_an_output_folder_that_exists_is_left_alone(tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/precious.txt").write_text("mine")
+    code, _, err = command(*RUN, "--data", "sample", capsys=capsys)
+    assert code == 2
+    assert "out exists: choose another --output, or add --resume" in err
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["precious.txt"]
+
+
+def test_resume_needs_the_settings_that_the_run_began_with(tmp_path, capsys):
+    code, _, err = command(*RUN, "--data", "sample", "--resume", capsys=capsys)
+    assert code == 2
+    assert "no config.json in out" in err
+    command(*RUN, "--data", "sample", "--pooling", "median", capsys=capsys)
+    code, _, err = command(*RUN, "--data", "sample", "--units", "7", "--resume", capsys=capsys)
+    assert code == 2
+    assert "units was 32, now 7; pooling was 'median', now" in err
+
+
+def test_no_network_and_no_data(tmp_path, capsys, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(
+        tfds.core.DatasetBuilder, "download_and_prepare", lambda self: (_ for _ in ()).throw(ConnectionError("unreachable"))
+    )
+    code, _, err = command(*RUN, "--data-dir", str(tmp_path / "empty"), capsys=capsys)
+    assert code == 2
+    assert "'imdb_reviews' is not in" in err
+    assert "Use --data sample" in err
+
+
+def test_help_names_every_option_with_its_comment(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "sentiment", "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    import dataclasses
+
+    from rnn_cookbook.recipes.sentiment import Config
+
+    for field in dataclasses.fields(Config):
+        assert f"--{field.name.replace('_', '-')}" in text
+    assert "most frequent words that get a number" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["run", "sentiment", "--help"], ["run", "sentiment", "--bogus"], ["predict", "x", "--input", "no"]]
+)
+def test_answers_without_tensorflow(arguments):
+    lines = ["import sys", "from rnn_cookbook import cli", f"try: cli.main({arguments!r})", "except SystemExit: pass"]
+    lines.append("assert not {'tensorflow', 'keras'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, timeout=60)
+
+
+def test_list_has_a_line_for_every_recipe(capsys):
+    code, out, _ = command("list", capsys=capsys)
+    assert code == 0
+    assert out.startswith("sentiment            Sentiment: which class")
+
+
+class TestInputs:
+    def test_lines_of_a_file(self, tmp_path):
+        (tmp_path / "a.txt").write_bytes("one\r\n\nthrée\u2028still".encode())
+        assert list(read_inputs(str(tmp_path / "a.txt"))) == ["one", "", "thrée\u2028still"]
+
+    def test_json_lines(self, tmp_path):
+        (tmp_path / "a.jsonl").write_text('"plain"\n{"review": "usual", "id": 3}\n{"whatever": "only"}\n')
+        assert list(read_inputs(str(tmp_path / "a.jsonl"))) == ["plain", "usual", "only"]
+
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            ("a.txt", b"ok\nbad \xff\n", "not UTF-8: byte 0xff in row 2"),
+            ("a.jsonl", b'"ok"\n{"a": 1, "b": 2}\n', "row 2: no text found; it has a, b"),
+            ("a.jsonl", b"{oops\n", "row 1: "),
+        ],
+    )
+    def test_a_bad_line_is_named_after_the_good_ones(self, tmp_path, name, content, message):
+        (tmp_path / name).write_bytes(content)
+        lines = read_inputs(str(tmp_path / name))
+        if b"ok" in content:
+            assert next(lines) == "ok"
+        with pytest.raises(InputError, match=message):
+            next(lines)
+
+    def test_what_has_arrived_is_answered_before_the_end_of_the_pipe(self):
+        got_first = threading.Event()
+
+        def slow():
+            yield "first"
+            assert got_first.wait(timeout=20), "the first line waits for the second"
+            yield "second"
+
+        answered = []
+        for batch in cli._as_they_come(slow()):
+            answered.append(batch)
+            got_first.set()
+        assert answered == [["first"], ["second"]]
+
+    def test_an_endless_input_is_not_read_ahead(self):
+        from itertools import count, islice
+
+        drawn = []
+        batches = cli._as_they_come(drawn.append(i) or str(i) for i in count())
+        list(islice(batches, 3))
+        assert len(drawn) < 1000
+
+
+def test_standard_input(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\nb\n")))
+    assert list(read_inputs("-")) == ["a", "b"]

@@ -1,0 +1,221 @@
+"""The user's own files, splits, generators, data sets on disk; and every way in which a file can be wrong."""
+
+import json
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from rnn_cookbook.data import sources, synthetic
+from rnn_cookbook.data.splits import stratified_split
+from rnn_cookbook.data.texts import read_texts, read_unlabelled
+from rnn_cookbook.errors import InputError
+
+ROWS = [("fine, really", "good"), ("dull", "bad"), ('a "quoted"\nsecond line', "good"), ("None", "bad")]
+
+
+def write(path, rows=ROWS, columns=("text", "label")):
+    frame = pd.DataFrame(rows, columns=list(columns))
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in frame.to_dict("records")), encoding="utf-8")
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+class TestTables:
+    @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+    def test_every_format_gives_the_same_examples(self, tmp_path, suffix):
+        texts = read_texts(write(tmp_path / f"a{suffix}"))["train"]
+        assert list(zip(texts.texts, texts.labels, strict=True)) == ROWS  # "None" is a text, not a gap
+
+    @pytest.mark.parametrize("columns", [("Review", "Sentiment"), ("id_text", "label"), ("text", "mood")])
+    def test_columns_are_found_when_obvious(self, tmp_path, columns):
+        assert read_texts(write(tmp_path / "a.csv", columns=columns))["train"].labels == ["good", "bad", "good", "bad"]
+
+    def test_columns_by_name(self, tmp_path):
+        path = write(tmp_path / "a.csv", [("x", "1", "good"), ("y", "2", "bad")], ("body of it", "stars", "mood"))
+        assert read_texts(path, text_column="body of it", label_column="mood")["train"].labels == ["good", "bad"]
+
+    def test_numbers_are_labels_too(self, tmp_path):
+        path = tmp_path / "a.jsonl"
+        path.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 1.0}\n{"text": "c", "label": 0}\n')
+        assert read_texts(path)["train"].labels == ["1", "1", "0"]
+
+    def test_a_byte_order_mark_is_no_part_of_the_name(self, tmp_path):
+        (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbftext,label\nx,good\ny,bad\n")
+        assert read_texts(tmp_path / "a.csv")["train"].texts == ["x", "y"]
+
+    def test_drop_missing_keeps_the_rest(self, tmp_path):
+        path = write(tmp_path / "a.csv", [*ROWS, ("", "good"), ("  ", "bad"), ("text", None)])
+        assert len(read_texts(path, drop_missing=True)["train"]) == 4
+
+    def test_train_and_test_files(self, tmp_path):
+        for name in ("train", "test", "dev"):
+            write(tmp_path / f"{name}.csv")
+        (tmp_path / "unlabelled.jsonl").write_text('{"text": "only text"}\n')
+        parts = read_texts(tmp_path)
+        assert {name: len(part) for name, part in parts.items()} == {"train": 4, "test": 4, "validation": 4, "unlabelled": 1}
+        assert parts["unlabelled"].labels == []
+
+
+class TestFolders:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for place in ("train/pos", "train/neg", "train/unsup", "test/pos", "test/neg"):
+            (tmp_path / place).mkdir(parents=True)
+            for i in range(3):
+                (tmp_path / place / f"{i}.txt").write_text(f"{place} {i}")
+        return tmp_path
+
+    def test_class_folders(self, folder):
+        texts = read_texts(folder / "test")["train"]
+        assert Counter(texts.labels) == {"pos": 3, "neg": 3}
+        assert texts.texts[0] == "test/neg 0"
+
+    def test_the_layout_of_the_imdb_archive(self, folder):
+        parts = read_texts(folder)
+        assert {name: len(part) for name, part in parts.items()} == {"train": 6, "test": 6, "unlabelled": 3}
+        assert set(parts["test"].labels) == {"pos", "neg"}
+
+    def test_an_empty_text_file_is_named(self, folder):
+        (folder / "train/pos/1.txt").write_text(" \n")
+        with pytest.raises(InputError, match=r"1 without a text \(pos/1.txt\) of 6 rows.*--drop-missing"):
+            read_texts(folder)
+        assert len(read_texts(folder, drop_missing=True)["train"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", None, "no such file or folder: .*a.csv"),
+        ("a.csv", b"", "a.csv is empty"),
+        ("a.csv", b"text,label\n", "has no rows"),
+        ("a.jsonl", b"\n \n", "is empty"),
+        ("a.csv", b"text,label\nabc\0def,x\n", r"binary file \(a zero byte at position 14\)"),
+        ("a.csv", b"text,label\nfine,x\ncaf\xe9,y\n", "not UTF-8: byte 0xe9 at position 21, row 3"),
+        ("a.csv", b"headline,mood,n\nx,y,1\n", "text and label; it has 'headline', 'mood', 'n'"),
+        ("a.csv", b"text,mood,n\nx,y,1\n", "holds the label; it has 'text', 'mood', 'n'"),
+        (
+            "a.csv",
+            b"text,label\n,good\nx,\ny,good\n",
+            r"1 without a text \(row 2\) and 1 without a label \(row 3\) of 3 rows.*--drop-missing",
+        ),
+        ("a.csv", b'text,label\n"open,x\n', "cannot be read as csv"),
+        ("a.jsonl", b'{"text": "a", "label": "x"}\n{"text": \n', "row 2 is not JSON"),
+        ("a.jsonl", b'["a"]\n', "row 1 is a JSON list"),
+        ("a.parquet", b"not parquet", "cannot be read as parquet"),
+        ("a.xlsx", b"x", "ends in .xlsx, accepted are .csv, .tsv, .jsonl, .parquet"),
+    ],
+)
+def test_bad_tables(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_texts(tmp_path / name)
+
+
+def test_a_column_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"no column 'mood' \(--label-column\); it has 'text', 'label'"):
+        read_texts(write(tmp_path / "a.csv"), label_column="mood")
+
+
+def test_an_unreadable_file(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.csv")
+    # root may read everything, so the refusal is made here
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        read_texts(path)
+
+
+def test_a_folder_with_nothing_of_use(tmp_path):
+    (tmp_path / "notes.md").write_text("x")
+    with pytest.raises(InputError, match=r"neither train.* nor folders.*it has notes.md"):
+        read_texts(tmp_path)
+    write(tmp_path / "test.csv")
+    with pytest.raises(InputError, match=r"has test.csv but no train"):
+        read_texts(tmp_path)
+
+
+def test_unlabelled_texts_from_lines_tables_and_folders(tmp_path):
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
+    write(tmp_path / "b.csv", [("x",), ("y",)], ("text",))
+    (tmp_path / "deep/er").mkdir(parents=True)
+    (tmp_path / "deep/er/c.txt").write_text("three\nlines\nhere")
+    assert read_unlabelled(tmp_path / "a.txt").texts == ["one", "two"]
+    assert read_unlabelled(tmp_path / "b.csv").texts == ["x", "y"]
+    assert read_unlabelled(tmp_path / "deep").texts == ["three\nlines\nhere"]
+    with pytest.raises(InputError, match="no such file"):
+        read_unlabelled(tmp_path / "nowhere")
+
+
+class TestSplits:
+    LABELS = ["a"] * 80 + ["b"] * 20
+
+    def test_classes_keep_their_shares_and_nothing_is_lost(self):
+        large, small = stratified_split(self.LABELS, fraction=0.2, seed=0)
+        assert sorted([*large, *small]) == list(range(100))
+        assert Counter(self.LABELS[i] for i in small) == {"a": 16, "b": 4}
+
+    def test_the_seed_decides(self):
+        splits = [stratified_split(self.LABELS, fraction=0.2, seed=seed)[1].tolist() for seed in (0, 0, 1)]
+        assert splits[0] == splits[1] != splits[2]
+
+    @pytest.mark.parametrize(
+        ("labels", "fraction", "message"),
+        [
+            (["a"] * 9, 0.2, "the only label in the data is 'a'"),
+            ([], 0.2, "two classes or more"),
+            (["a"] * 9 + ["b"], 0.2, r"too few for 'b' \(1\)"),
+            (["a", "a", "b", "b", "c", "c"], 0.9, "too few to set 5 aside"),
+            (["a", "b"] * 5, 1.5, "got 1.5"),
+        ],
+    )
+    def test_impossible_splits(self, labels, fraction, message):
+        with pytest.raises(InputError, match=message):
+            stratified_split(labels, fraction=fraction, seed=0)
+
+
+class TestReviews:
+    def test_are_seeded_and_different(self):
+        one, same, other = (synthetic.reviews(50, seed=seed) for seed in (0, 0, 1))
+        assert one.texts == same.texts
+        assert one.labels == same.labels
+        assert not set(one.texts) & set(other.texts)
+
+    def test_noise_flips_its_share_of_the_labels(self):
+        clean, noisy = synthetic.reviews(4000, seed=0, noise=0.0), synthetic.reviews(4000, seed=0, noise=0.05)
+        assert clean.texts == noisy.texts
+        flipped = sum(a != b for a, b in zip(clean.labels, noisy.labels, strict=True)) / 4000
+        assert flipped == pytest.approx(synthetic.REVIEW_NOISE, abs=0.01)
+
+    def test_contrast_is_in_the_order_alone(self):
+        """Turning "A . but B" into "B . but A" turns the label round and keeps every word."""
+        examples = synthetic.reviews(3000, seed=0, noise=0.0)
+        contrasting = [text for text in examples.texts if " but " in text]
+        assert len(contrasting) == pytest.approx(1000, abs=100)
+
+
+def test_a_data_set_that_is_neither_on_disk_nor_to_be_had(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    def offline(*args, **kwargs):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", offline)
+    with pytest.raises(InputError, match=f"'imdb_reviews' is not in {tmp_path}.*no route to host.*--data sample.*--data-dir"):
+        sources.load_tfds("imdb_reviews", splits=["train"], data_dir=tmp_path)
+
+
+def test_the_real_reviews_are_read_from_disk(data_dir):
+    (rows,) = sources.load_tfds("imdb_reviews", splits=["test[:200]"], data_dir=data_dir)
+    assert len(rows) == 200
+    assert set(rows[0]) == {"text", "label"}
+
+
+def test_data_folder_comes_from_option_then_environment(monkeypatch):
+    monkeypatch.setenv("RNN_COOKBOOK_DATA", "/somewhere")
+    assert str(sources.data_folder("")) == "/somewhere"
+    assert str(sources.data_folder("/else")) == "/else"

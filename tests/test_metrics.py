@@ -1,0 +1,70 @@
+"""Scores and baselines."""
+
+import numpy as np
+import pytest
+
+from rnn_cookbook.baselines import NBClassifier, text_baselines
+from rnn_cookbook.data import synthetic
+from rnn_cookbook.metrics import accuracy_by_length, calibration_error, classification_scores
+
+
+def test_scores_of_two_classes_by_hand():
+    labels = np.array([0, 0, 1, 1])
+    scores = classification_scores(labels, np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]]))
+    assert scores["accuracy"] == 0.75
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2, abs=1e-5)
+    assert scores["roc_auc"] == 1.0
+    assert scores["log_loss"] == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.7]).mean(), abs=1e-5)
+
+
+def test_scores_of_many_classes_and_of_a_class_that_is_absent():
+    shares = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.6, 0.3, 0.1]])
+    assert classification_scores(np.array([0, 1, 2, 0]), shares)["roc_auc"] == 1.0
+    assert "roc_auc" not in classification_scores(np.array([0, 1, 1, 0]), shares)
+
+
+def test_calibration_error_is_zero_for_honest_and_large_for_boastful_probabilities():
+    rng = np.random.default_rng(0)
+    share = rng.uniform(0.5, 1, 50_000)
+    labels = (rng.uniform(size=50_000) > share).astype(int)  # class 0 as often as promised
+    assert calibration_error(labels, np.stack([share, 1 - share], axis=1)) < 0.01
+    sure = np.tile([0.999, 0.001], (1000, 1))
+    assert calibration_error(np.arange(1000) % 2, sure) == pytest.approx(0.499, abs=1e-3)
+
+
+def test_accuracy_by_length_has_equal_groups_in_order():
+    groups = accuracy_by_length(np.zeros(10, int), np.arange(10) // 5, lengths=list(range(10)), groups=2)
+    assert [(g["shortest"], g["longest"], g["examples"], g["accuracy"]) for g in groups] == [(0, 4, 5, 1.0), (5, 9, 5, 0.0)]
+
+
+def test_nb_weights_are_log_count_ratios():
+    texts, labels = ["good film", "good good plot", "bad film", "bad plot"], np.array([1, 1, 0, 0])
+    model = NBClassifier(ngrams=1, min_count=1).fit(texts, labels, classes=2)
+    ratio = dict(zip(model.vectorizer.get_feature_names_out(), model.models[0][0], strict=True))
+    # presence + 1, over the sum of these: good 3 of 8 against 1 of 8
+    assert ratio["good"] == pytest.approx(np.log(3 / 8) - np.log(1 / 8), rel=1e-5)
+    assert ratio["film"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_baselines_learn_what_words_tell(classes):
+    texts = [f"word{i % classes} filler{i % 7}" for i in range(300)]
+    labels = np.arange(300) % classes
+    scores = text_baselines((texts[:200], labels[:200]), (texts[200:], labels[200:]), classes=classes)
+    assert list(scores) == ["majority", "tfidf_lr", "nb_lr"]
+    assert scores["majority"]["accuracy"] == pytest.approx(1 / classes, abs=0.05)
+    assert scores["tfidf_lr"]["accuracy"] == scores["nb_lr"]["accuracy"] == 1
+    assert all(score["seconds"] >= 0 for score in scores.values())
+
+
+def test_baselines_work_on_ten_texts():
+    texts, labels = [f"only{i}" for i in range(10)], np.arange(10) % 2
+    assert set(text_baselines((texts, labels), (texts, labels), classes=2)) == {"majority", "tfidf_lr", "nb_lr"}
+
+
+def test_word_counts_stay_far_below_the_optimum_of_the_sample():
+    train, test = (synthetic.reviews(count, seed=seed) for count, seed in ((4000, 0), (2000, 1)))
+    number = {"negative": 0, "positive": 1}
+    pairs = [(part.texts, np.array([number[label] for label in part.labels])) for part in (train, test)]
+    scores = text_baselines(*pairs, classes=2)
+    assert max(score["accuracy"] for score in scores.values()) < 1 - synthetic.REVIEW_NOISE - 0.1

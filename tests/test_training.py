@@ -1,0 +1,206 @@
+"""Training: the best weights, divergence, early stop, and a kill anywhere that changes no number."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from rnn_cookbook import training
+from rnn_cookbook.encode.batches import Batches
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.models import text_classifier
+from rnn_cookbook.optimizers import LazyAdam
+from rnn_cookbook.runs import Run, write_atomically
+
+
+@dataclass(frozen=True)
+class Config:
+    data: str = "toy"
+    seed: int = 0
+
+
+RNG = np.random.default_rng(0)
+TOKENS = [RNG.integers(2, 20, size=length) for length in RNG.integers(2, 12, size=120)]
+TARGETS = np.eye(2, dtype=np.float32)[[int(tokens[0] > tokens[-1]) for tokens in TOKENS]]
+
+
+def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monitor="val_loss"):
+    training.seed_everything(3)
+    model = text_classifier(
+        vocabulary_size=20, classes=2, embedding_size=8, units=6, word_dropout=0.1, dropout=0.3, pooling=["last"], cell="simple_rnn"
+    )
+    rate = training.warmup_cosine(learning_rate, steps=epochs * 7) if math.isfinite(learning_rate) else learning_rate
+    model.compile(
+        optimizer=LazyAdam(rate, clip_norm=1.0), loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+    )
+    run = Run(recipe="toy", config=Config(), output=folder, resume=resume, quiet=True)
+    train = Batches(TOKENS[:100], TARGETS[:100], batch_size=16, shuffle=True)
+    report = training.fit(
+        model,
+        train,
+        Batches(TOKENS[100:], TARGETS[100:], batch_size=16),
+        epochs=epochs,
+        run=run,
+        patience=patience,
+        monitor=monitor,
+        tensorboard=False,
+    )
+    return model, report
+
+
+class Killed(Exception):
+    """Stands for a kill: nothing of the process is left but its files."""
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """Makes the training end with `Killed` after so many steps."""
+
+    def install(steps):
+        original, done = training._Keeper.on_train_batch_end, [0]
+
+        def counted(self, batch, logs=None):
+            original(self, batch, logs)
+            done[0] += 1
+            if done[0] > steps:
+                raise Killed
+
+        monkeypatch.setattr(training._Keeper, "on_train_batch_end", counted)
+
+    return install
+
+
+def without_times(report):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in report["history"]]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return fit(tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.mark.parametrize("steps", [3, 7, 18, 27], ids=["first epoch", "between epochs", "third epoch", "last epoch"])
+def test_a_kill_anywhere_changes_no_number(tmp_path, uninterrupted, steps, kill_after, monkeypatch):
+    kill_after(steps)
+    with pytest.raises(Killed):
+        fit(tmp_path / "run")
+    monkeypatch.undo()
+    model, report = fit(tmp_path / "run", resume=True)
+    whole_model, whole = uninterrupted
+    assert without_times(report) == without_times(whole)
+    for one, two in zip(model.variables, whole_model.variables, strict=True):
+        np.testing.assert_array_equal(np.array(one), np.array(two))
+    assert pd.read_csv(tmp_path / "run/history.csv")["val_loss"].tolist() == pytest.approx([row["val_loss"] for row in whole["history"]])
+
+
+def test_same_seed_same_numbers(tmp_path, uninterrupted):
+    assert without_times(fit(tmp_path / "run")[1]) == without_times(uninterrupted[1])
+
+
+def test_a_finished_training_is_not_repeated(tmp_path, uninterrupted, kill_after):
+    fit(tmp_path / "run")
+    kill_after(0)
+    before = (tmp_path / "run/checkpoints/last.npz").read_bytes()
+    model, report = fit(tmp_path / "run", resume=True)  # a single step would raise
+    assert (tmp_path / "run/checkpoints/last.npz").read_bytes() == before
+    assert without_times(report) == without_times(uninterrupted[1])
+    np.testing.assert_array_equal(np.array(model.variables[0]), np.array(uninterrupted[0].variables[0]))
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
+def test_the_best_epoch_is_what_remains(tmp_path, monitor):
+    model, report = fit(tmp_path / "run", epochs=8, learning_rate=0.3, monitor=monitor)
+    values = [row[monitor] for row in report["history"]]
+    assert report["best_epoch"] == (np.argmin(values) if monitor == "val_loss" else np.argmax(values))
+    validation = Batches(TOKENS[100:], TARGETS[100:], batch_size=16)
+    score = dict(zip(["val_loss", "val_accuracy"], model.evaluate(validation.dataset(), verbose=0), strict=True))[monitor]
+    assert score == pytest.approx(values[report["best_epoch"]], abs=1e-5)
+
+
+def test_patience_stops_after_so_many_epochs_without_a_better_one(tmp_path):
+    _, report = fit(tmp_path / "run", epochs=30, learning_rate=0.5, patience=2)
+    assert report["epochs"] == report["best_epoch"] + 3 < 30
+
+
+def test_a_loss_that_is_not_a_number_is_told_and_costs_nothing_before(tmp_path):
+    with pytest.raises(training.Diverged, match=r"not a number in epoch 1, step [12].*--learning-rate"):
+        fit(tmp_path / "run", learning_rate=float("nan"))
+    assert not (tmp_path / "run/checkpoints/last.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"epochs": 0}, "got 0"), ({"monitor": "val_bleu"}, "nothing called 'val_bleu'.*val_accuracy")]
+)
+def test_bad_arguments(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        fit(tmp_path / "run", **options)
+
+
+def test_a_full_device_leaves_the_checkpoint_before(tmp_path):
+    """/dev/full takes nothing: the real error of a full device, in the place of the file being written."""
+    fit(tmp_path / "run", epochs=1)
+    checkpoint = tmp_path / "run/checkpoints/last.npz"
+    before = checkpoint.read_bytes()
+    with pytest.raises(InputError, match=r"last.npz: No space left on device; what was saved before is untouched.*--resume"):
+        write_atomically(checkpoint, lambda path: (path.symlink_to("/dev/full"), path.write_bytes(b"x" * 100_000)))
+    assert checkpoint.read_bytes() == before
+    assert sorted(file.name for file in checkpoint.parent.iterdir()) == ["last.npz"]
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    fit(tmp_path / "run", epochs=1)
+    checkpoint = tmp_path / "run/checkpoints/last.npz"
+    arrays = dict(np.load(checkpoint))
+    arrays = {name: np.zeros((3, 3)) if array.shape == (20, 8) else array for name, array in arrays.items()}
+    np.savez(checkpoint, **arrays)
+    with pytest.raises(InputError, match=r"does not fit the model.*\(3, 3\), expected \(20, 8\)"):
+        fit(tmp_path / "run", resume=True)
+
+
+def test_predictions_come_in_the_order_of_the_texts():
+    model = text_classifier(vocabulary_size=20, classes=2, embedding_size=8, units=6)
+    alone = np.concatenate([model(tokens[None]) for tokens in TOKENS[:20]])
+    np.testing.assert_allclose(training.predict(model, Batches(TOKENS[:20], batch_size=6)), alone, atol=1e-6)
+
+
+def test_learning_rate_rises_then_falls():
+    rate = training.warmup_cosine(1.0, steps=100, warmup=0.1)
+    values = [float(rate(step)) for step in range(101)]
+    assert values[0] == 0
+    assert max(values) == pytest.approx(1, abs=0.01)
+    assert np.argmax(values) == 10
+    assert values[100] == pytest.approx(0.02, abs=1e-3)
+
+
+COMMAND = [sys.executable, "-m", "rnn_cookbook.cli", "run", "sentiment", "--data", "sample", "--epochs", "3", "--no-baselines", "--quiet"]
+COMMAND += ["--cell", "simple_rnn", "--no-bidirectional", "--units", "8", "--batch-size", "128"]
+
+
+def test_kill_9_and_resume_gives_the_same_numbers(tmp_path):
+    """The real thing: SIGKILL in the second epoch of a run from the command line, then --resume."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    subprocess.run([*COMMAND, "--output", "whole"], check=True, capture_output=True, env=environment, timeout=300)
+    process = subprocess.Popen([*COMMAND, "--output", "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    deadline = time.monotonic() + 200
+    while not Path("killed/checkpoints/last.npz").exists():
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not Path("killed/metrics.json").exists()
+    subprocess.run([*COMMAND, "--output", "killed", "--resume"], check=True, capture_output=True, env=environment, timeout=300)
+    whole, killed = (json.loads(Path(name, "metrics.json").read_text()) for name in ("whole", "killed"))
+    for key in ("test", "validation", "model", "splits"):
+        assert whole[key] == killed[key]
+    assert Path("whole/predictions.jsonl").read_bytes() == Path("killed/predictions.jsonl").read_bytes()
