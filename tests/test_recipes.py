@@ -1,0 +1,170 @@
+"""Every recipe keeps the contract; the inventory is complete; a copied recipe runs."""
+
+import dataclasses
+import inspect
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from rnn_cookbook import cli, recording
+from rnn_cookbook.errors import InputError
+
+RECIPES = sorted(cli.recipe_files())
+CONTRACT = {
+    "load_data": ["config"],
+    "build_model": ["config", "data"],
+    "train": ["config", "model", "data", "run"],
+    "evaluate": ["config", "model", "data"],
+    "baselines": ["config", "data"],
+    "predict": ["loaded", "inputs"],
+    "search_space": ["hp", "config"],
+    "main": ["config", "run"],
+}
+
+
+def test_there_are_recipes():
+    assert "sentiment" in RECIPES
+
+
+@pytest.mark.parametrize("name", RECIPES)
+class TestEveryRecipe:
+    def test_has_the_functions_of_the_contract(self, name):
+        module = cli.load_recipe(name)
+        for function, parameters in CONTRACT.items():
+            signature = inspect.signature(getattr(module, function))
+            required = [p.name for p in signature.parameters.values() if p.default is p.empty]
+            assert required == parameters, function
+
+    def test_has_a_flat_frozen_config_with_a_comment_for_every_field(self, name):
+        module = cli.load_recipe(name)
+        assert module.Config.__dataclass_params__.frozen
+        for field in dataclasses.fields(module.Config):
+            assert isinstance(field.default, str | int | float | bool), field.name
+        help_text = cli.config_parser(module, name).format_help()
+        assert not re.search(r"^ +\(default: ", help_text, flags=re.MULTILINE), "a field without a comment"
+        assert module.SAMPLE.data == "sample"
+        assert {"default", "sample"} <= set(module.SETTINGS)
+
+    def test_reads_in_one_go(self, name):
+        assert len(cli.recipe_files()[name].read_text(encoding="utf-8").splitlines()) <= 300
+
+    def test_has_a_readme_row_and_recorded_results(self, name):
+        records = json.loads((ROOT / "recipes/results" / f"{name}.json").read_text(encoding="utf-8"))
+        assert records[0]["setting"] == "default"
+        for record in records:
+            assert len(record["seeds"]) >= 3
+            assert record["commit"]
+            for score in record["test"].values():
+                assert score["mean"] == pytest.approx(sum(score["values"]) / len(score["values"]), abs=1e-4)
+        assert records[0]["baselines"]
+        assert f"| [{name}](recipes/{name}.py) | default |" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+    def test_search_space_gives_configurations_of_the_recipe(self, name):
+        keras_tuner = pytest.importorskip("keras_tuner", reason="the tuner is an extra")
+        module, hp = cli.load_recipe(name), keras_tuner.HyperParameters()
+        config = module.search_space(hp, module.SAMPLE)
+        assert isinstance(config, module.Config)
+        assert config.data == "sample"
+        assert len(hp.space) >= 4
+
+    def test_copied_alone_into_an_empty_folder_it_runs(self, name, tmp_path):
+        shutil.copy(cli.recipe_files()[name], tmp_path / "mine.py")
+        command = [sys.executable, "mine.py", "--data", "sample", "--epochs", "1", "--no-baselines", "--quiet", "--output", "out"]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+        assert json.loads((tmp_path / "out/metrics.json").read_text())["recipe"] == "mine"
+        bad = subprocess.run([*command, "--units", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert bad.returncode == 2
+        assert "Traceback" not in bad.stderr
+
+
+def test_the_readme_table_is_that_of_the_results():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = readme.split(recording.START)[1].split(recording.END)[0].strip()
+    assert block == recording.table(ROOT / "recipes" / "results")
+
+
+def test_the_readme_commands_parse():
+    """Every `rnn-cookbook run` of the README names options and settings that exist."""
+    commands = re.findall(r"rnn-cookbook run (\w+)(.*)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(commands) >= 4
+    for name, rest in commands:
+        options = rest.split("#")[0].split("&&")[0].strip("`| ").split()
+        cli.config_parser(cli.load_recipe(name), name).parse_args(options)
+
+
+def report(seed, accuracy, baselines=None):
+    versions = {"rnn_cookbook": "0", "tensorflow": "2", "keras": "3", "python": "3"}
+    return {
+        "data": "toy",
+        "seed": seed,
+        "splits": {"train": 8, "test": 2},
+        "test": {"accuracy": accuracy},
+        "validation": {"accuracy": accuracy},
+        "baselines": baselines or {},
+        "model": {"parameters": 5},
+        "training": {"seconds": 60.0 * (seed + 1), "peak_memory_mb": 10.0 + seed},
+        "environment": {**versions, "cores": 2, "cpu": "Abacus", "gpu": None},
+    }
+
+
+def test_summary_has_mean_and_spread_over_the_seeds():
+    reports = [report(0, 0.8, {"nb_lr": {"accuracy": 0.85, "seconds": 9.0}}), report(1, 0.9), report(2, 1.0)]
+    entry = recording.summary(reports, metric="accuracy", setting="default", command="rnn-cookbook run toy")
+    assert entry["test"]["accuracy"] == {"mean": 0.9, "std": 0.1, "values": [0.8, 0.9, 1.0]}
+    assert entry["training_minutes"]["mean"] == 2
+    assert entry["peak_memory_mb"] == 12
+    assert entry["hardware"] == "2 cores of Abacus"
+    assert entry["protocol"].startswith("8 train, 2 test")
+
+
+@pytest.mark.parametrize(("baseline", "wins"), [(0.85, "the network"), (0.95, "the baseline")])
+def test_the_table_says_plainly_who_wins(tmp_path, baseline, wins):
+    reports = [report(seed, 0.9, {"majority": {"accuracy": 0.5, "seconds": 0}, "nb_lr": {"accuracy": baseline, "seconds": 9.0}}) for seed in range(3)]
+    entries = [recording.summary(reports, metric="accuracy", setting=setting, command="") for setting in ("default", "other")]
+    entries[1]["baselines"] = {}
+    (tmp_path / "toy.json").write_text(json.dumps(entries))
+    rows = recording.table(tmp_path).splitlines()[2:]
+    assert len(rows) == 2
+    for row in rows:
+        assert f"| {wins} |" in row
+        assert f"{baseline:.4f}" in row
+        assert ("**0.9000" in row) == (wins == "the network")
+
+
+def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
+    """A recipe of a few lines, recorded with three seeds; the second record takes finished seeds as they are."""
+    (tmp_path / "toy.py").write_text(
+        "from dataclasses import dataclass\n"
+        "import json\n"
+        "METRIC = 'accuracy'\n"
+        "@dataclass(frozen=True)\n"
+        "class Config:\n"
+        "    data: str = 'toy'  # data\n"
+        "    seed: int = 0  # seed\n"
+        "    baselines: bool = True  # baselines\n"
+        "def main(config, run):\n"
+        "    run.write_json('metrics.json', REPORT(config.seed, 0.7 + config.seed / 10, {'b': {'accuracy': 1, 'seconds': 1}} if config.baselines else {}))\n"
+    )
+    module = cli.load_recipe("toy.py")
+    module.REPORT = report
+    options = {"seeds": 3, "setting": "default", "command": "c", "output": None, "quiet": True}
+    recording.record(module, "toy", module.Config(), **options, resume=False)
+    (entry,) = json.loads(Path("results/toy.json").read_text())
+    assert entry["test"]["accuracy"]["values"] == [0.7, 0.8, 0.9]
+    assert entry["baselines"] == {"b": {"accuracy": 1, "seconds": 1}}
+    Path("runs/toy/record-default/seed-1/metrics.json").unlink()
+    module.REPORT = lambda seed, *rest: report(seed, 0.1)
+    recording.record(module, "toy", module.Config(), **options, resume=True)
+    recording.record(module, "toy", module.Config(), **{**options, "setting": "other", "output": "elsewhere", "seeds": 1}, resume=False)
+    entries = json.loads(Path("results/toy.json").read_text())
+    assert [entry["setting"] for entry in entries] == ["default", "other"]
+    assert entries[0]["test"]["accuracy"]["values"] == [0.7, 0.1, 0.9]
+    with pytest.raises(InputError, match="exists"):
+        recording.record(module, "toy", module.Config(), **options, resume=False)
