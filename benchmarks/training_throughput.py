@@ -2,11 +2,11 @@
 
     python benchmarks/training_throughput.py [--data-dir DIR] [--seconds 40] [--rounds 3]
 
-The same network everywhere, the one that published comparisons use: an embedding of 128, a bidirectional LSTM of 64 units a direction, maximum over
-time, a softmax; reviews of at most 400 words, batches of 64, Adam, the gradient clipped. The feeds take turns, `--rounds` times, for
-`--seconds` each, in one process; a figure is the median of its rounds, so that what else the machine does hits all of them. `recipe` is
-Keras fed with buckets, with this library's optimizer and segments: the recipe as it is, with the same layers.
-PyTorch is left out where it is not installed. Without the real reviews, lengths are drawn from a log-normal like theirs.
+The same network everywhere, the one that published comparisons use: an embedding of 128, a bidirectional LSTM of 64 units a
+direction, maximum over time, a softmax; reviews of at most 400 words, batches of 64, Adam, the gradient clipped. The feeds take
+turns, `--rounds` times, for `--seconds` each, in one process; a figure is the median of its rounds, so that what else the machine
+does hits all of them. PyTorch is left out where it is not installed. Without the real reviews, lengths are drawn from a log-normal
+like theirs.
 """
 
 import argparse
@@ -22,7 +22,6 @@ from rnn_cookbook.cli import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
-    import tensorflow as tf
 
 from rnn_cookbook.data import sources
 from rnn_cookbook.encode.batches import Batches

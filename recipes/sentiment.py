@@ -29,7 +29,7 @@ from rnn_cookbook import baselines as linear
 from rnn_cookbook import bundle, encode, metrics, models, optimizers, reporting, training
 from rnn_cookbook.data import sources, splits, synthetic
 from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
-from rnn_cookbook.errors import InputError, check_settings, listing
+from rnn_cookbook.errors import check_settings
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Config:
     embedding_dropout: float = 0.2  # dropout of word-vector components, the same at every step
     dropout: float = 0.5  # before the classifier and between recurrent layers
     epochs: int = 4  # passes over the labelled texts
+    least_steps: int = 1000  # small data gets more epochs, and patience, so that there are so many steps
     batch_size: int = 64  # texts a step
     learning_rate: float = 3e-3  # its peak
     schedule: Literal["cosine", "constant"] = "cosine"  # learning rate over time
@@ -74,46 +75,19 @@ class Config:
             self,
             positive=("learning_rate",),
             at_least={"vocabulary": 1, "max_tokens": 1, "embedding": 1, "units": 1, "depth": 1, "segment": 0, "epochs": 1, "batch_size": 1}
-            | {"weight_decay": 0, "clip_norm": 0, "patience": 0, "seed": 0},
+            | {"least_steps": 0, "weight_decay": 0, "clip_norm": 0, "patience": 0, "seed": 0},
             shares=("validation_fraction", "test_fraction", "word_dropout", "embedding_dropout", "dropout"),
         )
 
 
-SAMPLE = Config(
-    data="sample",
-    min_count=1,
-    embedding=32,
-    units=32,
-    bidirectional=True,
-    word_dropout=0.0,
-    dropout=0.2,
-    epochs=12,
-    learning_rate=1e-2,
-    patience=4,
-)
+# fmt: off
+SAMPLE = Config(data="sample", min_count=1, embedding=32, units=32, segment=0, word_dropout=0.0, dropout=0.2, epochs=12, least_steps=0,
+                learning_rate=1e-2, patience=4)
 # The example that everyone starts with: the last 100 words, the last state of a SimpleRNN, three epochs.
-BASIC = Config(
-    vocabulary=9_998,
-    min_count=1,
-    max_tokens=100,
-    keep="tail",
-    embedding=32,
-    word_vectors="none",
-    teacher=False,
-    cell="simple_rnn",
-    units=32,
-    segment=0,
-    pooling="last",
-    word_dropout=0.0,
-    embedding_dropout=0.0,
-    dropout=0.0,
-    epochs=3,
-    learning_rate=1e-3,
-    schedule="constant",
-    clip_norm=0.0,
-    patience=0,
-    validation_fraction=0.2,
-)
+BASIC = Config(vocabulary=9_998, min_count=1, max_tokens=100, keep="tail", embedding=32, word_vectors="none", teacher=False,
+               cell="simple_rnn", units=32, segment=0, pooling="last", word_dropout=0.0, embedding_dropout=0.0, dropout=0.0, epochs=3,
+               least_steps=0, learning_rate=1e-3, schedule="constant", clip_norm=0.0, patience=0, validation_fraction=0.2)
+# fmt: on
 METRIC = "accuracy"  # what the results are compared by
 SETTINGS = {"default": Config(), "sample": SAMPLE, "basic": BASIC, "supervised": Config(unlabelled="none", teacher=False)}
 
@@ -146,16 +120,8 @@ def load_data(config: Config) -> Data:
     else:
         parts = read_texts(config.data, text_column=config.text_column, label_column=config.label_column, drop_missing=config.drop_missing)
         parts = {name: encode.text.without_empty(part, name=name, drop=config.drop_missing) for name, part in parts.items()}
-    for name, fraction in (("test", config.test_fraction), ("validation", config.validation_fraction)):
-        if name not in parts:
-            large, small = splits.stratified_split(parts["train"].labels, fraction=fraction, seed=config.seed, part=name)
-            parts[name], parts["train"] = parts["train"].take(small), parts["train"].take(large)
-    classes = sorted(splits.check_classes(parts["train"].labels))
-    for name in ("validation", "test"):
-        if unknown := sorted(set(parts[name].labels) - set(classes)):
-            raise InputError(
-                f"the {name} split has classes that the training split lacks: {listing(unknown)}; training has {listing(classes)}"
-            )
+    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+    parts, classes = splits.complete(parts, **fractions, seed=config.seed)
     if config.unlabelled:
         parts["unlabelled"] = Texts() if config.unlabelled == "none" else read_unlabelled(config.unlabelled, text_column=config.text_column)
     unlabelled = parts.get("unlabelled", Texts())
@@ -169,10 +135,8 @@ def build_model(config: Config, data: Data):
     training.set_precision(config.mixed_precision)
     vectors = None
     if config.word_vectors == "ppmi":
-        tokens = tokenise(config, data, data.train.texts + data.unlabelled.texts)
-        vectors = 0.5 * encode.word_vectors.ppmi_vectors(
-            tokens, vocabulary_size=len(data.encoder), dimensions=config.embedding, seed=config.seed
-        )
+        tokens, shape = tokenise(config, data, data.train.texts + data.unlabelled.texts), (len(data.encoder), config.embedding)
+        vectors = 0.5 * encode.word_vectors.ppmi_vectors(tokens, vocabulary_size=shape[0], dimensions=shape[1], seed=config.seed)
     model = models.text_classifier(
         vocabulary_size=len(data.encoder),
         classes=len(data.classes),
@@ -188,7 +152,7 @@ def build_model(config: Config, data: Data):
         dropout=config.dropout,
         word_vectors=vectors,
     )
-    steps = config.epochs * -(-(len(data.train) + len(data.unlabelled) // config.epochs * teaches(config, data)) // config.batch_size)
+    steps = epochs(config, data) * -(-(len(data.train) + extras(config, data) // epochs(config, data)) // config.batch_size)
     rate = training.warmup_cosine(config.learning_rate, steps=steps) if config.schedule == "cosine" else config.learning_rate
     model.compile(
         optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
@@ -200,21 +164,16 @@ def build_model(config: Config, data: Data):
 
 def train(config: Config, model, data: Data, run) -> dict:
     tokens, targets = tokenise(config, data, data.train.texts), one_hot(data, data.train)
-    extras = 0
-    if teaches(config, data):
+    if extras(config, data):
         teacher = linear.NBClassifier().fit(data.train.texts, targets.argmax(axis=1), classes=len(data.classes))
         tokens += tokenise(config, data, data.unlabelled.texts)
         targets = np.concatenate([targets, teacher.predict(data.unlabelled.texts).astype(np.float32)])
-        extras = len(data.unlabelled)
     shape = {"batch_size": config.batch_size, "multiple_of": config.segment or 1}
-    return training.fit(
-        model,
-        encode.batches.Batches(tokens, targets, shuffle=True, seed=config.seed, extras=extras, rounds=config.epochs, **shape),
-        encode.batches.Batches(tokenise(config, data, data.validation.texts), one_hot(data, data.validation), **shape),
-        epochs=config.epochs,
-        patience=config.patience,
-        run=run,
-    )
+    turns = {"extras": extras(config, data), "rounds": epochs(config, data)}
+    batches = encode.batches.Batches(tokens, targets, shuffle=True, seed=config.seed, **turns, **shape)
+    validation = encode.batches.Batches(tokenise(config, data, data.validation.texts), one_hot(data, data.validation), **shape)
+    patience = config.patience * epochs(config, data) // config.epochs
+    return training.fit(model, batches, validation, epochs=epochs(config, data), patience=patience, run=run)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
@@ -242,12 +201,8 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
         tokens = encoder.encode(texts, max_tokens=config.max_tokens, keep=config.keep)
         for text, empty, p in zip(texts, ~encode.text.has_token(texts), classify(config, loaded.model, tokens), strict=True):
             shares = {name: round(float(share), 5) for name, share in zip(loaded.facts["classes"], p, strict=True)}
-            answer = (
-                {"label": None, "error": "no word in the text"}
-                if empty
-                else {"label": max(shares, key=shares.get), "probabilities": shares}
-            )
-            yield {"text": text, **answer}
+            answer = {"label": max(shares, key=shares.get), "probabilities": shares}
+            yield {"text": text, **({"label": None, "error": "no word in the text"} if empty else answer)}
 
 
 def search_space(hp, config: Config) -> Config:
@@ -273,14 +228,8 @@ def main(config: Config, run) -> str:
     model = build_model(config, data)
     history = train(config, model, data, run)
     history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")  # the word vectors and the teacher count
-    bundle.save_bundle(
-        run.path / "model",
-        recipe=run.recipe,
-        config=asdict(config),
-        facts={"classes": data.classes},
-        model=model,
-        encoders=[data.encoder.save],
-    )
+    facts = {"classes": data.classes}
+    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.encoder.save])
     reporting.plot_training(run, history, metric="accuracy")
     report = reporting.write_metrics(
         run,
@@ -308,8 +257,15 @@ def one_hot(data: Data, examples: Texts) -> np.ndarray:
     return np.eye(len(data.classes), dtype=np.float32)[[number[label] for label in examples.labels]]
 
 
-def teaches(config: Config, data: Data) -> bool:
-    return config.teacher and len(data.unlabelled) > 0
+def extras(config: Config, data: Data) -> int:
+    """How many unlabelled texts the teacher marks."""
+    return len(data.unlabelled) if config.teacher else 0
+
+
+def epochs(config: Config, data: Data) -> int:
+    """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
+    steps = -(-len(data.train) // config.batch_size)
+    return max(config.epochs, -(-config.least_steps // steps))
 
 
 def classify(config: Config, model, tokens: list[np.ndarray]) -> np.ndarray:

@@ -153,9 +153,13 @@ class TestWordVectors:
         vectors = ppmi_vectors(apart, vocabulary_size=6, dimensions=5)  # the full rank: likeness is that of the matrix
         np.testing.assert_allclose(vectors[2:4] @ vectors[4:6].T, 0, atol=1e-4)
 
-    def test_refuses_more_dimensions_than_words(self):
-        with pytest.raises(InputError, match="got 6 words"):
-            ppmi_vectors([np.array([2, 3])], vocabulary_size=6, dimensions=6)
+    def test_few_words_fill_few_dimensions(self):
+        vectors = ppmi_vectors([np.array([2, 3])] * 5, vocabulary_size=6, dimensions=9)
+        assert vectors.shape == (6, 9)
+        assert vectors[2:4].any()
+        assert not vectors[:, 5:].any()
+        with pytest.raises(InputError, match="got 0"):
+            ppmi_vectors([np.array([2, 3])], vocabulary_size=6, dimensions=0)
 
     def test_a_text_of_single_words_has_no_context(self):
         with warnings.catch_warnings():

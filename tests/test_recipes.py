@@ -126,7 +126,10 @@ def test_summary_has_mean_and_spread_over_the_seeds():
 
 @pytest.mark.parametrize(("baseline", "wins"), [(0.85, "the network"), (0.95, "the baseline")])
 def test_the_table_says_plainly_who_wins(tmp_path, baseline, wins):
-    reports = [report(seed, 0.9, {"majority": {"accuracy": 0.5, "seconds": 0}, "nb_lr": {"accuracy": baseline, "seconds": 9.0}}) for seed in range(3)]
+    reports = [
+        report(seed, 0.9, {"majority": {"accuracy": 0.5, "seconds": 0}, "nb_lr": {"accuracy": baseline, "seconds": 9.0}})
+        for seed in range(3)
+    ]
     entries = [recording.summary(reports, metric="accuracy", setting=setting, command="") for setting in ("default", "other")]
     entries[1]["baselines"] = {}
     (tmp_path / "toy.json").write_text(json.dumps(entries))
@@ -150,7 +153,8 @@ def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
         "    seed: int = 0  # seed\n"
         "    baselines: bool = True  # baselines\n"
         "def main(config, run):\n"
-        "    run.write_json('metrics.json', REPORT(config.seed, 0.7 + config.seed / 10, {'b': {'accuracy': 1, 'seconds': 1}} if config.baselines else {}))\n"
+        "    rivals = {'b': {'accuracy': 1, 'seconds': 1}} if config.baselines else {}\n"
+        "    run.write_json('metrics.json', REPORT(config.seed, 0.7 + config.seed / 10, rivals))\n"
     )
     module = cli.load_recipe("toy.py")
     module.REPORT = report

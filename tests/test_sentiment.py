@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rnn_cookbook.recipes import sentiment
 
 from rnn_cookbook import cli, training
 from rnn_cookbook.data import synthetic
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.recipes import sentiment
 from rnn_cookbook.runs import Run
 
 OPTIMUM = 1 - synthetic.REVIEW_NOISE
-TINY = ["--epochs", "1", "--units", "4", "--embedding", "8", "--cell", "simple_rnn", "--no-bidirectional", "--quiet"]
+TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "8", "--cell", "simple_rnn", "--no-bidirectional", "--quiet"]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,13 @@ def predict(folder, *arguments, **options):
 
 def test_predict_understands_negation_and_contrast_in_a_new_process(sample_run):
     folder, _ = sample_run
-    texts = ["the plot was not very good .", "the plot was very good .", "the plot was good . but the acting was awful .", "", "the acting was awful , although the plot was good ."]
+    texts = [
+        "the plot was not very good .",
+        "the plot was very good .",
+        "the plot was good . but the acting was awful .",
+        "",
+        "the acting was awful , although the plot was good .",
+    ]
     ended = predict(folder, *texts)
     assert ended.returncode == 0, ended.stderr
     answers = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -188,9 +194,16 @@ def test_basic_setting_is_the_example_that_everyone_starts_with(tmp_path):
     assert (sentiment.BASIC.max_tokens, sentiment.BASIC.keep, sentiment.BASIC.pooling) == (100, "tail", "last")
 
 
+def test_small_data_gets_more_epochs(tmp_path):
+    config = sentiment.Config(data=str(own(tmp_path / "own.csv", count=100)), batch_size=10)
+    data = sentiment.load_data(config)
+    assert sentiment.epochs(config, data) == 125  # 72 texts are 8 steps an epoch
+    assert sentiment.epochs(replace(config, least_steps=0), data) == 4
+
+
 def test_the_real_benchmark_end_to_end_in_small(data_dir, tmp_path):
     """IMDb from disk, with everything on but few texts: the code that the recorded numbers come from."""
-    config = replace(sentiment.Config(), data_dir=str(data_dir), epochs=2, units=16, embedding=32)
+    config = replace(sentiment.Config(), data_dir=str(data_dir), epochs=2, least_steps=0, units=16, embedding=32)
     data = sentiment.load_data(config)
     assert [len(part) for part in (data.train, data.validation, data.test, data.unlabelled)] == [22500, 2500, 25000, 50000]
     for part, count in (("train", 2000), ("validation", 300), ("test", 500)):

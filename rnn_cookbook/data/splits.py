@@ -32,6 +32,35 @@ def stratified_split(labels: Sequence, *, fraction: float, seed: int, part: str 
     return np.sort(large), np.sort(small)
 
 
+def complete(parts: dict, *, validation_fraction: float, test_fraction: float, seed: int) -> tuple[dict, list[str]]:
+    """Splits the missing ones of "test" and "validation" off "train", by class, and checks that the classes agree.
+
+    Args:
+        parts: split name to examples with `labels` and `take(indices)`, such as `data.texts.Texts`.
+        validation_fraction: of what remains for training.
+        test_fraction: of all the examples.
+        seed: of both splits.
+
+    Returns:
+        All the splits, and the names of the classes in alphabetical order.
+
+    Raises:
+        InputError: as `stratified_split`, or a split has a class that the training split lacks.
+    """
+    parts = dict(parts)
+    for name, fraction in (("test", test_fraction), ("validation", validation_fraction)):
+        if name not in parts:
+            large, small = stratified_split(parts["train"].labels, fraction=fraction, seed=seed, part=name)
+            parts[name], parts["train"] = parts["train"].take(small), parts["train"].take(large)
+    classes = sorted(check_classes(parts["train"].labels))
+    for name in ("validation", "test"):
+        if unknown := sorted(set(parts[name].labels) - set(classes)):
+            raise InputError(
+                f"the {name} split has classes that the training split lacks: {listing(unknown)}; training has {listing(classes)}"
+            )
+    return parts, classes
+
+
 def check_classes(labels: Sequence) -> Counter:
     """Counts of the labels; raises InputError unless there are two classes or more with two examples or more in each."""
     counts = Counter(labels)

@@ -19,7 +19,7 @@ def ppmi_vectors(sequences: Sequence[np.ndarray], *, vocabulary_size: int, dimen
     Args:
         sequences: word numbers, int32[tokens] each; 0 and 1 (padding, unknown) neither get nor give meaning.
         vocabulary_size: rows of the result.
-        dimensions: columns of the result; fewer than `vocabulary_size`.
+        dimensions: columns of the result; those beyond what so few words can fill are zero.
         window: words to either side that count as context.
         seed: of the randomised SVD.
 
@@ -29,8 +29,9 @@ def ppmi_vectors(sequences: Sequence[np.ndarray], *, vocabulary_size: int, dimen
     import scipy.sparse as sparse
     from sklearn.utils.extmath import randomized_svd
 
-    if not 0 < dimensions < vocabulary_size:
-        raise InputError(f"word vectors of {dimensions} dimensions need a vocabulary larger than that, got {vocabulary_size} words")
+    if dimensions < 1:
+        raise InputError(f"word vectors need 1 dimension or more, got {dimensions}")
+    rank = min(dimensions, vocabulary_size - 1)
     # `window` zeros between the texts, so that no context reaches from one into the next.
     gap = np.zeros(window, np.int64)
     words = np.concatenate([part for sequence in sequences for part in (sequence, gap)]).astype(np.int64)
@@ -46,8 +47,8 @@ def ppmi_vectors(sequences: Sequence[np.ndarray], *, vocabulary_size: int, dimen
     information = np.log(counts.data / (total[counts.row] * context[counts.col]))
     positive = information > 0
     matrix = sparse.csr_matrix((information[positive].astype(np.float32), (counts.row[positive], counts.col[positive])), shape=counts.shape)
-    left, values, _ = randomized_svd(matrix, n_components=dimensions, n_iter=3, random_state=seed)
+    left, values, _ = randomized_svd(matrix, n_components=rank, n_iter=3, random_state=seed)
     vectors = left * np.sqrt(values)
     vectors[total == 0] = 0  # not only nearly
     spread = vectors[total > 0].std() if (total > 0).any() else 1.0
-    return (vectors / max(spread, 1e-12)).astype(np.float32)
+    return np.pad(vectors / max(spread, 1e-12), [(0, 0), (0, dimensions - rank)]).astype(np.float32)
