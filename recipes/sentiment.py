@@ -30,6 +30,7 @@ from rnn_cookbook import bundle, encode, metrics, models, optimizers, reporting,
 from rnn_cookbook.data import sources, splits, synthetic
 from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
 from rnn_cookbook.errors import check_settings
+from rnn_cookbook.runs import log
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Config:
     embedding_dropout: float = 0.2  # dropout of word-vector components, the same at every step
     dropout: float = 0.5  # before the classifier and between recurrent layers
     epochs: int = 4  # passes over the labelled texts
-    least_steps: int = 1000  # small data gets more epochs, and patience, so that there are so many steps
+    least_steps: int = 300  # small data gets more epochs, and patience in proportion, so that there are so many steps
     batch_size: int = 64  # texts a step
     learning_rate: float = 3e-3  # its peak
     schedule: Literal["cosine", "constant"] = "cosine"  # learning rate over time
@@ -81,11 +82,12 @@ class Config:
 
 
 # fmt: off
-SAMPLE = Config(data="sample", min_count=1, embedding=32, units=32, segment=0, word_dropout=0.0, dropout=0.2, epochs=12, least_steps=0,
+SAMPLE = Config(data="sample", min_count=1, embedding=32, units=32, segment=0, word_dropout=0.0, dropout=0.2, epochs=10, least_steps=0,
                 learning_rate=1e-2, patience=4)
 # The example that everyone starts with: the last 100 words, the last state of a SimpleRNN, three epochs.
-BASIC = Config(vocabulary=9_998, min_count=1, max_tokens=100, keep="tail", embedding=32, word_vectors="none", teacher=False,
-               cell="simple_rnn", units=32, segment=0, pooling="last", word_dropout=0.0, embedding_dropout=0.0, dropout=0.0, epochs=3,
+BASIC = Config(vocabulary=9_998, min_count=1, max_tokens=100, keep="tail", embedding=32, word_vectors="none", unlabelled="none",
+               teacher=False, cell="simple_rnn", units=32, segment=0, pooling="last", word_dropout=0.0, embedding_dropout=0.0, dropout=0.0,
+               epochs=3,
                least_steps=0, learning_rate=1e-3, schedule="constant", clip_norm=0.0, patience=0, validation_fraction=0.2)
 # fmt: on
 METRIC = "accuracy"  # what the results are compared by
@@ -104,6 +106,7 @@ class Data:
 
 def load_data(config: Config) -> Data:
     """Raw texts, split. Only training and unlabelled texts choose the vocabulary."""
+    log.info("reading %s", config.data)
     if config.data == "sample":
         parts = {
             name: synthetic.reviews(size, seed=config.seed * 3 + i)
@@ -135,6 +138,7 @@ def build_model(config: Config, data: Data):
     training.set_precision(config.mixed_precision)
     vectors = None
     if config.word_vectors == "ppmi":
+        log.info("word vectors from %d texts", len(data.train) + len(data.unlabelled))
         tokens, shape = tokenise(config, data, data.train.texts + data.unlabelled.texts), (len(data.encoder), config.embedding)
         vectors = 0.5 * encode.word_vectors.ppmi_vectors(tokens, vocabulary_size=shape[0], dimensions=shape[1], seed=config.seed)
     model = models.text_classifier(
@@ -152,12 +156,14 @@ def build_model(config: Config, data: Data):
         dropout=config.dropout,
         word_vectors=vectors,
     )
-    steps = epochs(config, data) * -(-(len(data.train) + extras(config, data) // epochs(config, data)) // config.batch_size)
+    count = len(data.train) + extras(config, data) // rounds(config, data)
+    steps = epochs(config, data) * -(-count // config.batch_size)
     rate = training.warmup_cosine(config.learning_rate, steps=steps) if config.schedule == "cosine" else config.learning_rate
     model.compile(
         optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),  # of probabilities: the teacher is not always sure
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=False,  # XLA would compile every length of batch anew
     )
     return model
 
@@ -165,13 +171,15 @@ def build_model(config: Config, data: Data):
 def train(config: Config, model, data: Data, run) -> dict:
     tokens, targets = tokenise(config, data, data.train.texts), one_hot(data, data.train)
     if extras(config, data):
+        log.info("a linear model learns from %d texts, to mark %d unlabelled ones", len(data.train), len(data.unlabelled))
         teacher = linear.NBClassifier().fit(data.train.texts, targets.argmax(axis=1), classes=len(data.classes))
         tokens += tokenise(config, data, data.unlabelled.texts)
         targets = np.concatenate([targets, teacher.predict(data.unlabelled.texts).astype(np.float32)])
     shape = {"batch_size": config.batch_size, "multiple_of": config.segment or 1}
-    turns = {"extras": extras(config, data), "rounds": epochs(config, data)}
+    turns = {"extras": extras(config, data), "rounds": rounds(config, data)}
     batches = encode.batches.Batches(tokens, targets, shuffle=True, seed=config.seed, **turns, **shape)
     validation = encode.batches.Batches(tokenise(config, data, data.validation.texts), one_hot(data, data.validation), **shape)
+    log.info("training: %d epochs of %d texts", epochs(config, data), batches.examples)
     patience = config.patience * epochs(config, data) // config.epochs
     return training.fit(model, batches, validation, epochs=epochs(config, data), patience=patience, run=run)
 
@@ -179,6 +187,7 @@ def train(config: Config, model, data: Data, run) -> dict:
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
     """Scores on a split; with a run, also what its folder shows: predictions, plots and the most confident mistakes."""
     examples = getattr(data, split)
+    log.info("evaluating on %d %s texts", len(examples), split)
     tokens, labels = tokenise(config, data, examples.texts), one_hot(data, examples).argmax(axis=1)
     probabilities = classify(config, model, tokens)
     if run:
@@ -260,6 +269,11 @@ def one_hot(data: Data, examples: Texts) -> np.ndarray:
 def extras(config: Config, data: Data) -> int:
     """How many unlabelled texts the teacher marks."""
     return len(data.unlabelled) if config.teacher else 0
+
+
+def rounds(config: Config, data: Data) -> int:
+    """In how many epochs the unlabelled texts are gone through once."""
+    return max(1, min(config.epochs, extras(config, data)))
 
 
 def epochs(config: Config, data: Data) -> int:

@@ -30,6 +30,11 @@ def text_baselines(train: tuple[Sequence[str], np.ndarray], test: tuple[Sequence
     return scores
 
 
+# Words, punctuation marks, and characters of scripts that set no spaces: as in encode.text.standardize.
+_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_TOKEN = rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:'\w+)?|[^\w\s]"
+
+
 class NBClassifier:
     """Naive Bayes features for a linear model (Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic
     Classification"): the presence of each n-gram, weighted by its log-count ratio between the class and the rest.
@@ -48,7 +53,7 @@ class NBClassifier:
 
         self.min_count = min_count
         self.c = inverse_regularization
-        self.vectorizer = CountVectorizer(ngram_range=(1, ngrams), token_pattern=r"\w+(?:'\w+)?|[^\w\s]", binary=True, dtype=np.float32)
+        self.vectorizer = CountVectorizer(ngram_range=(1, ngrams), token_pattern=_TOKEN, binary=True, dtype=np.float32)
 
     def fit(self, texts: Sequence[str], labels: np.ndarray, *, classes: int) -> "NBClassifier":
         from sklearn.linear_model import LogisticRegression
@@ -89,7 +94,7 @@ def _tfidf_lr(texts, labels, test_texts, classes):
     from sklearn.pipeline import make_pipeline
 
     # Single characters are words, too: Keras' and scikit-learn's default patterns differ in this, and "!" matters.
-    vectorizer = TfidfVectorizer(token_pattern=r"\w+(?:'\w+)?|[^\w\s]", sublinear_tf=True)
+    vectorizer = TfidfVectorizer(token_pattern=_TOKEN, sublinear_tf=True)
     model = make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=1000)).fit(texts, labels)
     probabilities = np.zeros((len(test_texts), classes))
     probabilities[:, model.classes_] = model.predict_proba(test_texts)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rnn_cookbook import __version__
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, listing
 
 _ONE_LINE = re.compile(r"\s+")
 
@@ -167,6 +167,9 @@ def _run(arguments: list[str]) -> int:
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
     if options.record:
+        changed = sorted(set(given) - {"data_dir", "baselines"} - ({"data"} if setting == "sample" else set()))
+        if changed and setting in module.SETTINGS:
+            raise InputError(f"--record writes setting {setting!r} as it is: leave {listing(changed)} out")
         from rnn_cookbook import recording
 
         command = shlex.join(["rnn-cookbook", "run", *arguments])

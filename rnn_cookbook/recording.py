@@ -5,13 +5,13 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, stdev
 from types import ModuleType
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run, write_json, write_text
+from rnn_cookbook.runs import Run, check_same, write_json, write_text
 
 START, END = "<!-- results: written by python -m rnn_cookbook.recording README.md -->", "<!-- end of results -->"
 
@@ -21,8 +21,8 @@ def record(
 ) -> str:
     """Runs seeds 0 to `seeds - 1`, each in a folder of its own, and writes the record of `setting`; returns it as text.
 
-    With `resume`, finished seeds are taken as they are and the interrupted one goes on. The baselines do not depend on the seed
-    and are trained once.
+    With `resume`, finished seeds are taken as they are and the interrupted one goes on. On the recipe's benchmark, whose test split
+    is fixed, the baselines are trained once; elsewhere the split depends on the seed, and they are trained on every one.
     """
     if seeds < 1:
         raise InputError(f"--seeds needs 1 or more, got {seeds}")
@@ -31,8 +31,11 @@ def record(
     for seed in range(seeds):
         path = folder / f"seed-{seed}"
         file = path / "metrics.json"
+        fixed_split = config.data == module.Config().data
+        settings = replace(config, seed=seed, baselines=config.baselines and (seed == 0 or not fixed_split))
+        if resume and path.exists():
+            check_same(path, asdict(settings))
         if not (resume and file.exists()):
-            settings = replace(config, seed=seed, baselines=config.baselines and seed == 0)
             module.main(settings, Run(recipe=name, config=settings, output=path, resume=resume and path.exists(), quiet=quiet))
         reports.append(json.loads(file.read_text(encoding="utf-8")))
     entry = summary(reports, metric=module.METRIC, setting=setting, command=command)
@@ -56,7 +59,7 @@ def summary(reports: list[dict], *, metric: str, setting: str, command: str) -> 
         "protocol": ", ".join(f"{size} {split}" for split, size in first["splits"].items()) + "; chosen on validation, test read once",
         "test": {metric: _spread([report["test"][metric] for report in reports]) for metric in first["test"]},
         "validation": {metric: _spread([report["validation"][metric] for report in reports]) for metric in first["validation"]},
-        "baselines": first["baselines"],
+        "baselines": _mean_baselines([report["baselines"] for report in reports if report["baselines"]]),
         "training_minutes": _spread(minutes),
         "parameters": first["model"]["parameters"],
         "peak_memory_mb": max(report["training"]["peak_memory_mb"] for report in reports),
@@ -73,6 +76,11 @@ def _spread(values: list[float]) -> dict:
         "std": round(stdev(values), 5) if len(values) > 1 else 0.0,
         "values": [round(value, 5) for value in values],
     }
+
+
+def _mean_baselines(reports: list[dict]) -> dict:
+    names = reports[0] if reports else {}
+    return {name: {metric: round(mean(report[name][metric] for report in reports), 5) for metric in reports[0][name]} for name in names}
 
 
 def _commit() -> str:
@@ -105,13 +113,13 @@ def table(folder: Path) -> str:
     ]
     for file in sorted(folder.glob("*.json")):
         records = _read(file)
-        # Settings that were recorded without baselines are compared with the default's: the same test split.
-        shared = next((record["baselines"] for record in records if record["baselines"]), {})
+        # Settings that were recorded without baselines are compared with another's on the same data: the same test split.
+        shared = {record["data"]: record["baselines"] for record in records if record["baselines"]}
         for record in records:
             metric = record["metric"]
             ours, seeds = record["test"][metric], len(record["seeds"])
             score = f"{ours['mean']:.4f} ± {ours['std']:.4f}"
-            baselines = record["baselines"] or shared
+            baselines = record["baselines"] or shared[record["data"]]
             name = max(baselines, key=lambda key: baselines[key][metric])
             best, wins = baselines[name], ours["mean"] > baselines[name][metric]
             rival = f"{_bold(format(best[metric], '.4f'), not wins)} {name}, {best['seconds']:.0f} s"

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rnn_cookbook.metrics import accuracy_by_length
-from rnn_cookbook.runs import Run, environment, log, write_atomically, write_text
+from rnn_cookbook.runs import Run, environment, log, peak_memory_mb, write_atomically, write_text
 
 # A colour each, told apart by the colour-blind too (Okabe and Ito).
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#999999"
@@ -26,7 +26,7 @@ def write_metrics(
         "validation": validation,
         "baselines": baselines,
         "model": {"parameters": model.count_params()},
-        "training": {key: value for key, value in training.items() if key != "history"},
+        "training": {**{key: value for key, value in training.items() if key != "history"}, "peak_memory_mb": peak_memory_mb()},
         "environment": environment(),
     }
     run.write_json("metrics.json", report)

@@ -65,7 +65,7 @@ class Run:
         self.path = Path(output) if output else Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S")
         settings = dataclasses.asdict(config)
         if resume:
-            _check_same(self.path, settings)
+            check_same(self.path, settings)
         else:
             if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
                 raise InputError(f"{self.path} exists: choose another --output, or add --resume to go on with the run in it")
@@ -104,7 +104,7 @@ def _latest_unfinished(folder: Path) -> Path:
     return runs[-1]
 
 
-def _check_same(folder: Path, settings: dict) -> None:
+def check_same(folder: Path, settings: dict) -> None:
     """A resumed run must be the run that began: the same recipe settings, value for value."""
     file = folder / "config.json"
     if not file.exists():

@@ -5,7 +5,9 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -13,13 +15,15 @@ import pandas as pd
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run, log, peak_memory_mb, write_atomically, write_text
+from rnn_cookbook.runs import Run, log, write_atomically, write_text
 
 
 def seed_everything(seed: int) -> None:
     """Same seed, same numbers on a CPU; on a GPU the fast kernels' sums may differ in the last digits."""
     keras.utils.set_random_seed(seed)
-    if not tf.config.list_physical_devices("GPU"):
+    gpus = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
+    log.info("computing on %s", ", ".join(gpus) or "the CPU")
+    if not gpus:
         tf.config.experimental.enable_op_determinism()
 
 
@@ -58,7 +62,7 @@ def fit(
 
     Returns:
         "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "epochs", "seconds" (validation
-        included; "seconds_here" without those before a resume), "examples_per_second" and "peak_memory_mb". The model has the best weights.
+        included; "seconds_here" without those before a resume) and "examples_per_second". The model has the best weights.
 
     Raises:
         Diverged: the loss is not a number. The checkpoint of the epoch before stands.
@@ -82,6 +86,7 @@ def fit(
             shuffle=False,
             verbose=0 if run.quiet else 1 if sys.stdout.isatty() else 2,
         )
+    keeper.write_history()  # a kill may have come between the checkpoint and its history
     for variable, value in zip(model.variables, keeper.best, strict=True):
         variable.assign(value)
     state = keeper.state
@@ -92,7 +97,6 @@ def fit(
         "seconds": round(state["seconds"], 1),
         "seconds_here": round(keeper.seconds_here, 1),
         "examples_per_second": round(train.examples * len(state["history"]) / state["seconds"], 1),
-        "peak_memory_mb": peak_memory_mb(),
     }
 
 
@@ -115,7 +119,7 @@ class _Keeper(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             raise Diverged(
                 f"the loss is not a number in epoch {len(self.state['history']) + 1}, step {batch + 1}: training diverged. Try a lower "
-                f"--learning-rate or a lower --clip-norm. Nothing after epoch {len(self.state['history'])} was kept"
+                f"--learning-rate, or --clip-norm 1. Nothing after epoch {len(self.state['history'])} was kept"
             )
 
     def on_epoch_end(self, epoch, logs=None):
@@ -148,6 +152,9 @@ class _Keeper(keras.callbacks.Callback):
         for name, values in (("model", self.model.variables), ("optimizer", self.model.optimizer.variables), ("best", self.best)):
             arrays |= {f"{name}/{index}": np.array(value) for index, value in enumerate(values)}
         write_atomically(self.file, lambda path: np.savez(path, **arrays))
+        self.write_history()
+
+    def write_history(self) -> None:
         write_text(self.run.path / "history.csv", pd.DataFrame(self.state["history"]).to_csv(index=False))
 
     def restore(self, model: keras.Model) -> None:
@@ -169,9 +176,14 @@ class _Keeper(keras.callbacks.Callback):
         log.info("going on after epoch %d of %d", len(self.state["history"]), self.epochs)
 
 
+_FORWARD: WeakKeyDictionary = WeakKeyDictionary()
+
+
 def predict(model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
     """The model's outputs in the order of the sequences: float32[examples, ...]. `progress` gets the batches done and their number."""
-    step = tf.function(lambda tokens: model(tokens, training=False), reduce_retracing=True)
+    if model not in _FORWARD:  # tracing anew for every call would cost more than a small batch
+        _FORWARD[model] = tf.function(partial(model, training=False), reduce_retracing=True)
+    step = _FORWARD[model]
     outputs = []
     for batch in batches.dataset():
         outputs.append(step(batch[0] if isinstance(batch, tuple) else batch).numpy())

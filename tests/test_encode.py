@@ -28,6 +28,8 @@ class TestTextEncoder:
             ("好电影", ["好", "电", "影"]),
             ("नमस्ते", ["नमस्ते"]),
             ("great 🎉", ["great", "🎉"]),
+            ("don\u2019t\u00a0go\u200bhome\ufeff", ["don't", "go", "home"]),
+            ("می\u200cخواهم", ["می\u200cخواهم"]),
         ],
     )
     def test_tokens(self, text, tokens):
@@ -49,7 +51,7 @@ class TestTextEncoder:
     def test_a_text_without_tokens_is_one_unknown_word(self):
         encoder = TextEncoder(["a"])
         assert [list(row) for row in encoder.encode(["", " <br /> ", "a"])] == [[1], [1], [2]]
-        assert has_token(["", " <br /> ", "a"]).tolist() == [False, False, True]
+        assert has_token(["", " <br /> ", "a", "\u00a0\u200b\x07"]).tolist() == [False, False, True, False]
 
     def test_a_million_words(self):
         (row,) = TextEncoder(["word"]).encode(["word " * 1_000_000], max_tokens=400)

@@ -57,6 +57,11 @@ def test_baselines_learn_what_words_tell(classes):
     assert all(score["seconds"] >= 0 for score in scores.values())
 
 
+def test_baselines_read_scripts_without_spaces():
+    texts, labels = ["好电影", "好好看", "坏电影", "坏坏看"] * 5, np.array([1, 1, 0, 0] * 5)
+    assert NBClassifier(ngrams=1).fit(texts, labels, classes=2).predict(["好看看", "坏电看"]).argmax(axis=1).tolist() == [1, 0]
+
+
 def test_baselines_work_on_ten_texts():
     texts, labels = [f"only{i}" for i in range(10)], np.arange(10) % 2
     assert set(text_baselines((texts, labels), (texts, labels), classes=2)) == {"majority", "tfidf_lr", "nb_lr"}

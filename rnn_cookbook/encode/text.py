@@ -22,12 +22,14 @@ def standardize(text: tf.Tensor) -> tf.Tensor:
     """Lower-cases, drops HTML line breaks, and sets punctuation and CJK characters apart as tokens of their own.
 
     Keras' default strips punctuation instead: "good.But" becomes one word, and "!" and "?", which carry sentiment, go.
-    string[...] -> string[...]; tokens are separated by white space. Apostrophes stay inside words ("don't").
+    string[...] -> string[...]; tokens are separated by white space. Apostrophes, typographic ones too, stay inside words
+    ("don't"); spaces without width or break are spaces.
     """
     text = tf.strings.lower(text, encoding="utf-8")
-    text = tf.strings.regex_replace(text, r"<br ?/?>", " ")
+    text = tf.strings.regex_replace(text, r"<br ?/?>|[\pZ\p{Cc}\x{200B}\x{2060}\x{FEFF}]", " ")
+    text = tf.strings.regex_replace(text, "[\u2018\u2019]", "'")
     # No \b in here: with it RE2 leaves its fast path on text outside ASCII.
-    text = tf.strings.regex_replace(text, r"([^\pL\pM\pN\s']|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 ")
+    text = tf.strings.regex_replace(text, r"([^\pL\pM\pN\s'\x{200C}\x{200D}]|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 ")
     return text
 
 
