@@ -101,7 +101,7 @@ def main() -> None:
         "keras, fixed padding": keras_steps(feed(pad_to=LONGEST), segment=0, lazy=False),
         "keras, buckets": keras_steps(feed(), segment=0, lazy=False),
         "keras, buckets, lazy optimizer": keras_steps(feed(), segment=0, lazy=True),
-        "keras, buckets, lazy optimizer, segments (recipe)": keras_steps(feed(multiple_of=SEGMENT), segment=SEGMENT, lazy=True),
+        "keras, buckets, lazy optimizer, segments": keras_steps(feed(multiple_of=SEGMENT), segment=SEGMENT, lazy=True),
     }
     try:
         import torch

@@ -88,7 +88,11 @@ def load_bundle(path: str | Path) -> Bundle:
 
     assert layers.MaskedPooling
     assert optimizers.LazyAdam
-    model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+    try:
+        model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+    except (TypeError, ValueError, OSError) as error:
+        made = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+        raise InputError(f"{folder} cannot be loaded by keras {keras.__version__}; it was written by {made}. {str(error)[:200]}") from error
     return Bundle(path=folder, recipe=facts["recipe"], config=facts["config"], facts=facts["facts"], model=model)
 
 

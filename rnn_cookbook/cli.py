@@ -38,11 +38,30 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
-        print("rnn-cookbook: interrupted; `run … --resume` goes on with the last finished epoch", file=sys.stderr)
+        advice = "; `run … --resume` goes on after the last finished epoch" if arguments[:1] == ["run"] else ""
+        print(f"rnn-cookbook: interrupted{advice}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `predict … | head` closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        print(f"rnn-cookbook: {error}", file=sys.stderr)
+        return 2
+
+
+def entry() -> None:
+    """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")  # JSON lines are UTF-8, on Windows too
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if sys.argv[1:2] == ["predict"]:
+        # At once: the thread that waits for standard input would make the interpreter abort while it shuts down.
+        os._exit(code)
+    sys.exit(code)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -124,9 +143,9 @@ def _list(options) -> int:
 def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     """The recipe's options: one for each field of its Config, with the field's trailing comment as help."""
     # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is an error.
-    parser = _Parser(prog=f"rnn-cookbook run {name}", description=(module.__doc__ or "").splitlines()[0], allow_abbrev=False)
+    parser = _Parser(prog=f"rnn-cookbook run {name}", description=(module.__doc__ or name).splitlines()[0], allow_abbrev=False)
     # From the file: inspect.getsource would look into every loaded module, and so load the late ones, TensorFlow with them.
-    source = Path(module.__file__).read_text(encoding="utf-8").split("class Config:", 1)[1].split("\ndef ", 1)[0]
+    source = Path(module.__file__).read_text(encoding="utf-8").partition("class Config")[2].partition("\ndef ")[0]
     comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, flags=re.MULTILINE))
     kinds = typing.get_type_hints(module.Config)
     group = parser.add_argument_group("recipe options (defaults of the benchmark; --data sample has its own)")
@@ -163,7 +182,12 @@ def _run(arguments: list[str]) -> int:
     if options.setting not in (None, *module.SETTINGS):
         raise InputError(f"no setting {options.setting!r}; {name} has {', '.join(module.SETTINGS)}")
     setting = options.setting or ("sample" if given.get("data") == "sample" else "default")
-    config = dataclasses.replace(module.SETTINGS[setting], **given)
+    start = module.SETTINGS[setting]
+    if options.resume and not options.record:  # the run's own settings: whoever resumes need not repeat them
+        from rnn_cookbook.runs import saved_settings
+
+        start = read_config(module, saved_settings(name, options.output))
+    config = dataclasses.replace(start, **given)
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
     if options.record:
@@ -193,6 +217,17 @@ def _run(arguments: list[str]) -> int:
     report = module.main(config, run)
     print(f'\n{report}\n\nrun folder: {run.path}\npredict:    rnn-cookbook predict {shlex.quote(str(run.path))} "…"')
     return 0
+
+
+def read_config(module: ModuleType, settings: dict):
+    """The recipe's Config from a run folder or a bundle; InputError where the recipe has other fields now."""
+    try:
+        return module.Config(**settings)
+    except TypeError as error:
+        message = str(error).replace("Config.__init__() ", "")
+        raise InputError(
+            f"{module.__file__} is not the recipe that wrote these settings: {message}. Name that one with --recipe"
+        ) from error
 
 
 @contextmanager
@@ -234,7 +269,10 @@ def _predict(options) -> int:
     from rnn_cookbook.bundle import load_bundle
 
     loaded = load_bundle(options.run)
+    if not options.recipe and loaded.recipe not in recipe_files():
+        raise InputError(f"{options.run} was trained by a recipe of your own, {loaded.recipe!r}: name its file with --recipe")
     recipe = load_recipe(options.recipe or loaded.recipe)
+    read_config(recipe, loaded.config)
     for answer in recipe.predict(loaded, _as_they_come(inputs)):
         print(json.dumps(answer, ensure_ascii=False), flush=True)
     return 0
@@ -273,4 +311,4 @@ def _as_they_come(inputs: Iterator, limit: int = 64) -> Iterator[list]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -107,7 +107,7 @@ def plot_confusion(run: Run, labels: np.ndarray, predicted: np.ndarray, names: l
 
     counts = confusion_matrix(labels, predicted, labels=range(len(names)))
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = max(3.6, 0.7 * len(names) + 1.5)
+    size = min(max(3.6, 0.7 * len(names) + 1.5), 16)  # inches; hundreds of classes stay a picture
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
@@ -122,9 +122,11 @@ def plot_confusion(run: Run, labels: np.ndarray, predicted: np.ndarray, names: l
                 color="white" if share[row, column] > 0.5 else "black",
                 fontsize=8,
             )
-    axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="true")
-    axes.set_xticklabels(names, rotation=45 if len(names) > 3 else 0)
-    axes.set_yticklabels(names)
+    axes.set(xlabel="predicted", ylabel="true")
+    if len(names) <= 40:
+        labels = {"labels": [name[:30] for name in names], "parse_math": False}  # "$" is a character of a label, not a formula
+        axes.set_xticks(range(len(names)), rotation=45 if len(names) > 3 else 0, **labels)
+        axes.set_yticks(range(len(names)), **labels)
     figure.colorbar(image, label="share of the true class")
     _save(run, "confusion", figure)
 

@@ -1,10 +1,12 @@
 """The run folder: `runs/<recipe>/<time>/`, every file in it written whole or not at all."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,15 +30,16 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise InputError(
             f"could not write {path}: {error.strerror or error}; what was saved before is untouched. "
-            "Free some space or choose another --output, then go on with --resume"
+            "Make room there or choose another --output, then go on with --resume"
         ) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    write_atomically(path, lambda temporary: temporary.write_bytes(text.encode()) and None)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -61,7 +64,7 @@ class Run:
     def __init__(self, *, recipe: str, config, output: str | Path | None = None, resume: bool = False, quiet: bool = False):
         self.recipe, self.resumed, self.quiet = recipe, resume, quiet
         if output is None and resume:
-            output = _latest_unfinished(Path("runs") / recipe)
+            output = latest_unfinished(Path("runs") / recipe)
         self.path = Path(output) if output else Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S")
         settings = dataclasses.asdict(config)
         if resume:
@@ -70,11 +73,20 @@ class Run:
             if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
                 raise InputError(f"{self.path} exists: choose another --output, or add --resume to go on with the run in it")
             write_json(self.path / "config.json", {"recipe": recipe, **settings})
+        self._lock()
         self._log_to_file()
 
-    @property
-    def finished(self) -> bool:
-        return (self.path / "metrics.json").exists()
+    def _lock(self) -> None:
+        """Two processes in one folder would overwrite each other's checkpoints. The lock goes with the process, however it ends."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        self._locked = open(self.path / ".lock", "w")  # noqa: SIM115 - held as long as the run
+        try:
+            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"another process is working in {self.path}: wait for it, or choose another --output") from error
 
     def _log_to_file(self) -> None:
         for handler in list(log.handlers):
@@ -96,11 +108,29 @@ class Run:
     def write_lines(self, name: str, rows: Iterable[dict]) -> None:
         write_text(self.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
+    def discard_if_untrained(self) -> None:
+        """Removes the folder of a run that failed before its first checkpoint: nothing is lost, and its name is free again."""
+        if not self.resumed and not (self.path / "checkpoints").exists():
+            for handler in list(log.handlers):
+                log.removeHandler(handler)
+                handler.close()
+            shutil.rmtree(self.path, ignore_errors=True)
 
-def _latest_unfinished(folder: Path) -> Path:
-    runs = sorted(path.parent for path in folder.glob("*/config.json") if not (path.parent / "metrics.json").exists())
+
+def saved_settings(recipe: str, output: str | Path | None) -> dict:
+    """The recipe's settings that the run to be resumed began with: the one in `output`, or the recipe's latest unfinished one."""
+    file = (Path(output) if output else latest_unfinished(Path("runs") / recipe)) / "config.json"
+    if not file.exists():
+        raise InputError(f"--resume found no config.json in {file.parent}: it is not a run folder")
+    return {name: value for name, value in json.loads(file.read_text(encoding="utf-8")).items() if name != "recipe"}
+
+
+def latest_unfinished(folder: Path) -> Path:
+    runs = sorted(
+        path.parent.parent for path in folder.glob("*/checkpoints/last.npz") if not (path.parent.parent / "metrics.json").exists()
+    )
     if not runs:
-        raise InputError(f"--resume found no unfinished run in {folder}: name the run's folder with --output")
+        raise InputError(f"--resume found no unfinished run with a finished epoch in {folder}: name the run's folder with --output")
     return runs[-1]
 
 

@@ -76,16 +76,23 @@ def fit(
         callbacks = [keeper]
         if tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False))
-        # shuffle: the batches have their order already, and Keras warns that it cannot shuffle a tf.data pipeline.
-        model.fit(
-            train.dataset(),
-            validation_data=validation.dataset(),
-            initial_epoch=len(keeper.state["history"]),
-            epochs=epochs,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0 if run.quiet else 1 if sys.stdout.isatty() else 2,
-        )
+        try:
+            # shuffle: the batches have their order already, and Keras warns that it cannot shuffle a tf.data pipeline.
+            model.fit(
+                train.dataset(),
+                validation_data=validation.dataset(),
+                initial_epoch=len(keeper.state["history"]),
+                epochs=epochs,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0 if run.quiet else 1 if sys.stdout.isatty() else 2,
+            )
+        except tf.errors.OpError as error:  # TensorBoard's writer has its own file system
+            if not any(reason in str(error) for reason in ("No space left", "File too large", "Disk quota")):
+                raise
+            raise InputError(
+                f"could not write to {run.path}: {error.message}; the last checkpoint is untouched. Make room, then --resume"
+            ) from error
     keeper.write_history()  # a kill may have come between the checkpoint and its history
     for variable, value in zip(model.variables, keeper.best, strict=True):
         variable.assign(value)

@@ -82,14 +82,64 @@ def test_an_output_folder_that_exists_is_left_alone(tmp_path, capsys):
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["precious.txt"]
 
 
-def test_resume_needs_the_settings_that_the_run_began_with(tmp_path, capsys):
-    code, _, err = command(*RUN, "--data", "sample", "--resume", capsys=capsys)
+def test_a_run_that_failed_before_training_leaves_its_name_free(tmp_path, capsys):
+    for _ in range(2):
+        code, _, err = command(*RUN, "--data", "nowhere.csv", capsys=capsys)
+        assert code == 2
+        assert "no such file" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_resume_takes_the_settings_that_the_run_began_with(tmp_path, capsys):
+    code, _, err = command(*RUN, "--resume", capsys=capsys)
     assert code == 2
     assert "no config.json in out" in err
-    command(*RUN, "--data", "sample", "--pooling", "median", capsys=capsys)
-    code, _, err = command(*RUN, "--data", "sample", "--units", "7", "--resume", capsys=capsys)
+    code, _, err = command("run", "sentiment", "--resume", capsys=capsys)
     assert code == 2
-    assert "units was 32, now 7; pooling was 'median', now" in err
+    assert "no unfinished run" in err
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/config.json").write_text('{"recipe": "sentiment", "data": "gone.csv", "epochs": 7}')
+    code, _, err = command(*RUN, "--resume", capsys=capsys)
+    assert "no such file or folder: gone.csv" in err
+    code, _, err = command(*RUN, "--resume", "--epochs", "8", capsys=capsys)
+    assert code == 2
+    assert "epochs was 7, now 8" in err
+    (tmp_path / "out/config.json").write_text('{"recipe": "sentiment", "colour": "red"}')
+    code, _, err = command(*RUN, "--resume", capsys=capsys)
+    assert code == 2
+    assert "is not the recipe that wrote these settings" in err
+    assert "colour" in err
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path):
+    from rnn_cookbook.recipes.sentiment import SAMPLE
+
+    from rnn_cookbook.runs import Run
+
+    first = Run(recipe="sentiment", config=SAMPLE, output="out", quiet=True)
+    with pytest.raises(InputError, match="another process is working in out"):
+        Run(recipe="sentiment", config=SAMPLE, output="out", resume=True, quiet=True)
+    assert first.path.exists()
+
+
+def test_an_output_below_a_file(tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    code, _, err = command("run", "sentiment", "--data", "sample", "--output", "file/out", capsys=capsys)
+    assert code == 2
+    assert "Not a directory" in err
+    assert err.count("\n") == 1
+
+
+def test_predict_ends_quietly_when_its_reader_leaves(tmp_path):
+    """`predict … | head -1` with standard input still open: no abort while the reading thread waits."""
+    code = "from rnn_cookbook import cli\nfor batch in cli._as_they_come(cli_input()): print(batch, flush=True); break\n"
+    script = "import sys, os\nfrom rnn_cookbook.data.lines import read_inputs\ncli_input = lambda: read_inputs('-')\n" + code
+    script += "sys.argv = ['rnn-cookbook', 'predict']\ncli.main = lambda: 0\ncli.entry()\n"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(b"one\n")
+    process.stdin.flush()
+    assert process.wait(timeout=60) == 0, process.stderr.read()
+    assert process.stdout.read() == b"['one']\n"
 
 
 def test_no_network_and_no_data(tmp_path, capsys, monkeypatch):

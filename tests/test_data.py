@@ -1,14 +1,16 @@
 """The user's own files, splits, generators, data sets on disk; and every way in which a file can be wrong."""
 
 import json
+import logging
 from collections import Counter
 
 import pandas as pd
 import pytest
 
 from rnn_cookbook.data import sources, synthetic
-from rnn_cookbook.data.splits import stratified_split
-from rnn_cookbook.data.texts import read_texts, read_unlabelled
+from rnn_cookbook.data.splits import complete, stratified_split
+from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
+from rnn_cookbook.encode.text import without_empty
 from rnn_cookbook.errors import InputError
 
 ROWS = [("fine, really", "good"), ("dull", "bad"), ('a "quoted"\nsecond line', "good"), ("None", "bad")]
@@ -81,8 +83,8 @@ class TestFolders:
         assert set(parts["test"].labels) == {"pos", "neg"}
 
     def test_an_empty_text_file_is_named(self, folder):
-        (folder / "train/pos/1.txt").write_text(" \n")
-        with pytest.raises(InputError, match=r"1 without a text \(pos/1.txt\) of 6 rows.*--drop-missing"):
+        (folder / "train/pos/1.txt").rename(folder / "train/pos/1.TXT").write_text(" \n")
+        with pytest.raises(InputError, match=r"1 without a text \(pos/1.TXT\) of 6 rows.*--drop-missing"):
             read_texts(folder)
         assert len(read_texts(folder, drop_missing=True)["train"]) == 5
 
@@ -104,6 +106,8 @@ class TestFolders:
             r"1 without a text \(row 2\) and 1 without a label \(row 3\) of 3 rows.*--drop-missing",
         ),
         ("a.csv", b'text,label\n"open,x\n', "cannot be read as csv"),
+        ("a.csv", b"text,label\nI liked it, really,good\ndull, yes,bad\n", "cannot be read as csv"),
+        ("a.csv", b"text,label\nfine,good\ndull, yes,bad\n", "cannot be read as csv"),
         ("a.jsonl", b'{"text": "a", "label": "x"}\n{"text": \n', "row 2 is not JSON"),
         ("a.jsonl", b'["a"]\n', "row 1 is a JSON list"),
         ("a.parquet", b"not parquet", "cannot be read as parquet"),
@@ -115,6 +119,47 @@ def test_bad_tables(tmp_path, name, content, message):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_texts(tmp_path / name)
+
+
+def test_quotes_in_tsv_are_characters(tmp_path):
+    (tmp_path / "a.tsv").write_text('text\tlabel\n"open quote\tgood\nplain\tbad\n')
+    assert read_texts(tmp_path / "a.tsv")["train"].texts == ['"open quote', "plain"]
+
+
+def test_lines_end_at_line_breaks_only(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "one\u2028two\x85", "label": "x"}\n{"text": "b", "label": "y"}\n', encoding="utf-8")
+    assert read_texts(tmp_path / "a.jsonl")["train"].texts == ["one\u2028two\x85", "b"]
+
+
+def test_lone_surrogates_are_replaced_on_reading(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "bad \\ud800 escape", "label": "x"}\n')
+    assert read_texts(tmp_path / "a.jsonl")["train"].texts == ["bad ? escape"]
+
+
+def test_two_files_for_one_split(tmp_path):
+    write(tmp_path / "train.csv")
+    write(tmp_path / "train.jsonl")
+    with pytest.raises(InputError, match=r"two files for its train split: train.csv and train.jsonl"):
+        read_texts(tmp_path)
+
+
+def test_texts_without_a_word_can_be_dropped():
+    examples = Texts(["fine", "<br />"], ["x", "y"])
+    assert without_empty(examples, name="train", drop=True) == Texts(["fine"], ["x"])
+    with pytest.raises(InputError, match=r"train: 1 texts have no word in them \(number 2: '<br />'\)"):
+        without_empty(examples, name="train", drop=False)
+
+
+def test_texts_that_are_in_two_splits_are_counted(caplog):
+    parts = {
+        "train": Texts(["a", "b", "c", "d"], ["x", "y", "x", "y"]),
+        "test": Texts(["a", "e"], ["x", "y"]),
+        "validation": Texts(["f"], ["x"]),
+    }
+    with caplog.at_level("WARNING", logger="rnn_cookbook"):
+        logging.getLogger("rnn_cookbook").propagate = True
+        complete(parts, validation_fraction=0.1, test_fraction=0.1, seed=0)
+    assert "1 texts of the training split are in the test split, too" in caplog.text
 
 
 def test_a_column_that_is_not_there(tmp_path):
@@ -192,10 +237,28 @@ class TestReviews:
         assert flipped == pytest.approx(synthetic.REVIEW_NOISE, abs=0.01)
 
     def test_contrast_is_in_the_order_alone(self):
-        """Turning "A . but B" into "B . but A" turns the label round and keeps every word."""
-        examples = synthetic.reviews(3000, seed=0, noise=0.0)
-        contrasting = [text for text in examples.texts if " but " in text]
-        assert len(contrasting) == pytest.approx(1000, abs=100)
+        """Around "but" and "although" both verdicts are always opposite: the words without their order tell nothing."""
+        polarity = {**dict.fromkeys(synthetic._GOOD, 1), **dict.fromkeys(synthetic._BAD, -1)}
+
+        def verdict(part):
+            words = part.split()
+            found = [polarity[word] for word in words if word in polarity]
+            return found[0] * (-1 if {"not", "never", "hardly"} & set(words) else 1) if found else 0
+
+        examples, contrasting = synthetic.reviews(2000, seed=0, noise=0.0), 0
+        for text, label in zip(examples.texts, examples.labels, strict=True):
+            sign = 1 if label == "positive" else -1
+            if " but " in text:
+                before, after = text.split(" but ")
+                assert (verdict(before), verdict(after)) == (-sign, sign)
+            elif ", although " in text:
+                before, after = text.split(", although ")
+                assert (verdict(before), verdict(after)) == (sign, -sign)
+            else:
+                assert verdict(text) == sign
+                continue
+            contrasting += 1
+        assert contrasting == pytest.approx(1333, abs=100)
 
 
 def test_a_data_set_that_is_neither_on_disk_nor_to_be_had(tmp_path, monkeypatch):

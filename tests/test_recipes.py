@@ -79,6 +79,13 @@ class TestEveryRecipe:
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert ended.returncode == 0, ended.stderr
         assert json.loads((tmp_path / "out/metrics.json").read_text())["recipe"] == "mine"
+        answer = subprocess.run(
+            [sys.executable, "-m", "rnn_cookbook.cli", "predict", "out", "--recipe", "mine.py", "good film"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert json.loads(answer.stdout)["text"] == "good film", answer.stderr
         bad = subprocess.run([*command, "--units", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert bad.returncode == 2
         assert "Traceback" not in bad.stderr
@@ -92,10 +99,10 @@ def test_the_readme_table_is_that_of_the_results():
 
 def test_the_readme_commands_parse():
     """Every `rnn-cookbook run` of the README names options and settings that exist."""
-    commands = re.findall(r"rnn-cookbook run (\w+)(.*)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    commands = re.findall(r"rnn-cookbook run (\w+)([^`#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(commands) >= 4
     for name, rest in commands:
-        options = rest.split("#")[0].split("&&")[0].strip("`| ").split()
+        options = [option for option in rest.split("&&")[0].split() if option != "--help"]
         cli.config_parser(cli.load_recipe(name), name).parse_args(options)
 
 
@@ -172,3 +179,17 @@ def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
     assert entries[0]["test"]["accuracy"]["values"] == [0.7, 0.1, 0.9]
     with pytest.raises(InputError, match="exists"):
         recording.record(module, "toy", module.Config(), **options, resume=False)
+
+
+def test_a_record_is_never_pieced_together_from_other_settings(tmp_path):
+    """Seeds that were finished with other settings are refused, and so is a setting's name for anything else."""
+    from rnn_cookbook.recipes import sentiment
+
+    from rnn_cookbook.runs import Run
+
+    other = dataclasses.replace(sentiment.SAMPLE, units=7)
+    Run(recipe="sentiment", config=other, output="runs/sentiment/record-sample/seed-0", quiet=True).write_json("metrics.json", {})
+    with pytest.raises(InputError, match="units was 7, now 32"):
+        cli.main(["run", "sentiment", "--data", "sample", "--record", "--resume", "--debug"])
+    assert cli.main(["run", "sentiment", "--record", "--epochs", "1"]) == 2
+    assert cli.main(["run", "sentiment", "--record", "--seed", "5"]) == 2

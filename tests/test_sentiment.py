@@ -202,6 +202,22 @@ def test_small_data_gets_more_epochs(tmp_path):
     assert sentiment.epochs(replace(config, least_steps=0), data) == 4
 
 
+def test_labels_that_mean_something_to_plots_and_files(tmp_path):
+    """Classes called like formulas, and many of them."""
+    run("--data", str(own(tmp_path / "own.csv", classes=[f"${i} x_{{$" for i in range(45)], count=450)), "--no-baselines")
+    assert Path("out/plots/confusion.png").stat().st_size < 2_000_000
+
+
+def test_the_vocabulary_of_own_data_comes_from_its_training_part(tmp_path):
+    rows = [(f"own{i} {'good' if i % 2 else 'bad'}", str(i % 2)) for i in range(100)]
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(tmp_path / "own.csv", index=False)
+    data = sentiment.load_data(sentiment.Config(data="own.csv", min_count=1))
+    own_words = {text.split()[0] for text in data.train.texts}
+    assert set(data.encoder.vocabulary) == own_words | {"good", "bad"}
+    assert len(own_words) == 72
+
+
+@pytest.mark.slow
 def test_the_real_benchmark_end_to_end_in_small(data_dir, tmp_path):
     """IMDb from disk, with everything on but few texts: the code that the recorded numbers come from."""
     config = replace(sentiment.Config(), data_dir=str(data_dir), epochs=4, least_steps=0, units=16, embedding=32, learning_rate=1e-2)

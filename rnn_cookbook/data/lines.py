@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from rnn_cookbook.data.texts import TEXT_NAMES
+from rnn_cookbook.data.texts import TEXT_NAMES, clean
 from rnn_cookbook.errors import InputError, listing
 
 
@@ -33,7 +33,7 @@ def _lines(file: BinaryIO, name: str, *, parse) -> Iterator[str]:
     with file:
         for number, raw in enumerate(file, start=1):
             try:
-                yield parse(raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n"))
+                yield clean(parse(raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")))
             except UnicodeDecodeError as error:
                 raise InputError(f"{name} is not UTF-8: byte 0x{raw[error.start]:02x} in row {number}") from error
             except ValueError as error:

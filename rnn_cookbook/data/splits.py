@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.runs import log
 
 
 def stratified_split(labels: Sequence, *, fraction: float, seed: int, part: str = "validation") -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +37,7 @@ def complete(parts: dict, *, validation_fraction: float, test_fraction: float, s
     """Splits the missing ones of "test" and "validation" off "train", by class, and checks that the classes agree.
 
     Args:
-        parts: split name to examples with `labels` and `take(indices)`, such as `data.texts.Texts`.
+        parts: split name to examples with `texts`, `labels` and `take(indices)`, such as `data.texts.Texts`.
         validation_fraction: of what remains for training.
         test_fraction: of all the examples.
         seed: of both splits.
@@ -58,6 +59,8 @@ def complete(parts: dict, *, validation_fraction: float, test_fraction: float, s
             raise InputError(
                 f"the {name} split has classes that the training split lacks: {listing(unknown)}; training has {listing(classes)}"
             )
+        if shared := len(set(parts["train"].texts) & set(parts[name].texts)):
+            log.warning("%d texts of the training split are in the %s split, too: its scores flatter", shared, name)
     return parts, classes
 
 

@@ -1,9 +1,12 @@
 """The user's own labelled texts: a table (CSV, TSV, JSON lines, Parquet), a folder of `train.*` and `test.*` tables, or
 folders of text files named by their class."""
 
+import csv
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 from rnn_cookbook.errors import InputError, listing
@@ -60,11 +63,11 @@ def read_texts(path: str | Path, *, text_column: str = "", label_column: str = "
     options = {"text_column": text_column, "label_column": label_column, "drop_missing": drop_missing}
     if path.is_file():
         return {"train": _read_table_texts(path, **options)}
-    tables = {
-        SPLIT_NAMES[file.stem.lower()]: file
-        for file in sorted(path.iterdir())
-        if file.suffix.lower() in TABLES and file.stem.lower() in SPLIT_NAMES
-    }
+    tables: dict[str, Path] = {}
+    for file in sorted(path.iterdir()):
+        split = SPLIT_NAMES.get(file.stem.lower())
+        if split and file.suffix.lower() in TABLES and tables.setdefault(split, file) != file:
+            raise InputError(f"{path} has two files for its {split} split: {tables[split].name} and {file.name}")
     if tables:
         if "train" not in tables:
             raise InputError(f"{path} has {listing(file.name for file in tables.values())} but no train.* beside it")
@@ -88,7 +91,7 @@ def read_unlabelled(path: str | Path, *, text_column: str = "") -> Texts:
     if path.is_dir():
         texts = [read_utf8(file) for file in sorted(path.rglob("*.txt"))]
     elif path.suffix.lower() == ".txt":
-        texts = read_utf8(path).splitlines()
+        texts = read_utf8(path).split("\n")
     else:
         return _read_table_texts(path, text_column=text_column, label_column="", drop_missing=True, labelled=False)
     texts = [text for text in texts if text.strip()]
@@ -116,8 +119,12 @@ def read_table(path: Path):
             raise InputError(f"{path} is empty")
         if suffix == ".jsonl":
             return pd.DataFrame(list(_json_rows(text, path)), dtype=object)
-        return pd.read_csv(_buffer(text), sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False, na_values=[""])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, OSError) as error:
+        # index_col: else pandas takes the first column for row names where a row has one field too many. TSV has no quotes.
+        dialect = {"sep": "\t", "quoting": csv.QUOTE_NONE} if suffix == ".tsv" else {"sep": ","}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(StringIO(text), **dialect, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, OSError) as error:
         raise InputError(f"{path} cannot be read as {suffix[1:]}: {error}") from error
     except ValueError as error:  # pyarrow's errors are ValueErrors
         if isinstance(error, InputError):
@@ -141,6 +148,11 @@ def read_utf8(path: Path) -> str:
             f"{path} is not UTF-8: byte 0x{raw[error.start]:02x} at position {error.start}, row {row}. Convert it first, for example: "
             f"iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8-{path.name}"
         ) from error
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates (broken JSON escapes), which no file and no terminal takes."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def find_columns(columns: list[str], *, text_column: str, label_column: str, path: Path, labelled: bool = True) -> tuple[str, str]:
@@ -169,14 +181,8 @@ def _usual(columns: list[str], names: tuple[str, ...]) -> str:
     return next((by_name[name] for name in names if name in by_name), "")
 
 
-def _buffer(text: str):
-    from io import StringIO
-
-    return StringIO(text)
-
-
 def _json_rows(text: str, path: Path) -> Iterator[dict]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines(), which cuts inside values, at U+2028
         if not line.strip():
             continue
         try:
@@ -193,7 +199,7 @@ def _read_table_texts(path: Path, *, text_column: str, label_column: str, drop_m
     if not len(frame):
         raise InputError(f"{path} has no rows")
     text, label = find_columns(list(frame.columns), text_column=text_column, label_column=label_column, path=path, labelled=labelled)
-    texts = ["" if missing else str(value) for value, missing in zip(frame[text], frame[text].isna(), strict=True)]
+    texts = ["" if missing else clean(str(value)) for value, missing in zip(frame[text], frame[text].isna(), strict=True)]
     labels = (
         ["" if missing else _label(value) for value, missing in zip(frame[label], frame[label].isna(), strict=True)] if labelled else []
     )
@@ -232,7 +238,10 @@ def _read_class_folders(path: Path, drop_missing: bool) -> dict[str, Texts]:
     places: dict[str, list[str]] = {}
     for folder in sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")):
         split = "unlabelled" if SPLIT_NAMES.get(folder.name.lower()) == "unlabelled" else "train"
-        for file in sorted(folder.glob("*.txt")):
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt")
+        if not files:
+            raise InputError(f"{folder} is taken for a class, but has no .txt file in it")
+        for file in files:
             part = parts.setdefault(split, Texts())
             part.texts.append(read_utf8(file))
             if split == "train":
