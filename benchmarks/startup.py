@@ -38,12 +38,9 @@ def main() -> None:
         output = Path(folder) / "run"
         whole = seconds(["run", "sentiment", "--data", "sample", "--quiet", "--output", str(output)])
         report = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-    print(
-        f"{'the sample run':<24}{whole:8.2f} s, {report['training']['peak_memory_mb']:.0f} MB at its peak, accuracy {report['test']['accuracy']:.4f}"
-    )
-    print(
-        f"on {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores of {report['environment']['cpu']}"
-    )
+    memory, accuracy = report["training"]["peak_memory_mb"], report["test"]["accuracy"]
+    print(f"{'the sample run':<24}{whole:8.2f} s, {memory:.0f} MB at its peak, accuracy {accuracy:.4f}")
+    print(f"on {report['environment']['cores']} cores of {report['environment']['cpu']}")
 
 
 if __name__ == "__main__":
