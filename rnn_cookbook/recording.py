@@ -144,5 +144,24 @@ def update_readme(readme: Path, results: Path) -> None:
     write_text(readme, replaced)
 
 
+def measured(record: dict) -> str:
+    """The line of a recipe's docstring: ours | the best baseline | hardware | minutes."""
+    ours, metric = record["test"][record["metric"]], record["metric"]
+    name = max(record["baselines"], key=lambda key: record["baselines"][key][metric])
+    return (
+        f"Measured: {metric} {ours['mean']:.4f} ± {ours['std']:.4f} | {name} {record['baselines'][name][metric]:.4f} | "
+        f"{record['hardware']} | {record['training_minutes']['mean']:.1f} min"
+    )
+
+
+def update_docstring(recipe: Path, results: Path) -> None:
+    """Rewrites the line that begins with "Measured: " in the recipe, from its `default` record."""
+    text, records = recipe.read_text(encoding="utf-8"), _read(results)
+    write_text(recipe, re.sub(r"(?m)^Measured: .*$", lambda _: measured(records[0]), text, count=1))
+
+
 if __name__ == "__main__":
-    update_readme(Path(sys.argv[1]), Path(sys.argv[1]).parent / "recipes" / "results")
+    root = Path(sys.argv[1]).parent
+    update_readme(Path(sys.argv[1]), root / "recipes" / "results")
+    for file in (root / "recipes" / "results").glob("*.json"):
+        update_docstring(root / "recipes" / f"{file.stem}.py", file)

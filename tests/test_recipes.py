@@ -63,6 +63,7 @@ class TestEveryRecipe:
             for score in record["test"].values():
                 assert score["mean"] == pytest.approx(sum(score["values"]) / len(score["values"]), abs=1e-4)
         assert records[0]["baselines"]
+        assert recording.measured(records[0]) in cli.recipe_files()[name].read_text(encoding="utf-8")
         assert f"| [{name}](recipes/{name}.py) | default |" in (ROOT / "README.md").read_text(encoding="utf-8")
 
     def test_search_space_gives_configurations_of_the_recipe(self, name):
