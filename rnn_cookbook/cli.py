@@ -214,8 +214,13 @@ def _run(arguments: list[str]) -> int:
     from rnn_cookbook.runs import Run
 
     run = Run(recipe=name, config=config, output=options.output, resume=options.resume, quiet=options.quiet)
-    report = module.main(config, run)
-    print(f'\n{report}\n\nrun folder: {run.path}\npredict:    rnn-cookbook predict {shlex.quote(str(run.path))} "…"')
+    try:
+        report = module.main(config, run)
+    except InputError:
+        run.discard_if_untrained()
+        raise
+    predict = ["rnn-cookbook", "predict", str(run.path), *([] if name in recipe_files() else ["--recipe", arguments[0]])]
+    print(f'\n{report}\n\nrun folder: {run.path}\npredict:    {shlex.join(predict)} "…"')
     return 0
 
 

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -82,9 +83,10 @@ class Run:
             import fcntl
         except ImportError:  # Windows
             return
-        self._locked = open(self.path / ".lock", "w")  # noqa: SIM115 - held as long as the run
+        lock = os.open(self.path / ".lock", os.O_CREAT | os.O_WRONLY)
+        weakref.finalize(self, os.close, lock)
         try:
-            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(f"another process is working in {self.path}: wait for it, or choose another --output") from error
 

@@ -1,6 +1,8 @@
 """The command line as a user meets it: every bad input gives one clear line and exit code 2, at once where it can."""
 
+import dataclasses
 import io
+import json
 import subprocess
 import sys
 import threading
@@ -91,14 +93,17 @@ def test_a_run_that_failed_before_training_leaves_its_name_free(tmp_path, capsys
 
 
 def test_resume_takes_the_settings_that_the_run_began_with(tmp_path, capsys):
+    from rnn_cookbook.recipes.sentiment import Config
+
     code, _, err = command(*RUN, "--resume", capsys=capsys)
     assert code == 2
     assert "no config.json in out" in err
     code, _, err = command("run", "sentiment", "--resume", capsys=capsys)
     assert code == 2
     assert "no unfinished run" in err
+    began = {"recipe": "sentiment", **dataclasses.asdict(Config(data="gone.csv", epochs=7))}
     (tmp_path / "out").mkdir()
-    (tmp_path / "out/config.json").write_text('{"recipe": "sentiment", "data": "gone.csv", "epochs": 7}')
+    (tmp_path / "out/config.json").write_text(json.dumps(began))
     code, _, err = command(*RUN, "--resume", capsys=capsys)
     assert "no such file or folder: gone.csv" in err
     code, _, err = command(*RUN, "--resume", "--epochs", "8", capsys=capsys)
@@ -135,11 +140,12 @@ def test_predict_ends_quietly_when_its_reader_leaves(tmp_path):
     code = "from rnn_cookbook import cli\nfor batch in cli._as_they_come(cli_input()): print(batch, flush=True); break\n"
     script = "import sys, os\nfrom rnn_cookbook.data.lines import read_inputs\ncli_input = lambda: read_inputs('-')\n" + code
     script += "sys.argv = ['rnn-cookbook', 'predict']\ncli.main = lambda: 0\ncli.entry()\n"
-    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    process.stdin.write(b"one\n")
-    process.stdin.flush()
-    assert process.wait(timeout=60) == 0, process.stderr.read()
-    assert process.stdout.read() == b"['one']\n"
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as process:
+        process.stdin.write(b"one\n")
+        process.stdin.flush()
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+        assert process.stdout.read() == b"['one']\n"
 
 
 def test_no_network_and_no_data(tmp_path, capsys, monkeypatch):
@@ -159,8 +165,6 @@ def test_help_names_every_option_with_its_comment(capsys):
         cli.main(["run", "sentiment", "--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    import dataclasses
-
     from rnn_cookbook.recipes.sentiment import Config
 
     for field in dataclasses.fields(Config):

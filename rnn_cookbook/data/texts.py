@@ -119,8 +119,8 @@ def read_table(path: Path):
             raise InputError(f"{path} is empty")
         if suffix == ".jsonl":
             return pd.DataFrame(list(_json_rows(text, path)), dtype=object)
-        # index_col: else pandas takes the first column for row names where a row has one field too many. TSV has no quotes.
-        dialect = {"sep": "\t", "quoting": csv.QUOTE_NONE} if suffix == ".tsv" else {"sep": ","}
+        # index_col: else pandas takes the first column for row names where a row has one field too many.
+        dialect = {"sep": "\t", "quoting": _quoting(text)} if suffix == ".tsv" else {"sep": ","}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(StringIO(text), **dialect, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
@@ -179,6 +179,14 @@ def find_columns(columns: list[str], *, text_column: str, label_column: str, pat
 def _usual(columns: list[str], names: tuple[str, ...]) -> str:
     by_name = {str(column).strip().lower(): column for column in columns}
     return next((by_name[name] for name in names if name in by_name), "")
+
+
+def _quoting(text: str) -> int:
+    """Whether quotes in a TSV are quotes: not where a field has an odd one and the lines are whole rows without them."""
+    lines = [line for line in text.split("\n") if line]
+    whole = len({line.count("\t") for line in lines}) == 1
+    odd = any(field.count('"') % 2 for line in lines for field in line.split("\t"))
+    return csv.QUOTE_NONE if whole and odd else csv.QUOTE_MINIMAL
 
 
 def _json_rows(text: str, path: Path) -> Iterator[dict]:
