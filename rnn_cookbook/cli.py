@@ -89,8 +89,10 @@ def _dispatch(arguments: list[str]) -> int:
     # The recipe's own options are known only once the recipe is.
     if arguments[:1] == ["run"]:
         return _run(arguments[1:])
-    options = parser.parse_args(arguments)
-    return {"list": _list, "predict": _predict}[options.command](options)
+    if arguments[:1] == ["predict"]:  # intermixed: inputs may stand after options
+        return _predict(predict.parse_intermixed_args(arguments[1:]))
+    parser.parse_args(arguments)
+    return _list()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -128,7 +130,7 @@ def load_recipe(name: str) -> ModuleType:
     return module
 
 
-def _list(options) -> int:
+def _list() -> int:
     import ast
 
     for name, file in recipe_files().items():
