@@ -109,6 +109,23 @@ def test_same_seed_same_numbers(tmp_path, uninterrupted):
     assert without_times(fit(tmp_path / "run")[1]) == without_times(uninterrupted[1])
 
 
+def test_mixed_precision_trains_and_resumes(tmp_path, kill_after, monkeypatch):
+    training.set_precision(True)
+    try:
+        _, whole = fit(tmp_path / "whole", epochs=2)
+        kill_after(9)
+        with pytest.raises(Killed):
+            fit(tmp_path / "run", epochs=2)
+        monkeypatch.undo()
+        gc.collect()
+        model, resumed = fit(tmp_path / "run", epochs=2, resume=True)
+        assert model.get_layer("pooling").compute_dtype == "float16"
+        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert without_times(resumed) == without_times(whole)
+    finally:
+        training.set_precision(False)
+
+
 def test_a_finished_training_is_not_repeated(tmp_path, uninterrupted, kill_after):
     fit(tmp_path / "run")
     kill_after(0)
