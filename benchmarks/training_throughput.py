@@ -73,7 +73,7 @@ def torch_steps(feed: Batches) -> Iterator[tuple[int, int]]:
     optimizer = torch.optim.Adam(parameters, 1e-3)
     for feed.epoch in range(1_000_000):
         for tokens, labels in feed.dataset().as_numpy_iterator():
-            words = torch.from_numpy(tokens).long()
+            words = torch.from_numpy(tokens.copy()).long()
             states, _ = rnn(embedding(words))
             pooled = states.masked_fill((words == 0)[..., None], -65504.0).amax(dim=1)
             loss = torch.nn.functional.cross_entropy(output(pooled), torch.from_numpy(labels).long())
