@@ -28,7 +28,6 @@ def standardize(text: tf.Tensor) -> tf.Tensor:
     text = tf.strings.lower(text, encoding="utf-8")
     text = tf.strings.regex_replace(text, r"<br ?/?>|[\pZ\p{Cc}\x{200B}\x{2060}\x{FEFF}]", " ")
     text = tf.strings.regex_replace(text, "[\u2018\u2019]", "'")
-    # No \b in here: with it RE2 leaves its fast path on text outside ASCII.
     text = tf.strings.regex_replace(text, r"([^\pL\pM\pN\s'\x{200C}\x{200D}]|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 ")
     return text
 
