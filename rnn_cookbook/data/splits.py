@@ -19,7 +19,7 @@ def stratified_split(labels: Sequence, *, fraction: float, seed: int, part: str 
         part: what the smaller part is called in error messages.
 
     Raises:
-        InputError: one class only, or a class too small to be in both parts.
+        InputError: one class only, a class of one example, or too few examples for every class to be in both parts.
     """
     from sklearn.model_selection import train_test_split
 
@@ -30,7 +30,22 @@ def stratified_split(labels: Sequence, *, fraction: float, seed: int, part: str 
     if len(labels) - size < len(counts):
         raise InputError(f"{len(labels)} examples of {len(counts)} classes are too few to set {size} aside for {part}")
     large, small = train_test_split(np.arange(len(labels)), test_size=size, stratify=list(labels), random_state=seed)
+    large, small = _with_every_class(large, small, labels, counts)
+    small, large = _with_every_class(small, large, labels, counts)
     return np.sort(large), np.sort(small)
+
+
+def _with_every_class(part: np.ndarray, other: np.ndarray, labels: Sequence, counts: Counter) -> tuple[np.ndarray, np.ndarray]:
+    """scikit-learn may round a rare class out of a part: an example of it changes places with one of the part's largest class."""
+    part, other = part.copy(), other.copy()
+    for label in counts:
+        here = Counter(labels[i] for i in part)
+        if not here[label]:
+            (most, _), *_ = here.most_common(1)
+            given = next(k for k, i in enumerate(part) if labels[i] == most)
+            taken = next(k for k, i in enumerate(other) if labels[i] == label)
+            part[given], other[taken] = other[taken], part[given]
+    return part, other
 
 
 def complete(parts: dict, *, validation_fraction: float, test_fraction: float, seed: int) -> tuple[dict, list[str]]:

@@ -46,6 +46,8 @@ class Batches:
             raise InputError("batches need sequences, and each of them one token or more")
         if batch_size < 1:
             raise InputError(f"the batch size must be 1 or more, got {batch_size}")
+        if extras and not shuffle:
+            raise InputError(f"extras take turns in shuffled batches only, got extras={extras} without shuffle")
         if pad_to is not None and self.lengths.max() > pad_to:
             raise InputError(f"a sequence of {self.lengths.max()} tokens does not fit batches padded to {pad_to}")
         self._tokens = tf.RaggedTensor.from_row_lengths(np.concatenate(sequences).astype(np.int32), self.lengths)
