@@ -1,0 +1,103 @@
+"""Long sequences in windows, for truncated backpropagation through time with a state that is carried from batch to batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from rnn_cookbook.errors import InputError
+
+
+class Streams:
+    """A `tf.data` pipeline of windows: row i of a batch goes on where row i of the batch before ended.
+
+    Batches are ((inputs[rows, window, ...], bool[rows] starts), targets[rows, window, ...], float32[rows, window] weights). `starts` is
+    True where a row begins a new sequence, so that `recurrent.CarriedState` begins with zeros there; weights are 0 at padding, which
+    follows the end of a sequence up to the end of its window, and in rows that have nothing left to read.
+
+    Sequences stay whole, one after the other in the same row, spread over the rows by their length. Fewer sequences than rows are cut
+    into pieces of about equal length, so that all rows have work: the text of a language model becomes one piece a row.
+
+    Args:
+        sequences: one int32[steps] or float32[steps, features] each, of one step or more; with targets of their own, one is enough.
+        targets: what to predict at every step, as long as the sequences. None predicts the next step, and takes sequences of two steps
+            or more.
+        rows: of a batch.
+        window: steps of a batch: as far as gradients travel back.
+        shuffle: a new order of the sequences in each row every epoch; it depends on `seed` and `epoch` only.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[np.ndarray],
+        targets: Sequence[np.ndarray] | None = None,
+        *,
+        rows: int,
+        window: int,
+        shuffle: bool = False,
+        seed: int = 0,
+    ):
+        if rows < 1 or window < 1:
+            raise InputError(f"streams need 1 or more rows and steps a window, got rows={rows}, window={window}")
+        if targets is None:
+            sequences, targets = [sequence[:-1] for sequence in sequences], [sequence[1:] for sequence in sequences]
+        if not len(sequences) or not all(len(sequence) for sequence in sequences):
+            raise InputError("streams need sequences, and each of them one step or more, two where the next step is the target")
+        if [len(sequence) for sequence in sequences] != [len(target) for target in targets]:
+            raise InputError("every sequence needs a target for each of its steps")
+        self.rows, self.window, self.shuffle, self.seed = rows, window, shuffle, seed
+        self.epoch = 0
+        pairs = list(zip(sequences, targets, strict=True))
+        self.examples = sum(len(sequence) for sequence in sequences)  # steps an epoch
+        if len(pairs) < rows:
+            size = -(-self.examples // rows)
+            pairs = [(s[i : i + size], t[i : i + size]) for s, t in pairs for i in range(0, len(s), size)]
+        self._pairs = pairs
+        self._lanes: list[list[int]] = [[] for _ in range(rows)]
+        self._windows = np.zeros(rows, int)
+        for index in sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0])):  # the longest first, to the emptiest row
+            lane = int(np.argmin(self._windows))
+            self._lanes[lane].append(index)
+            self._windows[lane] += -(-len(pairs[index][0]) // window)
+
+    def __len__(self) -> int:
+        return int(self._windows.max())
+
+    def plan(self) -> list[list[tuple[int, int] | None]]:
+        """For every batch and row of the current epoch the sequence and its first step, None where a row has nothing left."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        plan: list[list[tuple[int, int] | None]] = [[None] * self.rows for _ in range(len(self))]
+        for row, lane in enumerate(self._lanes):
+            order = rng.permutation(lane) if self.shuffle else lane
+            windows = [(int(i), start) for i in order for start in range(0, len(self._pairs[i][0]), self.window)]
+            for batch, place in enumerate(windows):
+                plan[batch][row] = place
+        return plan
+
+    def dataset(self) -> tf.data.Dataset:
+        """One pass is one epoch."""
+        source, target = self._pairs[0]
+        signature = (
+            (self._spec(source), tf.TensorSpec((self.rows,), tf.bool)),
+            self._spec(target),
+            tf.TensorSpec((self.rows, self.window), tf.float32),
+        )
+        dataset = tf.data.Dataset.from_generator(self._batches, output_signature=signature)
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(4)
+
+    def _spec(self, array: np.ndarray) -> tf.TensorSpec:
+        return tf.TensorSpec((self.rows, self.window, *array.shape[1:]), tf.as_dtype(array.dtype))
+
+    def _batches(self):
+        for places in self.plan():
+            inputs, targets = (np.zeros((self.rows, self.window, *array.shape[1:]), array.dtype) for array in self._pairs[0])
+            starts, weights = np.ones(self.rows, bool), np.zeros((self.rows, self.window), np.float32)
+            for row, place in enumerate(places):
+                if place is None:
+                    continue
+                (source, target), start = self._pairs[place[0]], place[1]
+                steps = min(self.window, len(source) - start)
+                inputs[row, :steps], targets[row, :steps] = source[start : start + steps], target[start : start + steps]
+                starts[row], weights[row, :steps] = start == 0, 1
+            yield (inputs, starts), targets, weights
