@@ -1,8 +1,9 @@
-"""Layers that Keras lacks, for sequences: word dropout, segments, pooling over time that respects the mask."""
+"""Layers that Keras lacks, for sequences: dropout of words, masks, segments, convolution and pooling over time that respect the mask."""
 
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError
@@ -43,20 +44,7 @@ class WordDropout(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "unknown": self.unknown, "seed": self.seed}
 
 
-@keras.saving.register_keras_serializable(package="rnn_cookbook")
-class PaddingMask(keras.layers.Layer):
-    """True where there is a word: int32[batch, time] -> bool[batch, time]; the first step is always True.
-
-    Explicit, because masks that travel with Keras tensors get lost without a word in layers that do not know them; and never
-    all False, because the fast GPU kernels raise on a sequence without a step.
-    """
-
-    def call(self, tokens):
-        mask = ops.not_equal(tokens, 0)
-        return ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
-
-
-class _ExplicitMask(keras.layers.Layer):
+class ExplicitMask(keras.layers.Layer):
     """Takes its mask as an input. A mask that Keras has attached to the inputs besides is the same one, and ends here."""
 
     def __init__(self, **kwargs):
@@ -68,7 +56,200 @@ class _ExplicitMask(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class SplitSegments(_ExplicitMask):
+class EmbeddingDropout(ExplicitMask):
+    """Drops whole words of the vocabulary while training, wherever they stand in the batch; the others grow to keep the sum.
+
+    (int32[batch, time] tokens, float[batch, time, features] their vectors) -> float[batch, time, features]
+
+    Gal and Ghahramani (2016), section 4.2; Merity et al. (2018) call it embedding dropout. It costs one random number a word of the
+    vocabulary and batch, on a GPU too.
+
+    Args:
+        rate: probability of each word of the vocabulary, 0 <= rate < 1.
+        vocabulary_size: word numbers.
+        seed: of the random numbers; drawn from Keras' global seed when None.
+    """
+
+    def __init__(self, rate: float, *, vocabulary_size: int, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise InputError(f"the embedding dropout rate must be at least 0 and below 1, got {rate}")
+        self.rate, self.vocabulary_size, self.seed = rate, vocabulary_size, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        tokens, vectors = inputs
+        if not training or self.rate == 0:
+            return vectors
+        keep = keras.random.dropout(ops.ones((self.vocabulary_size,), vectors.dtype), self.rate, seed=self.seed_generator)
+        return vectors * ops.take(keep, tokens)[..., None]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[1]
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "vocabulary_size": self.vocabulary_size, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class FeatureEmbedding(keras.layers.Layer):
+    """A vector for each of several features of a word, joined: int32[batch, time, features] -> float[batch, time, features * size].
+
+    Args:
+        counts: how many values each feature has: 0 to count - 1.
+        size: width of each vector.
+    """
+
+    def __init__(self, counts: Sequence[int], size: int, **kwargs):
+        super().__init__(**kwargs)
+        if not counts or min(counts) < 1 or size < 1:
+            raise InputError(f"features need 1 value or more each and vectors of 1 or more, got {list(counts)} and {size}")
+        self.counts, self.size = tuple(counts), size
+        # One table for all: feature i begins after the values of those before it.
+        self.embedding = keras.layers.Embedding(sum(counts), size, name="embedding")
+
+    def build(self, input_shape):
+        self.embedding.build(input_shape)
+
+    def call(self, features):
+        offsets = [sum(self.counts[:i]) for i in range(len(self.counts))]
+        vectors = self.embedding(features + ops.cast(ops.array(offsets), features.dtype))
+        return ops.reshape(vectors, (*ops.shape(features)[:2], len(self.counts) * self.size))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:2], len(self.counts) * self.size)
+
+    def get_config(self):
+        return {**super().get_config(), "counts": list(self.counts), "size": self.size}
+
+
+def _with_first_step(mask):
+    # The fast GPU kernels raise on a sequence without a step.
+    return ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class PaddingMask(keras.layers.Layer):
+    """True where there is a word: int32[batch, time] -> bool[batch, time]; the first step is always True.
+
+    Explicit, because masks that travel with Keras tensors get lost without a word in layers that do not know them; and never
+    all False, because the fast GPU kernels raise on a sequence without a step.
+    """
+
+    def call(self, tokens):
+        return _with_first_step(ops.not_equal(tokens, 0))
+
+    def stream_states(self):
+        return {}
+
+    def stream(self, tokens, states):
+        return ops.not_equal(tokens, 0), states  # a chunk may hold nothing for a row whose sequence has ended
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class LengthMask(ExplicitMask):
+    """True before each sequence's length: (float[batch, time, features], int32[batch]) -> bool[batch, time]; the first step is always
+    True."""
+
+    def call(self, inputs):
+        sequence, lengths = inputs
+        return _with_first_step(ops.arange(ops.shape(sequence)[1])[None] < ops.cast(lengths, "int32")[:, None])
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape[:2], "bool")
+
+    stream_drops = (1,)  # all the steps of a chunk are there
+
+    def stream_states(self):
+        return {}
+
+    def stream(self, inputs, states):
+        return ops.ones_like(inputs[0][..., 0], dtype="bool"), states
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class MaskedConv1D(ExplicitMask):
+    """Convolution over time that neither reads padding nor depends on how much of it there is.
+
+    (float[batch, time, features], bool[batch, time]) -> (float[batch, time / strides, filters], bool[batch, time / strides]), rounded up
+
+    Keras' own "same" padding of a strided convolution shifts the frames by one depending on the length of the batch. Here output i
+    belongs to input i * strides, in every batch.
+
+    Args:
+        filters: features of the output.
+        kernel_size: steps that an output sees.
+        strides: steps between outputs.
+        causal: see the past only, as streaming needs it; otherwise half of the kernel lies in the future.
+        activation: name of an activation, or None.
+    """
+
+    def __init__(self, filters: int, kernel_size: int, *, strides: int = 1, causal: bool = False, activation: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if min(filters, kernel_size, strides) < 1:
+            raise InputError(f"filters, kernel_size and strides must be 1 or more, got {filters}, {kernel_size} and {strides}")
+        self.filters, self.kernel_size, self.strides, self.causal, self.activation = filters, kernel_size, strides, causal, activation
+        self.conv = keras.layers.Conv1D(filters, kernel_size, strides=strides, padding="valid", activation=activation, name="conv")
+
+    def build(self, input_shape):
+        self.conv.build(input_shape[0])
+
+    def call(self, inputs):
+        sequence, mask = inputs
+        future = 0 if self.causal else (self.kernel_size - 1) // 2
+        sequence = ops.pad(self._without_padding(sequence, mask), [[0, 0], [self.kernel_size - 1 - future, future], [0, 0]])
+        return self.conv(sequence), mask[:, :: self.strides]
+
+    def _without_padding(self, sequence, mask):
+        return sequence * ops.cast(mask, sequence.dtype)[..., None]
+
+    def compute_output_spec(self, inputs):
+        sequence, mask = inputs
+        time = None if mask.shape[1] is None else -(-mask.shape[1] // self.strides)
+        return keras.KerasTensor((sequence.shape[0], time, self.filters), self.compute_dtype), keras.KerasTensor(
+            (mask.shape[0], time), "bool"
+        )
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return [None, None]
+
+    def stream_states(self):
+        if not self.causal:
+            raise InputError(f"layer {self.name!r} reads the future: a MaskedConv1D streams with causal=True")
+        return {"past": (self.kernel_size - 1, self.conv.kernel.shape[1])}
+
+    def stream(self, inputs, states):
+        # Chunks are multiples of the strides long (`streaming.Stream` sees to it), so the next one starts on an output again.
+        sequence, mask = inputs
+        sequence = ops.concatenate([ops.cast(states["past"], sequence.dtype), self._without_padding(sequence, mask)], axis=1)
+        past = sequence[:, ops.shape(sequence)[1] - (self.kernel_size - 1) :]
+        return (self.conv(sequence), mask[:, :: self.strides]), {"past": past}
+
+    def get_config(self):
+        own = {"filters": self.filters, "kernel_size": self.kernel_size, "strides": self.strides, "causal": self.causal}
+        return {**super().get_config(), **own, "activation": self.activation}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class ReverseSequence(ExplicitMask):
+    """Turns the steps before each sequence's end round; padding stays behind.
+
+    (float[batch, time, features], bool[batch, time]) -> float[batch, time, features]; the mask may be left out.
+    """
+
+    def call(self, inputs):
+        if not isinstance(inputs, list | tuple):
+            return ops.flip(inputs, axis=1)
+        sequence, mask = inputs
+        return tf.reverse_sequence(sequence, tf.reduce_sum(tf.cast(mask, tf.int32), axis=1), seq_axis=1, batch_axis=0)
+
+    def compute_output_spec(self, inputs):
+        sequence = inputs[0] if isinstance(inputs, list | tuple) else inputs
+        return keras.KerasTensor(sequence.shape, sequence.dtype)
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class SplitSegments(ExplicitMask):
     """Cuts long sequences into segments that a recurrent layer reads side by side, as rows of the batch.
 
     (float[batch, time, features], bool[batch, time]) -> (float[batch * segments, length, features], bool[batch * segments, length])
@@ -104,7 +285,7 @@ class SplitSegments(_ExplicitMask):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class JoinSegments(_ExplicitMask):
+class JoinSegments(ExplicitMask):
     """Undoes `SplitSegments`: (float[batch * segments, length, features], bool[batch, time]) -> float[batch, time, features]."""
 
     def call(self, inputs):
@@ -119,7 +300,7 @@ class JoinSegments(_ExplicitMask):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class MaskedPooling(_ExplicitMask):
+class MaskedPooling(ExplicitMask):
     """One vector a sequence from all its steps, padding left out.
 
     (float[batch, time, features], bool[batch, time]) -> float[batch, features * len(modes)]
@@ -127,18 +308,21 @@ class MaskedPooling(_ExplicitMask):
     Args:
         modes: one or several of "last" (the last step that is not padding), "mean", "max", and "attention" (a learned softmax over
             the steps: Yang et al. 2016, "Hierarchical Attention Networks"); the results are concatenated.
+        bidirectional: the second half of the features was read from the end: their "last" step is the first one. (At the last step a
+            backward layer has read a single step.)
     """
 
-    def __init__(self, modes: Sequence[str] = ("max",), **kwargs):
+    def __init__(self, modes: Sequence[str] = ("max",), *, bidirectional: bool = False, **kwargs):
         super().__init__(**kwargs)
         unknown = [mode for mode in modes if mode not in POOLINGS]
         if unknown or not modes:
             raise InputError(f"unknown pooling {', '.join(unknown) or 'none'}; accepted are {', '.join(POOLINGS)}, joined by +")
-        self.modes = tuple(modes)
+        self.modes, self.bidirectional = tuple(modes), bidirectional
         # No bias: a softmax does not see what is added to all scores.
         self.score = keras.layers.Dense(1, use_bias=False, name="score") if "attention" in modes else None
 
     def build(self, input_shape):
+        self._width = input_shape[0][-1]
         if self.score is not None:
             self.score.build(input_shape[0])
 
@@ -146,9 +330,52 @@ class MaskedPooling(_ExplicitMask):
         sequence, mask = inputs
         return ops.concatenate([getattr(self, f"_{mode}")(sequence, mask) for mode in self.modes], axis=-1)
 
+    def stream_states(self):
+        # All states start as zeros; `count` tells those zeros from seen ones.
+        width = (self._width,)
+        own = {"last": {"last": width}, "mean": {"sum": width}, "max": {"max": width}}
+        own["attention"] = {"peak": (1,), "weight": (1,), "weighted": width}
+        return {"count": (1,), **{name: shape for mode in self.modes for name, shape in own[mode].items()}}
+
+    def stream(self, inputs, states):
+        """Pooled over all that came so far: the chunk's own pooling, joined with the states."""
+        sequence, mask = inputs
+        old = {name: ops.cast(state, "float32") for name, state in states.items()}
+        valid = ops.cast(mask, "float32")[..., None]
+        seen, here = old["count"] > 0, ops.any(mask, axis=1)[:, None]
+        count = old["count"] + ops.sum(valid, axis=1)
+        new, pooled = {"count": count}, []
+        for mode in self.modes:
+            if mode == "last":
+                last = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=1) - 1, 0)
+                step = ops.squeeze(ops.take_along_axis(sequence, last[:, None, None], axis=1), axis=1)
+                new["last"] = ops.where(here, ops.cast(step, "float32"), old["last"])
+                pooled.append(new["last"])
+            elif mode == "mean":
+                new["sum"] = old["sum"] + ops.sum(ops.cast(sequence, "float32") * valid, axis=1)
+                pooled.append(new["sum"] / ops.maximum(count, 1.0))
+            elif mode == "max":
+                highest = ops.cast(self._max(sequence, mask), "float32")
+                new["max"] = ops.where(seen, ops.where(here, ops.maximum(old["max"], highest), old["max"]), highest)
+                pooled.append(new["max"])
+            else:
+                scores = _hide(ops.cast(self.score(sequence), "float32"), mask[..., None])
+                peak = ops.max(scores, axis=1)
+                peak = ops.where(seen, ops.maximum(old["peak"], peak), peak)
+                fade = ops.where(seen, ops.exp(old["peak"] - peak), 0.0)
+                weights = ops.exp(scores - peak[:, None]) * valid
+                new["peak"], new["weight"] = peak, old["weight"] * fade + ops.sum(weights, axis=1)
+                new["weighted"] = old["weighted"] * fade + ops.sum(ops.cast(sequence, "float32") * weights, axis=1)
+                pooled.append(new["weighted"] / ops.maximum(new["weight"], 1e-30))
+        return ops.cast(ops.concatenate(pooled, axis=-1), sequence.dtype), new
+
     def _last(self, sequence, mask):
         last = ops.sum(ops.cast(mask, "int32"), axis=1) - 1
-        return ops.squeeze(ops.take_along_axis(sequence, last[:, None, None], axis=1), axis=1)
+        step = ops.squeeze(ops.take_along_axis(sequence, last[:, None, None], axis=1), axis=1)
+        if not self.bidirectional:
+            return step
+        half = sequence.shape[-1] // 2
+        return ops.concatenate([step[:, :half], sequence[:, 0, half:]], axis=-1)
 
     def _mean(self, sequence, mask):
         weights = ops.cast(mask, sequence.dtype)[..., None]
@@ -168,7 +395,7 @@ class MaskedPooling(_ExplicitMask):
         return (sequence[0], sequence[-1] * len(self.modes))
 
     def get_config(self):
-        return {**super().get_config(), "modes": list(self.modes)}
+        return {**super().get_config(), "modes": list(self.modes), "bidirectional": self.bidirectional}
 
 
 def _hide(values, mask):

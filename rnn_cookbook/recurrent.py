@@ -1,10 +1,120 @@
-"""Recurrent encoders: SimpleRNN, LSTM or GRU, in one or both directions, several deep."""
+"""Recurrent encoders: SimpleRNN, LSTM or GRU, in one or both directions, several deep, with every dropout of the literature."""
+
+import contextlib
 
 import keras
+from keras import ops
 
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.layers import ReverseSequence
+
+MERGES = ("concat", "sum", "mul", "ave", None)
+
+
+class _WeightDrop:
+    """Drops entries of the recurrent kernel while training: one mask a batch, the same at every step (Merity et al. 2018).
+
+    The layer is computed as ever, on another matrix: on a GPU it stays on the fast kernels.
+    """
+
+    def __init__(self, units: int, *, weight_drop: float = 0.0, **kwargs):
+        super().__init__(units, **kwargs)
+        if not 0 <= weight_drop < 1:
+            raise InputError(f"weight_drop must be at least 0 and below 1, got {weight_drop}")
+        self.weight_drop = weight_drop
+        self.weight_drop_seed = keras.random.SeedGenerator()
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        with self._dropped() if training and self.weight_drop else contextlib.nullcontext():
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+
+    @contextlib.contextmanager
+    def _dropped(self):
+        # object.__setattr__: Keras would stop tracking the weight that it finds replaced.
+        kernel = self.cell.recurrent_kernel
+        object.__setattr__(
+            self.cell, "recurrent_kernel", keras.random.dropout(ops.convert_to_tensor(kernel), self.weight_drop, seed=self.weight_drop_seed)
+        )
+        try:
+            yield
+        finally:
+            object.__setattr__(self.cell, "recurrent_kernel", kernel)
+
+    def get_config(self):
+        return {**super().get_config(), "weight_drop": self.weight_drop}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class WeightDropSimpleRNN(_WeightDrop, keras.layers.SimpleRNN):
+    """`keras.layers.SimpleRNN` with dropped recurrent weights."""
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class WeightDropLSTM(_WeightDrop, keras.layers.LSTM):
+    """`keras.layers.LSTM` with dropped recurrent weights."""
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class WeightDropGRU(_WeightDrop, keras.layers.GRU):
+    """`keras.layers.GRU` with dropped recurrent weights."""
+
 
 CELLS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+_WEIGHT_DROPPED = {"simple_rnn": WeightDropSimpleRNN, "lstm": WeightDropLSTM, "gru": WeightDropGRU}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class CarriedState(keras.layers.Wrapper):
+    """A recurrent layer that starts each batch in the state in which it left the last one: truncated backpropagation through time.
+
+    (float[batch, time, features], bool[batch] starts, bool[batch, time] mask) -> (float[batch, time, units], *states)
+
+    Row i of a batch goes on with row i of the batch before, unless `starts[i]`: then a new sequence begins, from a state of zeros.
+    No gradient travels back into the batch before (Williams and Peng 1990). Training and inference have a state each, so that an evaluation
+    between two epochs, or between two steps, leaves the training's alone. The states are variables: checkpoints hold
+    them, and a resumed training goes on in the middle of a sequence.
+
+    Args:
+        layer: SimpleRNN, LSTM or GRU with return_sequences and return_state.
+        batch_size: rows of every batch.
+    """
+
+    def __init__(self, layer, *, batch_size: int, **kwargs):
+        super().__init__(layer, **kwargs)
+        if batch_size < 1:
+            raise InputError(f"a carried state needs the number of rows of a batch, 1 or more, got {batch_size}")
+        self.batch_size = batch_size
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        self.layer.build(input_shape[0])
+        for phase in ("training", "inference"):
+            states = [
+                self.add_weight(shape=(self.batch_size, size), initializer="zeros", trainable=False, dtype="float32", name=f"{phase}_{i}")
+                for i, size in enumerate(self.layer.state_size)
+            ]
+            setattr(self, phase, states)
+
+    def call(self, inputs, training=False):
+        sequence, starts, mask = inputs
+        variables = self.training if training else self.inference
+        states = [ops.cast(ops.where(starts[:, None], 0.0, state), self.compute_dtype) for state in variables]
+        outputs, *states = self.layer(sequence, initial_state=states, mask=mask, training=training)
+        for variable, state in zip(variables, states, strict=True):
+            variable.assign(ops.stop_gradient(ops.cast(state, "float32")))
+        return outputs, *states
+
+    def compute_output_spec(self, inputs, training=False):
+        sequence, *_ = inputs
+        sizes = self.layer.state_size
+        shapes = [(self.batch_size, sequence.shape[1], sizes[0]), *((self.batch_size, size) for size in sizes)]
+        return tuple(keras.KerasTensor(shape, self.compute_dtype) for shape in shapes)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return [None] * (1 + len(self.layer.state_size))
+
+    def get_config(self):
+        return {**super().get_config(), "batch_size": self.batch_size}
 
 
 def rnn_stack(
@@ -15,38 +125,125 @@ def rnn_stack(
     units: int = 64,
     depth: int = 1,
     bidirectional: bool = False,
+    merge: str | None = "concat",
+    residual: bool = False,
+    layer_norm: bool = False,
+    input_dropout: float = 0.0,
     dropout: float = 0.0,
+    variational: bool = True,
     recurrent_dropout: float = 0.0,
+    weight_drop: float = 0.0,
+    reset_after: bool = True,
+    initial_states: list | None = None,
+    return_states: bool = False,
+    starts=None,
+    batch_size: int | None = None,
     name: str = "rnn",
 ):
     """Recurrent layers over a padded sequence, one on top of the other.
 
-    (float[batch, time, features], bool[batch, time]) -> float[batch, time, units], twice the units when bidirectional.
+    (float[batch, time, features], bool[batch, time]) -> float[batch, time, units], twice the units when bidirectional and concatenated.
 
     Keras' defaults are by the book and stay: orthogonal recurrent kernels (Saxe et al. 2014), forget-gate bias one (Jozefowicz et al.
-    2015), tanh and sigmoid. They also keep the layers eligible for the fast GPU kernels; only `recurrent_dropout` gives that
-    up.
+    2015), tanh and sigmoid. They also keep LSTM and GRU eligible for the fast GPU kernels; `recurrent_dropout` and `reset_after=False` give
+    that up (`diagnostics.gpu_kernels` says what a model will use). SimpleRNN has no fast kernel.
 
     Args:
         sequence: what to read, a Keras tensor.
-        mask: True where there is a step; right-padded, and every row has a step (`layers.PaddingMask`).
+        mask: True where there is a step; right-padded, and every row has a step (`layers.PaddingMask`). None where nothing is padded.
+            Padding comes after all that is read, so the recurrent layers are not handed the mask, which costs 15 to 30% of the training
+            time on a CPU: backward layers read each sequence turned round instead, and what stands at padding is arbitrary. Only
+            final states need the mask.
         cell: "simple_rnn" (Elman 1990), "lstm" (Hochreiter and Schmidhuber 1997) or "gru" (Cho et al. 2014).
         units: size of the state, in each direction.
         depth: number of layers.
-        bidirectional: read from both ends and concatenate (Schuster and Paliwal 1997): no use where the future is not known yet.
-        dropout: between the layers, the same units at every step (variational dropout: Gal and Ghahramani 2016).
-        recurrent_dropout: on the state from step to step. Turns the fast GPU kernels off: several times slower there.
+        bidirectional: read from both ends (Schuster and Paliwal 1997): no use where the future is not known yet.
+        merge: of the two directions: "concat", "sum", "mul", "ave"; None gives them apart, as a pair, and is for one layer.
+        residual: add each layer's input to its output, from the second layer on, where the widths agree (Wu et al. 2016).
+        layer_norm: normalise each layer's output, after the residual sum (Ba et al. 2016). Between the layers, not inside the
+            cells, which would turn the fast GPU kernels off.
+        input_dropout: on the components of the input. Costs next to nothing, on a GPU as well.
+        dropout: between the layers; not after the last. Costs next to nothing, on a GPU as well.
+        variational: the dropouts above drop the same components at every step of a sequence (Gal and Ghahramani 2016); False draws
+            anew at every step (Zaremba et al. 2014).
+        recurrent_dropout: on the state from step to step, the same mask at every step (Gal and Ghahramani 2016). Turns the fast GPU kernels
+            off: several times slower there. Use `weight_drop` on a GPU.
+        weight_drop: share of the recurrent kernel's entries dropped, one mask a batch (Merity et al. 2018). Regularises the recurrence like
+            `recurrent_dropout`, and keeps the fast GPU kernels: a GPU pays one mask of units x gates x units numbers a step.
+        reset_after: of the GRU: reset gate after the matrix product, as cuDNN has it; False is the original GRU, without fast GPU kernel.
+        initial_states: one list of states a layer, as `return_states` gives them; zeros otherwise.
+        return_states: return (sequence, states) with one list of final states a layer: [h] or, for the LSTM, [h, c], float[batch, units]
+            each; of a bidirectional layer the forward states, then the backward ones.
+        starts: bool[batch], True where a row begins a new sequence: the other rows go on where the last batch ended (`CarriedState`).
+            Needs `batch_size`, the fixed number of rows; not for bidirectional layers.
+        batch_size: see `starts`.
         name: of the layers, which are numbered from 1.
     """
     if cell not in CELLS:
         raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
+    if merge not in MERGES:
+        raise InputError(f"unknown merge {merge!r} of two directions; accepted are {', '.join(map(str, MERGES))}")
+    if merge is None and (depth > 1 or layer_norm):
+        raise InputError(f"merge=None gives two sequences, which neither a next layer nor layer_norm takes, got depth={depth}")
     if units < 1 or depth < 1:
         raise InputError(f"a recurrent stack needs 1 or more units and layers, got units={units}, depth={depth}")
+    shares = {"input_dropout": input_dropout, "dropout": dropout, "recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop}
+    for option, share in shares.items():
+        if not 0 <= share < 1:
+            raise InputError(f"{option} must be at least 0 and below 1, got {share}")
+    if (starts is None) != (batch_size is None):
+        raise InputError(f"carried states need both starts and batch_size, got starts={starts} and batch_size={batch_size}")
+    if starts is not None and (bidirectional or initial_states):
+        raise InputError("states are carried in one direction, from the last batch: neither with bidirectional nor with initial_states")
+    if initial_states is not None and len(initial_states) != depth:
+        raise InputError(f"initial_states needs one list of states for each of {depth} layers, got {len(initial_states)}")
+    final_states = []
     for level in range(1, depth + 1):
-        if level > 1 and dropout:
-            sequence = keras.layers.SpatialDropout1D(dropout, name=f"{name}_{level}_dropout")(sequence)
-        layer = CELLS[cell](units, return_sequences=True, recurrent_dropout=recurrent_dropout, name=f"{name}_{level}")
-        if bidirectional:
-            layer = keras.layers.Bidirectional(layer, name=f"{name}_{level}_bidirectional")
-        sequence = layer(sequence, mask=mask)
-    return sequence
+        below = sequence
+        rate = input_dropout if level == 1 else dropout
+        if rate:
+            noise = keras.layers.SpatialDropout1D if variational else keras.layers.Dropout
+            sequence = noise(rate, name=f"{name}_{level}_dropout")(sequence)
+        options = {"recurrent_dropout": recurrent_dropout} | ({"reset_after": reset_after} if cell == "gru" else {})
+        options |= {"weight_drop": weight_drop} if weight_drop else {}
+        make = (_WEIGHT_DROPPED if weight_drop else CELLS)[cell]
+
+        def layer(suffix="", make=make, level=level, options=options):
+            return make(units, return_sequences=True, return_state=True, name=f"{name}_{level}{suffix}", **options)
+
+        initial = {} if initial_states is None else {"initial_state": list(initial_states[level - 1])}
+        if starts is not None:
+            carried = CarriedState(layer(), batch_size=batch_size, name=f"{name}_{level}_carried")
+            sequence, *states = carried((sequence, starts, mask))
+        elif not bidirectional:
+            sequence, *states = layer()(sequence, mask=mask if return_states else None, **initial)
+        else:
+            sequence, states = _both_ways(
+                sequence, mask, layer, merge=merge, initial=initial.get("initial_state"), masked=return_states, name=f"{name}_{level}"
+            )
+        final_states.append(list(states))
+        if residual and level > 1:
+            sequence = keras.layers.Add(name=f"{name}_{level}_residual")([sequence, below])
+        if layer_norm:
+            sequence = keras.layers.LayerNormalization(name=f"{name}_{level}_norm")(sequence)
+    return (sequence, final_states) if return_states else sequence
+
+
+def _both_ways(sequence, mask, layer, *, merge, initial, masked, name):
+    """Outputs of a forward and a backward layer, merged, and the final states of both."""
+    given = [{}, {}]
+    if initial:
+        half = len(initial) // 2
+        given = [{"initial_state": initial[:half]}, {"initial_state": initial[half:]}]
+    steps = mask if masked else None
+
+    def turned(x, which):
+        return ReverseSequence(name=f"{name}_{which}")(x if mask is None else (x, mask))
+
+    forward, *forward_states = layer("_forward")(sequence, mask=steps, **given[0])
+    backward, *backward_states = layer("_backward")(turned(sequence, "turn"), mask=steps, **given[1])
+    both = [forward, turned(backward, "turn_back")]
+    if merge is not None:
+        merging = {"concat": keras.layers.Concatenate, "sum": keras.layers.Add, "mul": keras.layers.Multiply, "ave": keras.layers.Average}
+        both = merging[merge](name=f"{name}_{merge}")(both)
+    return both, [*forward_states, *backward_states]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnn_cookbook.diagnostics import gpu_summary
 from rnn_cookbook.metrics import accuracy_by_length
 from rnn_cookbook.runs import Run, environment, log, peak_memory_mb, write_atomically, write_text
 
@@ -25,7 +26,7 @@ def write_metrics(
         "test": test,
         "validation": validation,
         "baselines": baselines,
-        "model": {"parameters": model.count_params()},
+        "model": {"parameters": model.count_params(), "gpu_kernels": gpu_summary(model)},
         "training": {**{key: value for key, value in training.items() if key != "history"}, "peak_memory_mb": peak_memory_mb()},
         "environment": environment(),
     }

@@ -23,6 +23,12 @@ def test_pooling_is_that_of_the_unpadded_sequence(mode, reference):
     np.testing.assert_allclose(pooled, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_last_of_both_directions_is_where_each_of_them_ended():
+    pooled = np.array(MaskedPooling(["last"], bidirectional=True)((SEQUENCE, MASK)))
+    for row, length in enumerate(LENGTHS):
+        np.testing.assert_array_equal(pooled[row], [*SEQUENCE[row, length - 1, :2], *SEQUENCE[row, 0, 2:]])
+
+
 def test_maximum_of_negative_states_is_not_the_padding():
     pooled = np.array(MaskedPooling(["max"])((-1 - np.abs(SEQUENCE), MASK)))
     assert (pooled < -1).all()

@@ -1,0 +1,21 @@
+"""Model builders: keyword arguments in, an uncompiled keras.Model with named layers out.
+
+Every model is a functional one of registered layers: it goes to a `.keras` file and back without `custom_objects`. Options that a builder
+does not name (`**rnn`) go to `recurrent.rnn_stack`, where they are explained.
+"""
+
+from rnn_cookbook.models.series import autoencoder, forecaster, online_forecaster
+from rnn_cookbook.models.speech import speech_recognizer
+from rnn_cookbook.models.text import encoder_decoder, encoding_model, language_model, sequence_tagger, text_classifier
+
+__all__ = [
+    "autoencoder",
+    "encoder_decoder",
+    "encoding_model",
+    "forecaster",
+    "language_model",
+    "online_forecaster",
+    "sequence_tagger",
+    "speech_recognizer",
+    "text_classifier",
+]

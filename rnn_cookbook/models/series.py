@@ -1,0 +1,180 @@
+"""Models that read numbers over time: forecasters and the autoencoder."""
+
+from collections.abc import Sequence
+
+import keras
+
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.layers import LengthMask, ReverseSequence
+from rnn_cookbook.recurrent import CELLS, rnn_stack
+from rnn_cookbook.series import (
+    NORMALIZATIONS,
+    Denormalize,
+    FoldSegments,
+    ForecastHead,
+    FutureSegments,
+    Normalize,
+    RepeatOver,
+    UnfoldSegments,
+)
+
+
+def forecaster(
+    *,
+    lookback: int,
+    horizon: int,
+    channels: int = 1,
+    covariates: int = 0,
+    segment_length: int = 1,
+    embedding_size: int = 64,
+    cell: str = "gru",
+    units: int = 64,
+    depth: int = 1,
+    dropout: float = 0.0,
+    normalization: str = "last",
+    head: str = "point",
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+) -> keras.Model:
+    """The next `horizon` values from the last `lookback` ones, all at once (SegRNN: Lin et al. 2023).
+
+    float32[batch, lookback, channels] window, with `covariates` also float32[batch, horizon, covariates] known ahead
+    -> float32[batch, horizon, channels], with a probabilistic head one axis more
+
+    Segments of the window are the steps of the recurrent network, so that it takes lookback / segment_length steps; then the same
+    network takes one step for each segment of the future, all of them side by side from the last state, told apart by their position
+    (and the covariates in it). No forecast feeds on a forecast, so errors do not add up. Every channel is forecast from its own past by
+    the same weights.
+
+    Args:
+        lookback, horizon: steps read and forecast; multiples of `segment_length`.
+        channels: series side by side.
+        covariates: numbers known ahead for every future step, such as the calendar; shared by the channels.
+        segment_length: steps of the series that make one step of the network; 1 is the ordinary recurrent forecaster.
+        embedding_size: width of the segments' vectors.
+        cell, units, depth: see `recurrent.rnn_stack`.
+        dropout: before the output.
+        normalization: of each window and channel, undone at the end: "last" subtracts the last value, "standard" the mean and divides by
+            the standard deviation (RevIN: Kim et al. 2022, without its affine map), "none".
+        head: "point"; "quantiles", which cannot cross: [..., quantiles]; "gaussian": [..., (mean, scale)]; "student_t": [..., (mean, scale,
+            degrees of freedom)]. See `losses` for what to train each with.
+        quantiles: of the head "quantiles", rising, between 0 and 1.
+    """
+    for name, steps in (("lookback", lookback), ("horizon", horizon)):
+        if steps < 1 or steps % segment_length:
+            raise InputError(f"{name} must be a multiple of segment_length={segment_length}, 1 or more of them, got {steps}")
+    if cell not in CELLS:
+        raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
+    if normalization not in NORMALIZATIONS:
+        raise InputError(f"unknown normalization {normalization!r}; accepted are {', '.join(NORMALIZATIONS)}")
+    finish = ForecastHead(head, quantiles=quantiles, dtype="float32", name="head")
+    window = keras.Input((lookback, channels), name="window")
+    inputs = [window]
+    if covariates:
+        inputs.append(keras.Input((horizon, covariates), name="covariates"))
+    x, offset, scale = Normalize(normalization, dtype="float32", name="normalize")(window)
+    x = FoldSegments(segment_length, name="segments")(x)
+    x = keras.layers.Dense(embedding_size, activation="relu", name="segment_embedding")(x)
+    future = FutureSegments(horizon // segment_length, size=embedding_size, channels=channels, covariates=covariates, name="future")
+    states = []
+    rnns = [CELLS[cell](units, return_sequences=True, return_state=True, name=f"rnn_{level}") for level in range(1, depth + 1)]
+    for rnn in rnns:
+        x, *final = rnn(x)
+        states.append(final)
+    x, *repeated = future((*(part for final in states for part in final), *inputs[1:]))
+    for level, rnn in enumerate(rnns):
+        parts = len(states[0])
+        x, *_ = rnn(x, initial_state=repeated[level * parts : (level + 1) * parts])
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+    x = keras.layers.Dense(segment_length * finish.width, dtype="float32", name="segment_output")(x)
+    x = UnfoldSegments(horizon, channels=channels, width=finish.width, dtype="float32", name="steps")(x)
+    outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")((finish(x), offset, scale))
+    return keras.Model(inputs if covariates else window, outputs, name="forecaster")
+
+
+def online_forecaster(
+    *,
+    channels: int = 1,
+    horizon: int = 1,
+    cell: str = "gru",
+    units: int = 64,
+    depth: int = 1,
+    head: str = "point",
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    output_dropout: float = 0.0,
+    **rnn,
+) -> keras.Model:
+    """At every step the next `horizon` values, from all before: for streams, where every point both ends a window and begins one.
+
+    float32[batch, time, channels] -> float32[batch, time, horizon, channels], with a probabilistic head one axis more
+
+    Output [:, t] has seen the steps up to t and no later one; so padding on the right changes nothing before it, and `streaming` runs the
+    model point by point. Scale the series first (`keras.layers.Normalization`, or by hand): the window that `forecaster` normalises by
+    does not exist here.
+
+    Args:
+        channels: series side by side, forecast jointly.
+        horizon: steps ahead, 1 for a next-step predictor.
+        cell, units, depth: see `recurrent.rnn_stack`; `rnn` are further options of it.
+        head, quantiles: see `forecaster`.
+        output_dropout: before the output, the same components at every step.
+    """
+    if min(channels, horizon) < 1:
+        raise InputError(f"a forecaster needs 1 or more channels and steps ahead, got channels={channels}, horizon={horizon}")
+    finish = ForecastHead(head, quantiles=quantiles, dtype="float32", name="head")
+    sequence = keras.Input((None, channels), name="sequence")
+    x = rnn_stack(sequence, mask=None, cell=cell, units=units, depth=depth, **rnn)
+    if output_dropout:
+        x = keras.layers.SpatialDropout1D(output_dropout, name="output_dropout")(x)
+    x = keras.layers.Dense(horizon * channels * finish.width, dtype="float32", name="output")(x)
+    x = keras.layers.Reshape((-1, horizon, channels, finish.width), dtype="float32", name="steps")(x)
+    return keras.Model(sequence, finish(x), name="online_forecaster")
+
+
+def autoencoder(
+    *,
+    features: int,
+    code_size: int = 16,
+    cell: str = "lstm",
+    units: int = 64,
+    depth: int = 1,
+    bidirectional: bool = False,
+    lengths: bool = False,
+    **rnn,
+) -> keras.Model:
+    """A sequence through one vector and back (Srivastava et al. 2015; Malhotra et al. 2016, for anomalies).
+
+    float32[batch, time, features] sequence, with `lengths` also int32[batch] -> float32[batch, time, features]
+
+    The encoder's last states make the code; the decoder starts from it, hears it at every step, and writes the sequence from its end to
+    its beginning, which puts what it needs first closest to where it was read.
+
+    Args:
+        features: numbers a step.
+        code_size: width of the vector in the middle, `model.get_layer("code").output`: the bottleneck.
+        cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; the decoder is unidirectional. `rnn` are further
+            options of both.
+        lengths: take the sequences' lengths, for sequences of different length (padded on the right).
+    """
+    if min(features, code_size) < 1:
+        raise InputError(f"an autoencoder needs 1 or more features and a code of 1 or more, got {features} and {code_size}")
+    sequence = keras.Input((None, features), name="sequence")
+    inputs, mask = [sequence], None
+    if lengths:
+        inputs.append(keras.Input((), dtype="int32", name="lengths"))
+        mask = LengthMask(name="mask")((sequence, inputs[1]))
+    options = {"mask": mask, "cell": cell, "units": units, "depth": depth, **rnn}
+    _, states = rnn_stack(sequence, bidirectional=bidirectional, return_states=True, name="encoder", **options)
+    # Of all layers and both directions what the cell shows, h; the LSTM's c stays inside.
+    parts = 2 if cell == "lstm" else 1
+    shown = [part for final in states for part in final[::parts]]
+    code = keras.layers.Dense(code_size, name="code")(keras.layers.Concatenate(name="final")(shown) if len(shown) > 1 else shown[0])
+    initial = [
+        [keras.layers.Dense(units, activation="tanh", name=f"initial_{level}_{i}")(code) for i in range(parts)]
+        for level in range(1, depth + 1)
+    ]
+    x = RepeatOver(name="repeat")((code, sequence))
+    x = rnn_stack(x, initial_states=initial, name="decoder", **options)
+    x = ReverseSequence(name="reverse")((x, mask) if lengths else x)
+    outputs = keras.layers.Dense(features, dtype="float32", name="reconstruction")(x)
+    return keras.Model(inputs if lengths else sequence, outputs, name="autoencoder")

@@ -1,0 +1,257 @@
+"""Causal models as step functions with explicit state: a stream in chunks of any size gives what the whole would give, in constant
+memory."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from rnn_cookbook.characters import CharacterEncoder
+from rnn_cookbook.ctc import PadWithBlank
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.layers import EmbeddingDropout, FeatureEmbedding, MaskedConv1D, ReverseSequence, WordDropout
+from rnn_cookbook.recurrent import CarriedState
+from rnn_cookbook.series import ForecastHead
+
+RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
+
+# What these make of a step depends on that step alone.
+STEPWISE = (
+    CharacterEncoder,
+    EmbeddingDropout,
+    FeatureEmbedding,
+    ForecastHead,
+    PadWithBlank,
+    WordDropout,
+    keras.layers.Activation,
+    keras.layers.Add,
+    keras.layers.Concatenate,
+    keras.layers.Dense,
+    keras.layers.Dropout,
+    keras.layers.Embedding,
+    keras.layers.LayerNormalization,
+    keras.layers.Normalization,
+    keras.layers.Reshape,
+    keras.layers.SpatialDropout1D,
+)
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class Step(keras.layers.Wrapper):
+    """A layer with its state outside: (inputs, states) -> (outputs, states). States are dictionaries of tensors, zeros in the beginning.
+
+    SimpleRNN, LSTM and GRU, and every layer with two methods: `stream_states()`, the shapes of its states without the batch by name, and
+    `stream(inputs, states) -> (outputs, states)`. Rows of a chunk without a step keep their states.
+    """
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            inputs, _ = input_shape
+            self.layer.build(inputs[0] if isinstance(self.layer, RECURRENT) else inputs)
+
+    def stream_states(self):
+        if isinstance(self.layer, RECURRENT):
+            return {f"state_{i}": (size,) for i, size in enumerate(self.layer.state_size)}
+        return self.layer.stream_states()
+
+    def call(self, inputs):
+        inputs, states = inputs
+        if not isinstance(self.layer, RECURRENT):
+            return self.layer.stream(inputs, states)
+        sequence, *mask = inputs
+        before = [ops.cast(states[name], self.compute_dtype) for name in self.stream_states()]
+        if not mask:
+            outputs, *after = self.layer(sequence, initial_state=before)
+        else:
+            # The fast GPU kernels raise on a row without a step: it takes one, which is then undone.
+            steps = ops.concatenate([ops.ones_like(mask[0][:, :1]), mask[0][:, 1:]], axis=1)
+            outputs, *after = self.layer(sequence, initial_state=before, mask=steps)
+            took = ops.any(mask[0], axis=1)[:, None]
+            after = [ops.where(took, new, old) for new, old in zip(after, before, strict=True)]
+        return outputs, {name: ops.cast(state, "float32") for name, state in zip(self.stream_states(), after, strict=True)}
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+
+def streaming_model(model: keras.Model) -> keras.Model:
+    """The step function of a causal model: (inputs, states) -> (outputs, states), weights shared with `model`.
+
+    `inputs` are a chunk of what the model takes, `states` a dictionary of float32[batch, ...] that starts as zeros (`initial_states`).
+    Outputs are those of the chunk's steps; after a pooling over time, of all that came so far. Feeding the chunks of a sequence one
+    after the other, each with the states of the one before, gives the outputs of feeding it whole. It is a `keras.Model` as any other:
+    it can be saved, exported, and called inside a compiled loop.
+
+    Inputs that only say where sequences begin and end (`starts` of carried states, `lengths`) fall away: a chunk's steps are all there, and
+    to begin a new sequence is to put zeros into the states.
+
+    Raises:
+        InputError: a layer reads the future (bidirectional, segments, convolutions that are not causal, ...), or is not known to be
+        causal. Give
+            a layer of your own `stream_states` and `stream` (see `Step`).
+    """
+    calls: dict[str, int] = {}
+    states: dict[str, keras.KerasTensor] = {}
+    for layer in model.layers:
+        if (inner := _streamed(layer)) is not None:
+            for name, shape in Step(inner).stream_states().items():
+                states[f"{layer.name}.{name}"] = keras.Input(shape, name=f"{layer.name}.{name}")
+    after: dict[str, Any] = {}
+
+    def call(layer, *args, **kwargs):
+        inner = _streamed(layer)
+        if inner is None:
+            return layer(*args, **kwargs)
+        calls[layer.name] = calls.get(layer.name, 0) + 1
+        if calls[layer.name] > 1 or kwargs.get("initial_state") is not None:
+            raise InputError(f"layer {layer.name!r} gets its state from elsewhere in the model: it cannot be streamed")
+        names = Step(inner).stream_states()
+        own = {name: states[f"{layer.name}.{name}"] for name in names}
+        outputs, new = Step(inner, name=f"{layer.name}_step")((_inputs(layer, args, kwargs), own))
+        after.update({f"{layer.name}.{name}": new[name] for name in names})
+        return outputs
+
+    # No fixed batch: a stream may have any number of rows. The states are outputs, too, or cloning would not know their inputs.
+    inputs = [keras.Input(x.shape[1:], dtype=x.dtype, name=x.name) for x in model.inputs]
+    whole = keras.Model([*model.inputs, *states.values()], [model.outputs, list(states.values())])
+    cloned = keras.models.clone_model(
+        whole, input_tensors=[*inputs, *states.values()], clone_function=lambda layer: layer, call_function=call
+    )
+    kept = [x for x, old in zip(inputs, model.inputs, strict=True) if not _only_boundaries(model, old)]
+    outputs = keras.tree.pack_sequence_as(model.output, keras.tree.flatten(cloned.output)[: len(model.outputs)])
+    return keras.Model((kept[0] if len(kept) == 1 else kept, states), (outputs, after), name=f"{model.name}_step")
+
+
+def _streamed(layer):
+    """The layer whose state has to be carried, None for those that need none; raises for those that cannot stream."""
+    if isinstance(layer, CarriedState):
+        return layer.layer
+    if isinstance(layer, RECURRENT):
+        if not (layer.return_sequences and layer.return_state) or layer.go_backwards:
+            raise InputError(f"layer {layer.name!r} must return sequences and states, and read forwards, to be streamed")
+        return layer
+    if hasattr(layer, "stream"):
+        return layer
+    if isinstance(layer, (*STEPWISE, keras.layers.InputLayer)):
+        return None
+    reason = "reads the future" if isinstance(layer, keras.layers.Bidirectional | ReverseSequence) else "is not known to be causal"
+    raise InputError(
+        f"layer {layer.name!r} ({type(layer).__name__}) {reason}: only causal models stream. Accepted are unidirectional recurrent layers, "
+        f"layers that treat every step alone, and those with a method `stream`"
+    )
+
+
+def _inputs(layer, args, kwargs):
+    if isinstance(layer, RECURRENT):
+        mask = kwargs.get("mask")
+        return args if mask is None else (*args, mask)
+    if isinstance(layer, CarriedState):
+        sequence, _, mask = args[0]
+        return (sequence,) if mask is None else (sequence, mask)
+    drops = getattr(layer, "stream_drops", ())
+    return tuple(x for i, x in enumerate(args[0]) if i not in drops) if drops else args[0]
+
+
+def _only_boundaries(model, tensor) -> bool:
+    """Whether all that is done with an input is to say where sequences begin and end."""
+    uses = []
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        for i, x in enumerate(keras.tree.flatten(layer.input)):
+            if x is tensor:
+                uses.append(i in ((1,) if isinstance(layer, CarriedState) else getattr(layer, "stream_drops", ())))
+    return bool(uses) and all(uses)
+
+
+def initial_states(step_model: keras.Model, batch_size: int = 1) -> dict[str, tf.Tensor]:
+    """The states of a `streaming_model` before the first step: zeros."""
+    _, states = step_model.input
+    return {name: tf.zeros((batch_size, *state.shape[1:]), state.dtype) for name, state in states.items()}
+
+
+def token_step(model: keras.Model) -> tuple[Callable, Callable[[int], dict]]:
+    """A language model as `decoding` wants it: (step, initial), step(int32[rows], state, None) -> (logits float32[rows, vocabulary],
+    state).
+
+    `initial(rows)` gives the first state. Any causal model from tokens to logits will do.
+    """
+    stepping = streaming_model(model)
+
+    def step(tokens, state, constants=None):
+        logits, state = stepping((tokens[:, None], state))
+        return logits[:, -1], state
+
+    return step, lambda rows: initial_states(stepping, rows)
+
+
+class Stream:
+    """Runs a causal model over a stream: `feed` chunks as they come, of any size.
+
+    Args:
+        model: causal, see `streaming_model`.
+        batch_size: streams side by side; all of them get chunks of the same length.
+    """
+
+    def __init__(self, model: keras.Model, *, batch_size: int = 1):
+        self.model = streaming_model(model)
+        self.batch_size = batch_size
+        # Strided convolutions give an output for every `stride` steps: what is left over waits for its next chunk.
+        self.stride = prod(layer.strides for layer in model.layers if isinstance(layer, MaskedConv1D))
+        self._step = tf.function(self.model, reduce_retracing=True)
+        self._empty: np.ndarray | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins new sequences."""
+        self.states = initial_states(self.model, self.batch_size)
+        self._left: list[np.ndarray] | None = None
+
+    def feed(self, *chunk: np.ndarray) -> np.ndarray:
+        """The outputs of the chunk's steps, those of the past that were waiting for them included; one array per input of the model.
+
+        Raises:
+            InputError: not the batch size of the stream, or inputs of different length.
+        """
+        expected = keras.tree.flatten(self.model.input[0])
+        arrays = [np.asarray(part, x.dtype) for part, x in zip(chunk, expected, strict=False)]
+        lengths = {part.shape[1] if part.ndim > 1 else None for part in arrays}
+        if len(chunk) != len(expected) or len(lengths) != 1 or None in lengths or any(len(part) != self.batch_size for part in arrays):
+            shapes = ", ".join(str(np.shape(part)) for part in chunk)
+            wanted = ", ".join(f"({self.batch_size}, time{''.join(f', {size}' for size in x.shape[2:])})" for x in expected)
+            raise InputError(f"a chunk of shape {shapes} does not fit this stream; accepted is {wanted}")
+        if self._left is not None:
+            arrays = [np.concatenate([old, new], axis=1) for old, new in zip(self._left, arrays, strict=True)]
+        ready = arrays[0].shape[1] // self.stride * self.stride
+        self._left = [part[:, ready:] for part in arrays]
+        return self._run([part[:, :ready] for part in arrays])
+
+    def finish(self) -> np.ndarray:
+        """The outputs that were still waiting for steps which will not come."""
+        left = self._left
+        if left is None or not left[0].shape[1]:
+            return self._run(None)
+        missing = self.stride - left[0].shape[1]
+        self._left = None
+        # A causal output reads nothing of what stands in for the missing steps.
+        return self._run([np.pad(part, [(0, 0), (0, missing)] + [(0, 0)] * (part.ndim - 2), mode="edge") for part in left])
+
+    def _run(self, arrays):
+        if arrays is None or not arrays[0].shape[1]:
+            shape = self.model.outputs[0].shape
+            if shape[1] is None:
+                return np.zeros((self.batch_size, 0, *shape[2:]), np.float32)
+            if self._empty is None:
+                raise InputError("nothing was fed yet: the model answers for all that came so far, and nothing came")
+            return self._empty
+        outputs, self.states = self._step((arrays[0] if len(arrays) == 1 else arrays, self.states))
+        self._empty = np.array(outputs)
+        return self._empty

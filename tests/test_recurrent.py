@@ -1,0 +1,254 @@
+"""The recurrent stack: options against what they say, states that are returned, given and carried. (The cells: test_cells.py.)"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnn_cookbook.encode.streams import Streams
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.models import language_model
+from rnn_cookbook.recurrent import CELLS, CarriedState, WeightDropGRU, WeightDropLSTM, WeightDropSimpleRNN, rnn_stack
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(3, 6, 5)).astype(np.float32)
+MASK = np.arange(6) < np.array([6, 4, 1])[:, None]
+PARTS = {"simple_rnn": 1, "lstm": 2, "gru": 1}
+
+
+def stack(**options):
+    keras.utils.set_random_seed(1)
+    x, mask = keras.Input((None, 5)), keras.Input((None,), dtype="bool")
+    return keras.Model([x, mask], rnn_stack(x, mask=mask, **{"units": 4, **options}))
+
+
+def halves(**options):
+    """The forward and the backward outputs of one bidirectional layer."""
+    return (np.array(half) for half in stack(bidirectional=True, merge=None, **options)([X, MASK]))
+
+
+@pytest.mark.parametrize(
+    ("merge", "expected"),
+    [
+        ("concat", lambda f, b: np.concatenate([f, b], axis=-1)),
+        ("sum", lambda f, b: f + b),
+        ("mul", lambda f, b: f * b),
+        ("ave", lambda f, b: (f + b) / 2),
+    ],
+)
+def test_directions_are_merged_as_named(merge, expected):
+    merged = np.array(stack(bidirectional=True, merge=merge)([X, MASK]))
+    np.testing.assert_allclose(merged[MASK], expected(*halves())[MASK], atol=1e-6)
+
+
+def test_backward_direction_reads_the_reversed_sequence():
+    """The output of the backward layer is that of a forward layer with the same weights on the reversed steps, reversed again."""
+    model = stack(bidirectional=True)
+    outputs = np.array(model([X, MASK]))
+    backward = model.get_layer("rnn_1_backward")
+    alone = keras.layers.LSTM(4, return_sequences=True)
+    alone.build((None, None, 5))
+    alone.set_weights(backward.get_weights())
+    for row, length in enumerate(MASK.sum(axis=1)):
+        expected = np.array(alone(X[row : row + 1, :length][:, ::-1]))[:, ::-1]
+        np.testing.assert_allclose(outputs[row : row + 1, :length, 4:], expected, atol=1e-6)
+
+
+def test_initialisation_is_by_the_book():
+    for cell in CELLS:
+        _, recurrent, bias = stack(cell=cell).get_weights()
+        np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(4), atol=1e-5)  # orthogonal rows
+        expected = np.repeat([0.0, 1.0, 0.0, 0.0], 4) if cell == "lstm" else np.zeros_like(bias)
+        np.testing.assert_array_equal(bias, expected)  # the forget gate starts open
+
+
+def test_residual_adds_the_layer_below_and_norm_normalises():
+    plain, residual, normed = (np.array(stack(depth=2, **o)([X, MASK])) for o in ({}, {"residual": True}, {"layer_norm": True}))
+    below = np.array(stack(depth=1)([X, MASK]))
+    np.testing.assert_allclose(residual[MASK], (plain + below)[MASK], atol=1e-6)
+    variance = below.var(axis=-1, keepdims=True)
+    once = np.array(stack(layer_norm=True)([X, MASK]))
+    np.testing.assert_allclose(once, (below - below.mean(axis=-1, keepdims=True)) / np.sqrt(variance + 1e-3), atol=1e-4)
+    np.testing.assert_allclose(normed.mean(axis=-1), 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_returned_states_are_those_after_each_sequences_last_step(cell, bidirectional):
+    keras.utils.set_random_seed(1)
+    x, mask = keras.Input((None, 5)), keras.Input((None,), dtype="bool")
+    model = keras.Model([x, mask], rnn_stack(x, mask=mask, cell=cell, units=4, depth=2, bidirectional=bidirectional, return_states=True))
+    outputs, states = model([X, MASK])
+    assert [len(layer) for layer in states] == [PARTS[cell] * (2 if bidirectional else 1)] * 2
+    outputs, top = np.array(outputs), states[-1]
+    for row, length in enumerate(MASK.sum(axis=1)):
+        np.testing.assert_allclose(top[0][row], outputs[row, length - 1, :4], atol=1e-6)
+        if bidirectional:
+            np.testing.assert_allclose(top[PARTS[cell]][row], outputs[row, 0, 4:], atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_given_states_go_on_where_another_stack_ended(cell):
+    keras.utils.set_random_seed(1)
+    x, mask = keras.Input((None, 5)), keras.Input((None,), dtype="bool")
+    outputs, states = rnn_stack(x, mask=mask, cell=cell, units=4, depth=2, return_states=True)
+    first = keras.Model([x, mask], [outputs, states])
+    given = [[keras.Input((4,)) for _ in layer] for layer in states]
+    rest = keras.Model([x, mask, given], rnn_stack(x, mask=mask, cell=cell, units=4, depth=2, initial_states=given))
+    rest.set_weights(first.get_weights())
+    whole, (head, middle) = np.array(first([X, MASK | True])[0]), first([X[:, :2], MASK[:, :2] | True])
+    tail = rest([tf.constant(X[:, 2:]), tf.constant(MASK[:, 2:] | True), middle])
+    np.testing.assert_allclose(np.concatenate([head, tail], axis=1), whole, atol=1e-6)
+
+
+class TestDropout:
+    def test_variational_dropout_drops_the_same_components_at_every_step(self):
+        for variational in (True, False):
+            x = keras.Input((None, 5))
+            keras.Model(x, rnn_stack(x, mask=None, units=4, input_dropout=0.5, variational=variational))
+            layer = next(
+                node
+                for node in keras.Model(x, rnn_stack(x, mask=None, input_dropout=0.5, variational=variational)).layers
+                if "dropout" in node.name
+            )
+            dropped = np.array(layer(np.ones((20, 6, 5), np.float32), training=True)) == 0
+            assert 0.3 < dropped.mean() < 0.7
+            assert (dropped == dropped[:, :1]).all() == variational
+
+    @pytest.mark.parametrize(("cell", "layer"), [("simple_rnn", WeightDropSimpleRNN), ("lstm", WeightDropLSTM), ("gru", WeightDropGRU)])
+    def test_weight_drop_computes_with_a_kernel_of_which_a_share_is_zero(self, cell, layer, monkeypatch):
+        seen = []
+        drop = layer(16, weight_drop=0.3, return_sequences=True)
+        drop.build((None, None, 5))
+        inner = type(drop).__mro__[2].inner_loop
+        monkeypatch.setattr(
+            type(drop).__mro__[2],
+            "inner_loop",
+            lambda self, *a, **k: (seen.append(np.array(self.cell.recurrent_kernel)), inner(self, *a, **k))[1],
+        )
+        kernel = np.array(drop.cell.recurrent_kernel)
+        first, second, still = drop(X, training=True), drop(X, training=True), drop(X, training=False)
+        for used in seen[:2]:
+            assert (used == 0).mean() == pytest.approx(0.3, abs=0.08)
+            np.testing.assert_allclose(used[used != 0], kernel[used != 0] / 0.7, rtol=1e-6)
+        assert (seen[0] != seen[1]).any(), "a new mask every batch"
+        np.testing.assert_array_equal(seen[2], kernel)
+        assert not np.allclose(first, second)
+        plain = CELLS[cell](16, return_sequences=True)
+        plain.build((None, None, 5))
+        plain.set_weights(drop.get_weights()[:3])
+        np.testing.assert_allclose(still, plain(X), atol=1e-6)
+        np.testing.assert_array_equal(drop.cell.recurrent_kernel, kernel)
+        assert any(weight is drop.cell.recurrent_kernel for weight in drop.trainable_variables)
+
+    def test_dropped_weights_get_no_gradient_and_the_others_do(self):
+        drop = WeightDropLSTM(8, weight_drop=0.5)
+        drop.build((None, None, 5))
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(drop(X, training=True))
+        gradient = np.array(tape.gradient(loss, drop.cell.recurrent_kernel))
+        assert (gradient == 0).mean() == pytest.approx(0.5, abs=0.1)
+
+
+class TestCarriedState:
+    """Truncated backpropagation through time."""
+
+    @staticmethod
+    def model(cell="lstm", depth=2):
+        keras.utils.set_random_seed(1)
+        x, starts = keras.Input(batch_shape=(3, None, 5)), keras.Input(batch_shape=(3,), dtype="bool")
+        return keras.Model([x, starts], rnn_stack(x, mask=None, cell=cell, units=4, depth=depth, starts=starts, batch_size=3))
+
+    @pytest.mark.parametrize("cell", CELLS)
+    def test_windows_give_what_the_whole_sequence_gives(self, cell):
+        model = self.model(cell)
+        whole = np.array(model([X, np.ones(3, bool)]))
+        windows = [model([X[:, i : i + 2], np.full(3, i == 0)]) for i in (0, 2, 4)]
+        np.testing.assert_allclose(np.concatenate(windows, axis=1), whole, atol=1e-6)
+
+    def test_a_row_that_starts_forgets_and_the_others_do_not(self):
+        model = self.model()
+        fresh = np.array(model([X, np.ones(3, bool)]))
+        again = np.array(model([X, np.array([False, True, False])]))
+        np.testing.assert_array_equal(again[1], fresh[1])
+        assert not np.allclose(again[0], fresh[0])
+        assert not np.allclose(again[2], fresh[2])
+
+    def test_an_evaluation_leaves_the_state_of_the_training_alone(self):
+        model = self.model()
+        model([X, np.ones(3, bool)], training=True)
+        expected = np.array(model([X, np.zeros(3, bool)], training=True))
+        model([X, np.ones(3, bool)], training=True)
+        model([X[:, ::-1], np.ones(3, bool)], training=False)
+        np.testing.assert_array_equal(model([X, np.zeros(3, bool)], training=True), expected)
+
+    def test_no_gradient_travels_into_the_batch_before(self):
+        layer = CarriedState(keras.layers.LSTM(4, return_sequences=True, return_state=True), batch_size=3)
+        x = tf.constant(X)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            layer((x[:, :3], np.ones(3, bool), None), training=True)
+            loss = tf.reduce_sum(layer((x[:, 3:], np.zeros(3, bool), None), training=True)[0])
+        gradient = np.array(tape.gradient(loss, x))
+        assert (gradient[:, :3] == 0).all()
+        assert (gradient[:, 3:] != 0).any()
+
+    def test_the_state_is_saved_with_the_model(self, tmp_path):
+        model = self.model()
+        model([X, np.ones(3, bool)])
+        model.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+        np.testing.assert_array_equal(again([X, np.zeros(3, bool)]), model([X, np.zeros(3, bool)]))
+
+    def test_a_language_model_learns_what_only_the_carried_state_can_tell(self):
+        """Windows of 2 steps; the third token repeats the first. With the state carried it is certain, without it a coin toss."""
+        rng = np.random.default_rng(0)
+        text = np.concatenate([[bit, 3, bit, 4] for bit in rng.integers(1, 3, 3000)]).astype(np.int32)
+        losses = {}
+        for carried in (True, False):  # the latter: every window a new sequence
+            keras.utils.set_random_seed(1)
+            streams = Streams([text], rows=20, window=2)
+            model = language_model(vocabulary_size=5, embedding_size=8, units=16, depth=1, batch_size=20)
+            optimizer, ends = keras.optimizers.Adam(0.03), []
+
+            @tf.function
+            def step(x, starts, y, model=model, optimizer=optimizer):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean(
+                        keras.losses.sparse_categorical_crossentropy(y, model([x, starts], training=True), from_logits=True)
+                    )
+                optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+                return loss
+
+            for (x, starts), y, _ in streams.dataset():
+                ends.append(float(step(x, starts if carried else tf.ones_like(starts), y)))
+            losses[carried] = np.mean(ends[-50:])
+        coin = np.log(2)
+        assert losses[True] == pytest.approx(coin / 4, abs=0.03), "one token in four is a coin toss"
+        assert losses[False] > coin / 2 - 0.05, "and so is the one that repeats it, at least"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cell": "transformer"}, "'transformer'; accepted are simple_rnn, lstm, gru"),
+        ({"units": 0}, "got units=0"),
+        ({"merge": "max"}, "'max' of two directions; accepted are concat, sum, mul, ave, None"),
+        ({"merge": None, "depth": 2, "bidirectional": True}, "got depth=2"),
+        ({"weight_drop": 1.0}, r"weight_drop must be at least 0 and below 1, got 1\.0"),
+        ({"dropout": -0.1}, r"dropout must .* got -0\.1"),
+        ({"batch_size": 4}, "both starts and batch_size, got starts=None and batch_size=4"),
+        ({"initial_states": [[]], "depth": 2}, "each of 2 layers, got 1"),
+    ],
+)
+def test_bad_arguments_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        stack(**options)
+
+
+def test_carried_states_refuse_what_cannot_be_carried():
+    x, starts = keras.Input(batch_shape=(3, None, 5)), keras.Input(batch_shape=(3,), dtype="bool")
+    with pytest.raises(InputError, match="neither with bidirectional"):
+        rnn_stack(x, mask=None, starts=starts, batch_size=3, bidirectional=True)
+    with pytest.raises(InputError, match="got 0"):
+        CarriedState(keras.layers.LSTM(4, return_sequences=True, return_state=True), batch_size=0)

@@ -1,0 +1,102 @@
+"""The forecasters' layers: units, windows, quantiles; and that a forecaster learns a series with a known answer."""
+
+import keras
+import numpy as np
+import pytest
+
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.models import autoencoder, forecaster, online_forecaster
+from rnn_cookbook.series import HEADS, Denormalize, FoldSegments, ForecastHead, Normalize, UnfoldSegments
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("kind", ["last", "standard"])
+def test_a_forecast_is_in_the_units_of_its_window(head, kind):
+    """Another origin and (normalised by it) another unit of the series: the same forecast in that unit."""
+    keras.utils.set_random_seed(1)
+    model = forecaster(lookback=12, horizon=4, channels=2, units=5, embedding_size=6, head=head, normalization=kind)
+    window = RNG.normal(size=(3, 12, 2)).astype(np.float32)
+    unit = 10.0 if kind == "standard" else 1.0
+    forecast, moved = np.array(model(window)), np.array(model(window * unit + 100))
+    if head in ("gaussian", "student_t"):
+        np.testing.assert_allclose(moved[..., 1], forecast[..., 1] * unit, rtol=2e-3)
+    if head == "student_t":
+        np.testing.assert_allclose(moved[..., 2], forecast[..., 2], rtol=2e-3)
+        assert (forecast[..., 2] > 2).all()
+    level = (slice(None),) * 3 + ((slice(None),) if head == "quantiles" else () if head == "point" else (0,))
+    np.testing.assert_allclose(moved[level], forecast[level] * unit + 100, rtol=1e-3)
+
+
+def test_quantiles_cannot_cross():
+    raw = RNG.normal(size=(100, 5)).astype(np.float32) * 10
+    assert (np.diff(np.array(ForecastHead("quantiles", quantiles=[0.1, 0.3, 0.5, 0.7, 0.9])(raw)), axis=-1) >= 0).all()
+
+
+def test_segments_hold_consecutive_steps_of_one_channel():
+    window = np.arange(24, dtype=np.float32).reshape(1, 12, 2)
+    segments = np.array(FoldSegments(4)(window))
+    assert segments.shape == (2, 3, 4)
+    np.testing.assert_array_equal(segments[1, 2], window[0, 8:, 1])
+    steps = np.array(UnfoldSegments(12, channels=2, width=1)(segments.reshape(6, 1, 4)))
+    np.testing.assert_array_equal(steps[..., 0], window)
+
+
+def test_normalisation_is_undone():
+    window = RNG.normal(size=(3, 12, 2)).astype(np.float32) * 5 + 3
+    for kind in ("last", "standard", "none"):
+        normal, offset, scale = Normalize(kind)(window)
+        np.testing.assert_allclose(Denormalize()((normal, offset, scale)), window, atol=1e-4)
+    assert (np.array(Normalize("last")(window)[0])[:, -1] == 0).all()
+
+
+def test_channels_do_not_read_each_other():
+    keras.utils.set_random_seed(1)
+    model = forecaster(lookback=8, horizon=2, channels=3, units=5)
+    window = RNG.normal(size=(2, 8, 3)).astype(np.float32)
+    other = window.copy()
+    other[..., 1] += RNG.normal(size=(2, 8))
+    same = np.array(model(window)) == np.array(model(other))
+    assert same[..., [0, 2]].all()
+    assert not same[..., 1].any()
+
+
+def test_covariates_are_read_at_their_own_step_of_the_future():
+    keras.utils.set_random_seed(1)
+    model = forecaster(lookback=8, horizon=4, covariates=2, segment_length=2, units=5, channels=2)
+    window, known = RNG.normal(size=(2, 8, 2)).astype(np.float32), RNG.normal(size=(2, 4, 2)).astype(np.float32)
+    other = known.copy()
+    other[:, 3] += 1
+    same = np.array(model([window, known])) == np.array(model([window, other]))
+    assert same[:, :2].all(), "the first segment does not see the second one's"
+    assert not same[:, 2:].any()
+
+
+def test_forecasters_learn_a_wave():
+    keras.utils.set_random_seed(1)
+    wave = np.sin(np.arange(600) * 2 * np.pi / 24).astype(np.float32) + np.repeat(RNG.normal(size=6), 100).astype(np.float32) * 0.01
+    windows = np.stack([wave[i : i + 60] for i in range(500)])[..., None]
+    model = forecaster(lookback=48, horizon=12, segment_length=12, units=32, embedding_size=32)
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
+    model.fit(windows[:400, :48], windows[:400, 48:], epochs=15, verbose=0)
+    repeat_last = np.mean((windows[400:, 48:] - windows[400:, 47:48]) ** 2)
+    assert model.evaluate(windows[400:, :48], windows[400:, 48:], verbose=0) < 0.02 * repeat_last
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: forecaster(lookback=10, horizon=4, segment_length=4), "lookback must be a multiple of segment_length=4.* got 10"),
+        (lambda: forecaster(lookback=8, horizon=0), "horizon must .* got 0"),
+        (lambda: forecaster(lookback=8, horizon=4, head="mode"), "'mode'; accepted are point, quantiles"),
+        (lambda: forecaster(lookback=8, horizon=4, normalization="max"), "'max'; accepted are last"),
+        (lambda: forecaster(lookback=8, horizon=4, cell="tcn"), "'tcn'; accepted are"),
+        (lambda: online_forecaster(channels=0), "channels=0"),
+        (lambda: autoencoder(features=0), "got 0 and 16"),
+        (lambda: ForecastHead("quantiles", quantiles=[0.5, 0.1]), r"rise .* got 0\.5, 0\.1"),
+    ],
+)
+def test_bad_arguments_are_named(build, message):
+    with pytest.raises(InputError, match=message):
+        build()

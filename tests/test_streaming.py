@@ -1,0 +1,107 @@
+"""Streams beyond the table of test_every_model.py: conditions, errors, rows that end early, language models for search."""
+
+import keras
+import numpy as np
+import pytest
+
+from rnn_cookbook.decoding import greedy_search
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.models import language_model, speech_recognizer, text_classifier
+from rnn_cookbook.streaming import Stream, initial_states, streaming_model, token_step
+
+RNG = np.random.default_rng(0)
+TOKENS = RNG.integers(1, 20, (2, 12)).astype(np.int32)
+
+
+def lm(**options):
+    keras.utils.set_random_seed(1)
+    return language_model(**{"vocabulary_size": 20, "embedding_size": 6, "units": 5, **options})
+
+
+def test_carried_states_and_fixed_batches_fall_away():
+    """A model trained on 4 rows with carried states streams any number of rows, and needs no `starts`."""
+    model = lm(batch_size=4)
+    rows = np.concatenate([TOKENS, TOKENS])
+    whole = np.array(model([rows, np.ones(4, bool)]))[:2]
+    stream = Stream(model, batch_size=2)
+    np.testing.assert_allclose(np.concatenate([stream.feed(TOKENS[:, :5]), stream.feed(TOKENS[:, 5:])], axis=1), whole, atol=1e-6)
+
+
+def test_weights_are_shared_with_the_model():
+    model = lm()
+    stream = Stream(model, batch_size=2)
+    before = stream.feed(TOKENS)
+    model.set_weights([weight * 2 for weight in model.get_weights()])
+    stream.reset()
+    after = stream.feed(TOKENS)
+    assert not np.allclose(before, after)
+    np.testing.assert_allclose(after, model(TOKENS), atol=1e-6)
+
+
+def test_a_row_without_steps_keeps_its_state():
+    """Rows of a classifier may end early: their chunks are padding from there on, and their answer stays."""
+    keras.utils.set_random_seed(1)
+    model = text_classifier(vocabulary_size=20, classes=3, units=5, bidirectional=False, pooling=["last", "max", "mean", "attention"])
+    tokens = TOKENS.copy()
+    tokens[1, 4:] = 0
+    stream = Stream(model, batch_size=2)
+    for start in range(0, 12, 3):
+        answer = stream.feed(tokens[:, start : start + 3])
+    np.testing.assert_allclose(answer, model(tokens), atol=1e-6)
+
+
+def test_the_state_can_be_put_away_and_taken_up_again():
+    model = lm()
+    stream, other = Stream(model, batch_size=2), Stream(model, batch_size=2)
+    stream.feed(TOKENS[:, :7])
+    saved = {name: np.array(state) for name, state in stream.states.items()}
+    other.states = saved
+    np.testing.assert_array_equal(other.feed(TOKENS[:, 7:]), stream.feed(TOKENS[:, 7:]))
+
+
+def test_a_language_model_generates_by_its_step_what_it_scores_whole():
+    model = lm()
+    step, initial = token_step(model)
+    found = greedy_search(step, end=None, max_length=9)(TOKENS[:, 0], initial(2))
+    words = np.array(found.tokens).reshape(2, -1)
+    logits = np.array(model(np.concatenate([TOKENS[:, :1], words[:, :-1]], axis=1)))
+    logits[..., 0] = -np.inf
+    np.testing.assert_array_equal(logits.argmax(axis=-1), words)
+
+
+def test_outputs_wait_for_a_full_stride_and_finish_gives_the_rest():
+    keras.utils.set_random_seed(1)
+    model = speech_recognizer(features=3, symbols=4, units=5, bidirectional=False, strides=(4,))
+    sound = RNG.normal(size=(1, 10, 3)).astype(np.float32)
+    stream = Stream(model)
+    assert [stream.feed(sound[:, i : i + 1]).shape[1] for i in range(10)] == [0, 0, 0, 1, 0, 0, 0, 1, 0, 0]
+    assert stream.finish().shape[1] == 1
+    assert stream.finish().shape[1] == 0
+
+
+def test_initial_states_are_zeros_of_the_batch():
+    states = initial_states(streaming_model(lm(depth=2)), 3)
+    assert sorted(states) == ["rnn_1.state_0", "rnn_1.state_1", "rnn_2.state_0", "rnn_2.state_1"]
+    assert all(state.shape == (3, 5) and not np.array(state).any() for state in states.values())
+
+
+@pytest.mark.parametrize("chunk", [(TOKENS[:1],), (TOKENS[:, 0],), (TOKENS, TOKENS), ()])
+def test_chunks_that_do_not_fit_are_shown(chunk):
+    with pytest.raises(InputError, match=r"accepted is \(2, time\)"):
+        Stream(lm(), batch_size=2).feed(*chunk)
+
+
+def test_a_model_that_answers_for_the_whole_has_no_answer_to_nothing():
+    stream = Stream(text_classifier(vocabulary_size=20, classes=3, units=5, bidirectional=False))
+    with pytest.raises(InputError, match="nothing came"):
+        stream.feed(np.zeros((1, 0), np.int32))
+
+
+def test_layers_that_are_not_known_to_be_causal_are_named():
+    x = keras.Input((None, 3))
+    model = keras.Model(x, keras.layers.Conv1D(2, 3, padding="same", name="around")(x))
+    with pytest.raises(InputError, match=r"layer 'around' \(Conv1D\) is not known to be causal"):
+        streaming_model(model)
+    model = keras.Model(x, keras.layers.LSTM(2, name="last")(x))
+    with pytest.raises(InputError, match="'last' must return sequences and states"):
+        streaming_model(model)
