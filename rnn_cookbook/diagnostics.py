@@ -13,11 +13,15 @@ import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.layers import LengthMask, PaddingMask, SplitSegments
 from rnn_cookbook.recurrent import rnn_stack
 
 _TANH = (keras.activations.tanh, ops.tanh, tf.tanh)
 _SIGMOID = (keras.activations.sigmoid, ops.sigmoid, tf.sigmoid)
 _CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.StackedRNNCells)
+
+
+_MASKS = (PaddingMask, LengthMask, SplitSegments)
 
 
 class GpuKernel(NamedTuple):
@@ -149,7 +153,7 @@ def gradient_flow(model: keras.Model, inputs, *, loss: Callable | None = None, l
 
     Args:
         model: any built model that calls its recurrent layers outside loops; its sequences must not mix (each row's loss is its own).
-        inputs: a batch, as the model takes it; masks right-padded.
+        inputs: a batch, as the model takes it; masks right-padded. An input of booleans is taken for the mask of sequences of its shape.
         loss: the model's output -> float[batch], one number a sequence, by operations of TensorFlow or keras.ops. By default a
             fixed random projection (onto a direction of length one) of the last true step of what the last recurrent layer puts
             out: this works whatever the model's head, and without targets.
@@ -164,10 +168,10 @@ def gradient_flow(model: keras.Model, inputs, *, loss: Callable | None = None, l
     if not model.built:
         raise InputError(f"the model {model.name!r} is not built: call it on a batch first")
     inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
-    used = []
+    used, masks = [], [x for x in keras.tree.flatten(inputs) if x.dtype == tf.bool] + list(_held(model, _MASKS))
 
     def measured():
-        with tf.GradientTape() as tape, _recorded(layers, tape) as calls:
+        with tf.GradientTape() as tape, _recorded(layers, tape, masks) as calls:
             outputs = model(inputs, training=False)
             first, last = _choose(calls, layer)
             each = _projection(last) if loss is None else ops.convert_to_tensor(loss(outputs))
@@ -202,13 +206,25 @@ class _Call(NamedTuple):
 
 
 @contextmanager
-def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape) -> Iterator[list[_Call]]:
+def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Sequence) -> Iterator[list[_Call]]:
     """The calls of `layers` while it lasts, in order, with what Keras gave them: the mask is there also where it travelled unseen.
+
+    A layer that is given none (`recurrent.rnn_stack` spares it) has that of its shape among `masks`: tensors, and layers that make them.
 
     Listening in beats a clone of the model with a probe in it: that is for functional models without nested ones alone, and leaves a
     trace in the layers it shares.
     """
     calls, graph = [], tf.compat.v1.get_default_graph()
+    makers = [mask for mask in masks if isinstance(mask, keras.Layer)]
+    made = [mask for mask in masks if not isinstance(mask, keras.Layer)]
+
+    def noting(call):
+        def note(inputs):
+            outputs = call(inputs)
+            made.append(outputs[1] if isinstance(outputs, tuple) else outputs)
+            return outputs
+
+        return note
 
     def listening(layer, call):
         def listen(sequences, initial_state=None, mask=None, **others):
@@ -216,7 +232,9 @@ def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape) -> Iterator[
             sequences = tf.identity(sequences)
             tape.watch(sequences)
             outputs = call(sequences, initial_state=initial_state, mask=mask, **others)
-            steps = tf.ones(tf.shape(sequences)[:2], bool) if mask is None else tf.cast(mask, bool)
+            if mask is None:
+                mask = next((mask for mask in made if mask.shape == sequences.shape[:2]), tf.ones(tf.shape(sequences)[:2], bool))
+            steps = tf.cast(mask, bool)
             if sequences.graph is graph:  # and not inside a loop, out of which no gradient can be taken
                 calls.append(_Call(layer, sequences, steps, outputs))
             return outputs
@@ -226,9 +244,11 @@ def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape) -> Iterator[
     try:
         for layer in layers:
             layer.call = listening(layer, layer.call)
+        for layer in makers:
+            layer.call = noting(layer.call)
         yield calls
     finally:
-        for layer in layers:
+        for layer in (*layers, *makers):
             del layer.call
 
 

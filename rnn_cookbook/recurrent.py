@@ -3,10 +3,10 @@
 import contextlib
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import ReverseSequence
 
 MERGES = ("concat", "sum", "mul", "ave", None)
 
@@ -61,6 +61,33 @@ class WeightDropGRU(_WeightDrop, keras.layers.GRU):
 
 CELLS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 _WEIGHT_DROPPED = {"simple_rnn": WeightDropSimpleRNN, "lstm": WeightDropLSTM, "gru": WeightDropGRU}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class Bidirectional(keras.layers.Bidirectional):
+    """`keras.layers.Bidirectional` that reads right-padded sequences without handing the mask to its layers.
+
+    Padding comes after all that the forward layer reads, and the backward layer reads each sequence turned round, its padding still behind
+    it. That saves a masked loop; what stands at padding is arbitrary. Where final states are returned, it is Keras' own.
+    """
+
+    def call(self, sequences, initial_state=None, mask=None, training=None):
+        if mask is None or self.return_state or not self.return_sequences:
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        half = len(initial_state or ()) // 2
+        lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        turned = tf.reverse_sequence(sequences, lengths, seq_axis=1, batch_axis=0)
+        forward = self.forward_layer(sequences, initial_state=initial_state and initial_state[:half], training=training)
+        # The layer goes backwards by itself, and so would begin with padding.
+        backward = self.backward_layer(ops.flip(turned, axis=1), initial_state=initial_state and initial_state[half:], training=training)
+        backward = tf.reverse_sequence(backward, lengths, seq_axis=1, batch_axis=0)
+        if self.merge_mode is None:
+            return forward, backward
+        if self.merge_mode == "concat":
+            return ops.concatenate([forward, backward], axis=-1)
+        if self.merge_mode == "mul":
+            return forward * backward
+        return (forward + backward) / (2 if self.merge_mode == "ave" else 1)
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -208,8 +235,8 @@ def rnn_stack(
         options |= {"weight_drop": weight_drop} if weight_drop else {}
         make = (_WEIGHT_DROPPED if weight_drop else CELLS)[cell]
 
-        def layer(suffix="", make=make, level=level, options=options):
-            return make(units, return_sequences=True, return_state=True, name=f"{name}_{level}{suffix}", **options)
+        def layer(return_state=True, make=make, level=level, options=options):
+            return make(units, return_sequences=True, return_state=return_state, name=f"{name}_{level}", **options)
 
         initial = {} if initial_states is None else {"initial_state": list(initial_states[level - 1])}
         if starts is not None:
@@ -218,32 +245,16 @@ def rnn_stack(
         elif not bidirectional:
             sequence, *states = layer()(sequence, mask=mask if return_states else None, **initial)
         else:
-            sequence, states = _both_ways(
-                sequence, mask, layer, merge=merge, initial=initial.get("initial_state"), masked=return_states, name=f"{name}_{level}"
-            )
+            both = Bidirectional(layer(return_state=return_states), merge_mode=merge, name=f"{name}_{level}_bidirectional")
+            outputs = both(sequence, mask=mask, **initial)
+            apart = 2 if merge is None else 1
+            if return_states:
+                sequence, states = outputs[0] if merge else outputs[:apart], outputs[apart:]
+            else:
+                sequence, states = outputs, []
         final_states.append(list(states))
         if residual and level > 1:
             sequence = keras.layers.Add(name=f"{name}_{level}_residual")([sequence, below])
         if layer_norm:
             sequence = keras.layers.LayerNormalization(name=f"{name}_{level}_norm")(sequence)
     return (sequence, final_states) if return_states else sequence
-
-
-def _both_ways(sequence, mask, layer, *, merge, initial, masked, name):
-    """Outputs of a forward and a backward layer, merged, and the final states of both."""
-    given = [{}, {}]
-    if initial:
-        half = len(initial) // 2
-        given = [{"initial_state": initial[:half]}, {"initial_state": initial[half:]}]
-    steps = mask if masked else None
-
-    def turned(x, which):
-        return ReverseSequence(name=f"{name}_{which}")(x if mask is None else (x, mask))
-
-    forward, *forward_states = layer("_forward")(sequence, mask=steps, **given[0])
-    backward, *backward_states = layer("_backward")(turned(sequence, "turn"), mask=steps, **given[1])
-    both = [forward, turned(backward, "turn_back")]
-    if merge is not None:
-        merging = {"concat": keras.layers.Concatenate, "sum": keras.layers.Add, "mul": keras.layers.Multiply, "ave": keras.layers.Average}
-        both = merging[merge](name=f"{name}_{merge}")(both)
-    return both, [*forward_states, *backward_states]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from rnn_cookbook.diagnostics import gpu_summary
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.runs import Run, log, write_atomically, write_text
 
@@ -69,6 +70,7 @@ def fit(
     """
     if epochs < 1:
         raise InputError(f"training needs 1 epoch or more, got {epochs}")
+    log.info("%s", gpu_summary(model))
     keeper = _Keeper(train=train, run=run, epochs=epochs, patience=patience, monitor=monitor)
     if run.resumed:
         keeper.restore(model)

@@ -107,6 +107,11 @@ def test_the_readme_commands_parse():
         cli.config_parser(cli.load_recipe(name), name).parse_args(options)
 
 
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL))
+def test_the_readme_code_runs(code):
+    exec(compile(code, "README.md", "exec"), {})
+
+
 def report(seed, accuracy, baselines=None):
     versions = {"rnn_cookbook": "0", "tensorflow": "2", "keras": "3", "python": "3"}
     return {

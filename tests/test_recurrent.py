@@ -45,7 +45,7 @@ def test_backward_direction_reads_the_reversed_sequence():
     """The output of the backward layer is that of a forward layer with the same weights on the reversed steps, reversed again."""
     model = stack(bidirectional=True)
     outputs = np.array(model([X, MASK]))
-    backward = model.get_layer("rnn_1_backward")
+    backward = model.get_layer("rnn_1_bidirectional").backward_layer
     alone = keras.layers.LSTM(4, return_sequences=True)
     alone.build((None, None, 5))
     alone.set_weights(backward.get_weights())

@@ -21,7 +21,7 @@ from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.models import text_classifier
 from rnn_cookbook.optimizers import LazyAdam
-from rnn_cookbook.runs import Run, write_atomically
+from rnn_cookbook.runs import Run, peak_memory_mb, write_atomically
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,33 @@ def test_a_kill_anywhere_changes_no_number(tmp_path, uninterrupted, steps, kill_
     for one, two in zip(model.variables, whole_model.variables, strict=True):
         np.testing.assert_array_equal(np.array(one), np.array(two))
     assert pd.read_csv(tmp_path / "run/history.csv")["val_loss"].tolist() == pytest.approx([row["val_loss"] for row in whole["history"]])
+
+
+def test_streams_with_carried_states_train_and_resume_as_if_nothing_had_happened(tmp_path, kill_after, monkeypatch):
+    """The states of both phases are variables: checkpoints hold them."""
+    from rnn_cookbook.encode.streams import Streams
+    from rnn_cookbook.models import language_model
+
+    def learn(folder, resume=False):
+        training.seed_everything(3)
+        model = language_model(vocabulary_size=20, embedding_size=8, units=8, depth=1, batch_size=4, weight_drop=0.2)
+        model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        run = Run(recipe="toy", config=Config(), output=folder, resume=resume, quiet=True)
+        train, validation = (Streams(part, rows=4, window=5, shuffle=True) for part in (TOKENS[:80], TOKENS[80:]))
+        report = training.fit(model, train, validation, epochs=3, run=run, tensorboard=False)
+        return [np.array(variable) for variable in model.variables], [row["val_loss"] for row in report["history"]]
+
+    weights, losses = learn(tmp_path / "whole")
+    kill_after(30)
+    with pytest.raises(Killed):
+        learn(tmp_path / "killed")
+    monkeypatch.undo()
+    gc.collect()  # a killed process holds no lock; here the frames of the exception do
+    again, same = learn(tmp_path / "killed", resume=True)
+    assert losses == same
+    for left, right in zip(weights, again, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert losses[-1] < losses[0]
 
 
 def test_same_seed_same_numbers(tmp_path, uninterrupted):
@@ -247,3 +274,12 @@ def test_kill_9_and_resume_gives_the_same_numbers(tmp_path):
     for key in ("test", "validation", "model", "splits"):
         assert whole[key] == killed[key]
     assert Path("whole/predictions.jsonl").read_bytes() == Path("killed/predictions.jsonl").read_bytes()
+
+
+def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
+    held = np.ones(40_000_000)  # 320 MB in this process
+    code = "from rnn_cookbook.runs import peak_memory_mb; print(peak_memory_mb())"
+    child = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert 5 < child < 300
+    assert peak_memory_mb() > 300
+    assert held.sum() > 0
