@@ -385,7 +385,7 @@ def decoding_model(model: keras.Model) -> keras.Model:
     if len(found) != 1:
         raise InputError(f"model {model.name!r} must have one CRF layer, has {len(found)} among {listing(x.name for x in model.layers)}")
     (crf,) = found
-    return keras.Model(model.inputs, CRFDecoder(crf, name="decoder")(tuple(crf.input)), name=f"{model.name}_decoder")
+    return keras.Model(model.input, CRFDecoder(crf, name="decoder")(tuple(crf.input)), name=f"{model.name}_decoder")
 
 
 # Prefixes of each scheme, and whether `after` may follow `before`; beyond both ends of a sequence lies an O.

@@ -95,8 +95,7 @@ def streaming_model(model: keras.Model) -> keras.Model:
 
     Raises:
         InputError: a layer reads the future (bidirectional, segments, convolutions that are not causal, ...), or is not known to be
-        causal. Give
-            a layer of your own `stream_states` and `stream` (see `Step`).
+            causal. Give a layer of your own `stream_states` and `stream` (see `Step`).
     """
     calls: dict[str, int] = {}
     states: dict[str, keras.KerasTensor] = {}

@@ -451,6 +451,15 @@ def test_decoding_model_decodes_shares_and_reloads(tmp_path):
         np.testing.assert_allclose(again[name], value, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("structure", [lambda x: x, lambda x: [x], lambda x: {"features": x}])
+def test_decoding_model_takes_its_inputs_as_the_model_does(structure):
+    x = keras.Input((None, 4), name="features")
+    model = keras.Model(structure(x), CRF(TAGS)((keras.layers.Dense(TAGS)(x), keras.ops.any(x != 0, axis=-1))))
+    features = FEATURES[..., :4]
+    assert decoding_model(model)(structure(features))["tags"].shape == model(structure(features)).shape[:2]
+
+
 def test_decoding_model_exports(tmp_path):
     model = decoding_model(random_weights(tagger(CRF(TAGS))))
     model.export(tmp_path / "saved", verbose=False)
