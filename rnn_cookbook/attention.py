@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, check_shares
 from rnn_cookbook.recurrent import CELLS
 
 
@@ -151,32 +151,37 @@ class AttentionDecoder(keras.layers.Layer):
             raise InputError(f"input_feeding goes with luong attention, got attention={attention!r}")
         if units < 1 or depth < 1:
             raise InputError(f"a decoder needs 1 or more units and layers, got units={units}, depth={depth}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be at least 0 and below 1, got {dropout}")
+        check_shares(dropout=dropout)
         if not 0 < start < vocabulary_size:
             raise InputError(f"the start symbol must be a word number from 1 to {vocabulary_size - 1}, got {start}")
         self.vocabulary_size, self.embedding_size, self.cell, self.units, self.depth = vocabulary_size, embedding_size, cell, units, depth
         self.attention_type, self.input_feeding, self.dropout, self.tie_weights = attention, input_feeding, dropout, tie_weights
         self.start, self.scheduled_sampling = start, scheduled_sampling
         self.supports_masking = True
+        # XLA cannot differentiate products of three axes by two inside a loop, which additive attention is.
+        self.supports_jit = attention != "bahdanau"
+        # Not the global policy, which may be another when the layer is loaded.
+        policy = {"dtype": self.dtype_policy}
         # Unit variance after the sum over a tied output; Keras' default of ±0.05 learns far more slowly.
         vectors = keras.initializers.RandomNormal(stddev=embedding_size**-0.5)
-        options = {"embeddings_initializer": vectors, "name": "embedding"}
+        options = {"embeddings_initializer": vectors, "name": "embedding", **policy}
         if tie_weights:
             self.embedding = keras.layers.ReversibleEmbedding(vocabulary_size, embedding_size, reverse_dtype="float32", **options)
         else:
             self.embedding = keras.layers.Embedding(vocabulary_size, embedding_size, **options)
             self.output_layer = keras.layers.Dense(vocabulary_size, dtype="float32", name="logits")
-        self.rnns = [CELLS[cell](units, return_sequences=True, return_state=True, name=f"rnn_{level + 1}") for level in range(depth)]
+        self.rnns = [
+            CELLS[cell](units, return_sequences=True, return_state=True, name=f"rnn_{level + 1}", **policy) for level in range(depth)
+        ]
         self._walks = input_feeding or attention == "bahdanau"
         for rnn in self.rnns if self._walks or scheduled_sampling else ():
             rnn.use_cudnn = False  # only their cells are used; `diagnostics.gpu_kernels` shall say so
         self.attention = {"luong": LuongAttention, "bahdanau": BahdanauAttention}.get(attention)
         if self.attention:
-            self.attention = self.attention(name="attention", **({"units": units} if attention == "bahdanau" else {}))
-        self.combine = keras.layers.Dense(embedding_size if tie_weights else units, activation="tanh", name="combine")
-        self.word_dropout = keras.layers.SpatialDropout1D(dropout, name="word_dropout")
-        self.output_dropout = keras.layers.SpatialDropout1D(dropout, name="output_dropout")
+            self.attention = self.attention(name="attention", **policy, **({"units": units} if attention == "bahdanau" else {}))
+        self.combine = keras.layers.Dense(embedding_size if tie_weights else units, activation="tanh", name="combine", **policy)
+        self.word_dropout = keras.layers.SpatialDropout1D(dropout, name="word_dropout", **policy)
+        self.output_dropout = keras.layers.SpatialDropout1D(dropout, name="output_dropout", **policy)
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):

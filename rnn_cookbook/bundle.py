@@ -1,6 +1,7 @@
 """The bundle: everything that is needed to predict from raw input, in another process, without the training data."""
 
 import hashlib
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,21 @@ from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import write_json
 
 FORMAT = 1  # of the folder; raised when an older library could not read it
+
+
+# What registers layers, losses and optimizers of its own: a `.keras` file names them, and Keras must know them before it reads it.
+_REGISTERING = ("attention", "characters", "crf", "ctc", "layers", "losses", "optimizers", "recurrent", "series", "streaming")
+
+
+def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
+    """A model of this library from its `.keras` file, in any process: `keras.saving.load_model` in safe mode, all layers known.
+
+    Raises:
+        what Keras raises where there is no such file, or it holds something else.
+    """
+    for name in _REGISTERING:
+        importlib.import_module(f"rnn_cookbook.{name}")
+    return keras.saving.load_model(path, compile=compile, safe_mode=True)
 
 
 @dataclass(frozen=True)
@@ -83,13 +99,8 @@ def load_bundle(path: str | Path) -> Bundle:
         raise InputError(
             f"the bundle {folder} is damaged: {listing(broken)} missing, truncated or changed. Copy it again from where it came"
         )
-    # Loading needs the library's layers to be registered.
-    from rnn_cookbook import layers, optimizers
-
-    assert layers.MaskedPooling
-    assert optimizers.LazyAdam
     try:
-        model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+        model = load_model(folder / "model.keras", compile=False)
     except (TypeError, ValueError, OSError) as error:
         made = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
         raise InputError(f"{folder} cannot be loaded by keras {keras.__version__}; it was written by {made}. {str(error)[:200]}") from error

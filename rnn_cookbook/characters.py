@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, check_shares
 from rnn_cookbook.layers import MaskedConv1D, MaskedPooling, PaddingMask
 from rnn_cookbook.recurrent import CELLS
 
@@ -43,17 +43,19 @@ class CharacterEncoder(keras.layers.Layer):
             raise InputError(f"unknown character encoder {kind!r}; accepted are {', '.join(KINDS)}")
         if cell not in CELLS:
             raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
+        check_shares(dropout=dropout)
         self.vocabulary_size, self.embedding_size, self.units = vocabulary_size, embedding_size, units
         self.kind, self.cell, self.dropout = kind, cell, dropout
+        policy = {"dtype": self.dtype_policy}  # not the global one, which may be another when the layer is loaded
         self.mask = PaddingMask(name="mask")
-        self.embedding = keras.layers.Embedding(vocabulary_size, embedding_size, name="embedding")
-        self.noise = keras.layers.SpatialDropout1D(dropout, name="noise")
+        self.embedding = keras.layers.Embedding(vocabulary_size, embedding_size, name="embedding", **policy)
+        self.noise = keras.layers.SpatialDropout1D(dropout, name="noise", **policy)
         if kind == "recurrent":
-            self.forward = CELLS[cell](units, name="forward")
-            self.backward = CELLS[cell](units, go_backwards=True, name="backward")
+            self.forward = CELLS[cell](units, name="forward", **policy)
+            self.backward = CELLS[cell](units, go_backwards=True, name="backward", **policy)
         else:
-            self.convolution = MaskedConv1D(units, 3, name="convolution")
-            self.pooling = MaskedPooling(["max"], name="pooling")
+            self.convolution = MaskedConv1D(units, 3, name="convolution", **policy)
+            self.pooling = MaskedPooling(["max"], name="pooling", **policy)
 
     def build(self, input_shape):
         letters = (None, None, self.embedding_size)
@@ -66,6 +68,9 @@ class CharacterEncoder(keras.layers.Layer):
             self.pooling.build(((None, None, self.units), (None, None)))
 
     def call(self, characters, training=False):
+        # Columns that are padding in the whole batch cost time and change nothing.
+        longest = ops.maximum(ops.max(ops.sum(ops.cast(ops.not_equal(characters, 0), "int32"), axis=-1)), 1)
+        characters = characters[:, :, :longest]
         batch, time, letters = ops.shape(characters)
         characters = ops.reshape(characters, (batch * time, letters))
         mask = self.mask(characters)

@@ -13,15 +13,13 @@ import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.layers import LengthMask, PaddingMask, SplitSegments
+from rnn_cookbook.layers import LengthMask, MaskedConv1D, PaddingMask, SplitSegments
 from rnn_cookbook.recurrent import rnn_stack
 
 _TANH = (keras.activations.tanh, ops.tanh, tf.tanh)
 _SIGMOID = (keras.activations.sigmoid, ops.sigmoid, tf.sigmoid)
 _CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.StackedRNNCells)
-
-
-_MASKS = (PaddingMask, LengthMask, SplitSegments)
+_MASKS = (PaddingMask, LengthMask, SplitSegments, MaskedConv1D)
 
 
 class GpuKernel(NamedTuple):
@@ -138,7 +136,9 @@ class GradientFlow:
         return pd.DataFrame({"distance": self.distances, "norm": self.norms, "relative": relative, "sequences": self.sequences})
 
 
-def gradient_flow(model: keras.Model, inputs, *, loss: Callable | None = None, layer: str | None = None) -> GradientFlow:
+def gradient_flow(
+    model: keras.Model, inputs, *, lengths: Sequence[int] | None = None, loss: Callable | None = None, layer: str | None = None
+) -> GradientFlow:
     """Measures how the gradient of a loss at the end of sequences vanishes, or explodes, with the distance in time.
 
     For every distance d the mean over the sequences of ‖∂loss/∂x_(T-1-d)‖, where x is what a recurrent layer reads (of a model of tokens
@@ -154,6 +154,9 @@ def gradient_flow(model: keras.Model, inputs, *, loss: Callable | None = None, l
     Args:
         model: any built model that calls its recurrent layers outside loops; its sequences must not mix (each row's loss is its own).
         inputs: a batch, as the model takes it; masks right-padded. An input of booleans is taken for the mask of sequences of its shape.
+        lengths: int[batch], steps of each sequence, the rest being padding. Needed where nothing in the model says so: in a language model,
+            a decoder, a tagger without a CRF. By default the layer's own mask counts, or else the one mask of its sequence's shape that
+            the model makes; where there is none, every step does.
         loss: the model's output -> float[batch], one number a sequence, by operations of TensorFlow or keras.ops. By default a
             fixed random projection (onto a direction of length one) of the last true step of what the last recurrent layer puts
             out: this works whatever the model's head, and without targets.
@@ -171,9 +174,9 @@ def gradient_flow(model: keras.Model, inputs, *, loss: Callable | None = None, l
     used, masks = [], [x for x in keras.tree.flatten(inputs) if x.dtype == tf.bool] + list(_held(model, _MASKS))
 
     def measured():
-        with tf.GradientTape() as tape, _recorded(layers, tape, masks) as calls:
+        with tf.GradientTape() as tape, _recorded(layers, tape, masks) as (calls, made):
             outputs = model(inputs, training=False)
-            first, last = _choose(calls, layer)
+            first, last = (_with_mask(call, model, made, lengths) for call in _choose(calls, layer))
             each = _projection(last) if loss is None else ops.convert_to_tensor(loss(outputs))
         if len(each.shape) != 1:
             raise InputError(f"the loss must be one number for each sequence, float[batch], got shape {tuple(each.shape)}")
@@ -188,10 +191,10 @@ def gradient_flow(model: keras.Model, inputs, *, loss: Callable | None = None, l
         gradient, *masks = tf.function(measured, autograph=False).get_concrete_function()()
     for name, mask in zip(used, masks, strict=False):
         _check_padding(np.asarray(mask), name)
-    gradient, lengths = np.asarray(gradient, np.float64), np.asarray(masks[0]).sum(axis=1)
+    gradient, ends = np.asarray(gradient, np.float64), np.asarray(masks[0]).sum(axis=1)
     norms = np.sqrt(np.square(gradient).sum(axis=tuple(range(2, gradient.ndim))))
-    distances = np.arange(lengths.max())
-    step = lengths[:, None] - 1 - distances
+    distances = np.arange(ends.max())
+    step = ends[:, None] - 1 - distances
     reached = step >= 0
     norms = np.where(reached, np.take_along_axis(norms, np.maximum(step, 0), axis=1), 0)
     sequences = reached.sum(axis=0)
@@ -201,15 +204,15 @@ def gradient_flow(model: keras.Model, inputs, *, loss: Callable | None = None, l
 class _Call(NamedTuple):
     layer: keras.Layer
     sequence: tf.Tensor
-    mask: tf.Tensor
+    mask: tf.Tensor | None
     outputs: Any
 
 
 @contextmanager
-def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Sequence) -> Iterator[list[_Call]]:
+def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Sequence) -> Iterator[tuple[list[_Call], list[tf.Tensor]]]:
     """The calls of `layers` while it lasts, in order, with what Keras gave them: the mask is there also where it travelled unseen.
 
-    A layer that is given none (`recurrent.rnn_stack` spares it) has that of its shape among `masks`: tensors, and layers that make them.
+    Beside them the tensors among `masks`, and those that the layers among them make.
 
     Listening in beats a clone of the model with a probe in it: that is for functional models without nested ones alone, and leaves a
     trace in the layers it shares.
@@ -232,11 +235,8 @@ def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Seque
             sequences = tf.identity(sequences)
             tape.watch(sequences)
             outputs = call(sequences, initial_state=initial_state, mask=mask, **others)
-            if mask is None:
-                mask = next((mask for mask in made if mask.shape == sequences.shape[:2]), tf.ones(tf.shape(sequences)[:2], bool))
-            steps = tf.cast(mask, bool)
             if sequences.graph is graph:  # and not inside a loop, out of which no gradient can be taken
-                calls.append(_Call(layer, sequences, steps, outputs))
+                calls.append(_Call(layer, sequences, mask, outputs))
             return outputs
 
         return listen
@@ -246,7 +246,7 @@ def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Seque
             layer.call = listening(layer, layer.call)
         for layer in makers:
             layer.call = noting(layer.call)
-        yield calls
+        yield calls, made
     finally:
         for layer in (*layers, *makers):
             del layer.call
@@ -260,6 +260,31 @@ def _states_kept(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in before:
             variable.assign(value)
+
+
+def _with_mask(call: _Call, model: keras.Model, made: Sequence[tf.Tensor], lengths) -> _Call:
+    """The call with the mask of its sequence, see `gradient_flow`: bool[batch, time]."""
+    shape = call.sequence.shape[:2]
+    mask = call.mask
+    if lengths is not None:
+        lengths = np.asarray(lengths)
+        if lengths.shape != (shape[0],) or lengths.min() < 1 or lengths.max() > shape[1]:
+            raise InputError(f"lengths must be {shape[0]} numbers from 1 to {shape[1]}, got {lengths.tolist()}")
+        mask = tf.sequence_mask(lengths, shape[1])
+    # `recurrent.rnn_stack` spares its layers the mask. A layer held by another layer, as in a decoder, reads a sequence of its own.
+    elif mask is None and any(layer is call.layer for layer in _called_by(model)):
+        mask = next((mask for mask in reversed(made) if mask.shape == shape), None)
+    return call._replace(mask=tf.ones(tf.shape(call.sequence)[:2], bool) if mask is None else tf.cast(mask, bool))
+
+
+def _called_by(model: keras.Model) -> Iterator[keras.Layer]:
+    """The layers that a model calls itself, through models and wrappers in it."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _called_by(layer)
+        elif isinstance(layer, keras.layers.Wrapper):
+            yield layer.layer
 
 
 def _choose(calls: list[_Call], name: str | None) -> tuple[_Call, _Call]:

@@ -32,6 +32,13 @@ def check_settings(config, *, positive: tuple[str, ...] = (), at_least: dict[str
         _check(name, getattr(config, name), 0 <= getattr(config, name) < 1, "at least 0 and below 1")
 
 
+def check_shares(**shares: float) -> None:
+    """Raises InputError, naming the argument, where one is not at least 0 and below 1."""
+    for name, share in shares.items():
+        if not 0 <= share < 1:
+            raise InputError(f"{name} must be at least 0 and below 1, got {share}")
+
+
 def _check(name: str, value, accepted: bool, wanted: str) -> None:
     if not accepted:
         raise InputError(f"--{name.replace('_', '-')} must be {wanted}, got {value}")

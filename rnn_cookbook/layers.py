@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, check_shares
 
 POOLINGS = ("last", "mean", "max", "attention")
 
@@ -21,27 +21,42 @@ class WordDropout(keras.layers.Layer):
     Args:
         rate: probability of each word, 0 <= rate < 1.
         unknown: number of the unknown word.
+        rare_from: words from this number on are rare; None where the numbers do not say. They are replaced with `rare_rate` instead:
+            the unknown word then learns from just those words whose like it will stand for (Lample et al. 2016 take those that
+            occur once in the training data, at one half).
+        rare_rate: probability of each rare word.
         seed: of the random numbers; drawn from Keras' global seed when None.
     """
 
-    def __init__(self, rate: float, *, unknown: int = 1, seed: int | None = None, **kwargs):
+    def __init__(
+        self,
+        rate: float,
+        *,
+        unknown: int = 1,
+        rare_from: int | None = None,
+        rare_rate: float = 0.5,
+        seed: int | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        if not 0 <= rate < 1:
-            raise InputError(f"the word dropout rate must be at least 0 and below 1, got {rate}")
-        self.rate, self.unknown, self.seed = rate, unknown, seed
+        check_shares(rate=rate, rare_rate=rare_rate)
+        self.rate, self.unknown, self.rare_from, self.rare_rate, self.seed = rate, unknown, rare_from, rare_rate, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, tokens, training=False):
-        if not training or self.rate == 0:
+        rare = self.rare_from is not None and self.rare_rate > 0
+        if not training or (self.rate == 0 and not rare):
             return tokens
-        drop = keras.random.uniform(ops.shape(tokens), seed=self.seed_generator) < self.rate
+        rate = ops.where(tokens >= self.rare_from, self.rare_rate, self.rate) if rare else self.rate
+        drop = keras.random.uniform(ops.shape(tokens), seed=self.seed_generator) < rate
         return ops.where(ops.logical_and(drop, ops.not_equal(tokens, 0)), self.unknown, tokens)
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "unknown": self.unknown, "seed": self.seed}
+        own = ("rate", "unknown", "rare_from", "rare_rate", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
 class ExplicitMask(keras.layers.Layer):
@@ -106,7 +121,7 @@ class FeatureEmbedding(keras.layers.Layer):
             raise InputError(f"features need 1 value or more each and vectors of 1 or more, got {list(counts)} and {size}")
         self.counts, self.size = tuple(counts), size
         # One table for all: feature i begins after the values of those before it.
-        self.embedding = keras.layers.Embedding(sum(counts), size, name="embedding")
+        self.embedding = keras.layers.Embedding(sum(counts), size, dtype=self.dtype_policy, name="embedding")
 
     def build(self, input_shape):
         self.embedding.build(input_shape)
@@ -189,7 +204,9 @@ class MaskedConv1D(ExplicitMask):
         if min(filters, kernel_size, strides) < 1:
             raise InputError(f"filters, kernel_size and strides must be 1 or more, got {filters}, {kernel_size} and {strides}")
         self.filters, self.kernel_size, self.strides, self.causal, self.activation = filters, kernel_size, strides, causal, activation
-        self.conv = keras.layers.Conv1D(filters, kernel_size, strides=strides, padding="valid", activation=activation, name="conv")
+        self.conv = keras.layers.Conv1D(
+            filters, kernel_size, strides=strides, padding="valid", activation=activation, dtype=self.dtype_policy, name="conv"
+        )
 
     def build(self, input_shape):
         self.conv.build(input_shape[0])
@@ -201,7 +218,8 @@ class MaskedConv1D(ExplicitMask):
         return self.conv(sequence), mask[:, :: self.strides]
 
     def _without_padding(self, sequence, mask):
-        return sequence * ops.cast(mask, sequence.dtype)[..., None]
+        # Not a product: what stands at padding may be no number.
+        return ops.where(mask[..., None], sequence, ops.zeros_like(sequence))
 
     def compute_output_spec(self, inputs):
         sequence, mask = inputs
@@ -306,20 +324,21 @@ class MaskedPooling(ExplicitMask):
     (float[batch, time, features], bool[batch, time]) -> float[batch, features * len(modes)]
 
     Args:
-        modes: one or several of "last" (the last step that is not padding), "mean", "max", and "attention" (a learned softmax over
-            the steps: Yang et al. 2016, "Hierarchical Attention Networks"); the results are concatenated.
+        modes: one or several, as a list or joined by +, of "last" (the last step that is not padding), "mean", "max", and "attention" (a
+            learned softmax over the steps: Yang et al. 2016, "Hierarchical Attention Networks"); the results are concatenated.
         bidirectional: the second half of the features was read from the end: their "last" step is the first one. (At the last step a
             backward layer has read a single step.)
     """
 
     def __init__(self, modes: Sequence[str] = ("max",), *, bidirectional: bool = False, **kwargs):
         super().__init__(**kwargs)
+        modes = modes.split("+") if isinstance(modes, str) else modes
         unknown = [mode for mode in modes if mode not in POOLINGS]
         if unknown or not modes:
             raise InputError(f"unknown pooling {', '.join(unknown) or 'none'}; accepted are {', '.join(POOLINGS)}, joined by +")
         self.modes, self.bidirectional = tuple(modes), bidirectional
         # No bias: a softmax does not see what is added to all scores.
-        self.score = keras.layers.Dense(1, use_bias=False, name="score") if "attention" in modes else None
+        self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score") if "attention" in modes else None
 
     def build(self, input_shape):
         self._width = input_shape[0][-1]
@@ -378,17 +397,15 @@ class MaskedPooling(ExplicitMask):
         return ops.concatenate([step[:, :half], sequence[:, 0, half:]], axis=-1)
 
     def _mean(self, sequence, mask):
-        weights = ops.cast(mask, sequence.dtype)[..., None]
-        return ops.sum(sequence * weights, axis=1) / ops.sum(weights, axis=1)
+        return _weighted(sequence, ops.cast(mask, "float32")[..., None], mask)
 
     def _max(self, sequence, mask):
         return ops.max(_hide(sequence, mask[..., None]), axis=1)
 
     def _attention(self, sequence, mask):
         # A softmax over time, written out: Keras' own warns about sequences of one step.
-        scores = _hide(self.score(sequence), mask[..., None])
-        weights = ops.exp(scores - ops.max(scores, axis=1, keepdims=True))
-        return ops.sum(sequence * weights, axis=1) / ops.sum(weights, axis=1)
+        scores = _hide(ops.cast(self.score(sequence), "float32"), mask[..., None])
+        return _weighted(sequence, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), mask)
 
     def compute_output_shape(self, input_shape):
         sequence, _ = input_shape
@@ -396,6 +413,12 @@ class MaskedPooling(ExplicitMask):
 
     def get_config(self):
         return {**super().get_config(), "modes": list(self.modes), "bidirectional": self.bidirectional}
+
+
+def _weighted(sequence, weights, mask):
+    # In float32: sums over thousands of steps run out of half precision.
+    steps = ops.where(mask[..., None], ops.cast(sequence, "float32"), 0.0)
+    return ops.cast(ops.sum(steps * weights, axis=1) / ops.sum(weights, axis=1), sequence.dtype)
 
 
 def _hide(values, mask):

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, check_shares, listing
 
 MERGES = ("concat", "sum", "mul", "ave", None)
 
@@ -124,6 +124,8 @@ class CarriedState(keras.layers.Wrapper):
 
     def call(self, inputs, training=False):
         sequence, starts, mask = inputs
+        if sequence.shape[0] not in (None, self.batch_size):
+            raise InputError(f"layer {self.name!r} carries the states of {self.batch_size} rows, got a batch of {sequence.shape[0]}")
         variables = self.training if training else self.inference
         states = [ops.cast(ops.where(starts[:, None], 0.0, state), self.compute_dtype) for state in variables]
         outputs, *states = self.layer(sequence, initial_state=states, mask=mask, training=training)
@@ -186,7 +188,7 @@ def rnn_stack(
         depth: number of layers.
         bidirectional: read from both ends (Schuster and Paliwal 1997): no use where the future is not known yet.
         merge: of the two directions: "concat", "sum", "mul", "ave"; None gives them apart, as a pair, and is for one layer.
-        residual: add each layer's input to its output, from the second layer on, where the widths agree (Wu et al. 2016).
+        residual: add each layer's input to its output, from the second layer on (Wu et al. 2016).
         layer_norm: normalise each layer's output, after the residual sum (Ba et al. 2016). Between the layers, not inside the
             cells, which would turn the fast GPU kernels off.
         input_dropout: on the components of the input. Costs next to nothing, on a GPU as well.
@@ -210,20 +212,23 @@ def rnn_stack(
         raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
     if merge not in MERGES:
         raise InputError(f"unknown merge {merge!r} of two directions; accepted are {', '.join(map(str, MERGES))}")
-    if merge is None and (depth > 1 or layer_norm):
+    if bidirectional and merge is None and (depth > 1 or layer_norm):
         raise InputError(f"merge=None gives two sequences, which neither a next layer nor layer_norm takes, got depth={depth}")
     if units < 1 or depth < 1:
         raise InputError(f"a recurrent stack needs 1 or more units and layers, got units={units}, depth={depth}")
-    shares = {"input_dropout": input_dropout, "dropout": dropout, "recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop}
-    for option, share in shares.items():
-        if not 0 <= share < 1:
-            raise InputError(f"{option} must be at least 0 and below 1, got {share}")
+    check_shares(input_dropout=input_dropout, dropout=dropout, recurrent_dropout=recurrent_dropout, weight_drop=weight_drop)
     if (starts is None) != (batch_size is None):
         raise InputError(f"carried states need both starts and batch_size, got starts={starts} and batch_size={batch_size}")
     if starts is not None and (bidirectional or initial_states):
         raise InputError("states are carried in one direction, from the last batch: neither with bidirectional nor with initial_states")
     if initial_states is not None and len(initial_states) != depth:
         raise InputError(f"initial_states needs one list of states for each of {depth} layers, got {len(initial_states)}")
+    wanted = [units] * ((2 if cell == "lstm" else 1) * (2 if bidirectional else 1))
+    for states in initial_states or ():
+        if [state.shape[-1] for state in states] != wanted:
+            raise InputError(
+                f"initial_states needs {len(wanted)} of {units} units for each layer, got {listing(state.shape for state in states)}"
+            )
     final_states = []
     for level in range(1, depth + 1):
         below = sequence
@@ -258,3 +263,14 @@ def rnn_stack(
         if layer_norm:
             sequence = keras.layers.LayerNormalization(name=f"{name}_{level}_norm")(sequence)
     return (sequence, final_states) if return_states else sequence
+
+
+def check_options(builder: str, options: dict, *, own: tuple[str, ...] = (), causal: bool = False) -> None:
+    """Raises InputError for what a model builder cannot pass on to `rnn_stack`, or sets itself."""
+    taken = {"mask", "name", "initial_states", "return_states", "starts", "batch_size", *own} & set(options)
+    if taken:
+        raise InputError(f"{builder} sets {listing(sorted(taken))} of its recurrent layers itself")
+    if options.get("merge", "concat") is None:
+        raise InputError(f"{builder} needs one sequence: accepted for merge are {listing(filter(None, MERGES))}, got None")
+    if causal and options.get("bidirectional"):
+        raise InputError(f"{builder} predicts what comes next, which a bidirectional layer would have seen already")

@@ -129,7 +129,7 @@ class FutureSegments(keras.layers.Layer):
     def __init__(self, segments: int, *, size: int, channels: int, covariates: int = 0, **kwargs):
         super().__init__(**kwargs)
         self.segments, self.size, self.channels, self.covariates = segments, size, channels, covariates
-        self.known = keras.layers.Dense(size, name="known") if covariates else None
+        self.known = keras.layers.Dense(size, dtype=self.dtype_policy, name="known") if covariates else None
 
     def build(self, input_shape):
         half = self.size // 2

@@ -19,7 +19,7 @@ from rnn_cookbook.series import ForecastHead
 
 RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
 
-# What these make of a step depends on that step alone.
+# What these make of a step depends on that step alone (`_mixes_steps` says where their settings make it otherwise).
 STEPWISE = (
     CharacterEncoder,
     EmbeddingDropout,
@@ -39,13 +39,16 @@ STEPWISE = (
     keras.layers.SpatialDropout1D,
 )
 
+_ACTIVATIONS = {function for function in vars(keras.activations).values() if callable(function)}
+
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class Step(keras.layers.Wrapper):
     """A layer with its state outside: (inputs, states) -> (outputs, states). States are dictionaries of tensors, zeros in the beginning.
 
     SimpleRNN, LSTM and GRU, and every layer with two methods: `stream_states()`, the shapes of its states without the batch by name, and
-    `stream(inputs, states) -> (outputs, states)`. Rows of a chunk without a step keep their states.
+    `stream(inputs, states) -> (outputs, states)`. A row whose sequence has ended may be fed padding; it cannot pause and go on, since not
+    all layers are told where padding is.
     """
 
     def __init__(self, layer, **kwargs):
@@ -116,7 +119,7 @@ def streaming_model(model: keras.Model) -> keras.Model:
         own = {name: states[f"{layer.name}.{name}"] for name in names}
         outputs, new = Step(inner, name=f"{layer.name}_step")((_inputs(layer, args, kwargs), own))
         after.update({f"{layer.name}.{name}": new[name] for name in names})
-        return outputs
+        return [outputs, *(new[name] for name in names)] if isinstance(inner, RECURRENT) else outputs
 
     # No fixed batch: a stream may have any number of rows. The states are outputs, too, or cloning would not know their inputs.
     inputs = [keras.Input(x.shape[1:], dtype=x.dtype, name=x.name) for x in model.inputs]
@@ -139,13 +142,33 @@ def _streamed(layer):
         return layer
     if hasattr(layer, "stream"):
         return layer
-    if isinstance(layer, (*STEPWISE, keras.layers.InputLayer)):
+    if isinstance(layer, keras.layers.InputLayer):
+        return None
+    if isinstance(layer, STEPWISE):
+        if setting := _mixes_steps(layer):
+            raise InputError(
+                f"layer {layer.name!r} ({type(layer).__name__}) mixes steps, or may do so, by {setting}: it cannot be streamed"
+            )
         return None
     reason = "reads the future" if isinstance(layer, keras.layers.Bidirectional | ReverseSequence) else "is not known to be causal"
     raise InputError(
         f"layer {layer.name!r} ({type(layer).__name__}) {reason}: only causal models stream. Accepted are unidirectional recurrent layers, "
         f"layers that treat every step alone, and those with a method `stream`"
     )
+
+
+def _mixes_steps(layer) -> str:
+    """The setting by which a layer of `STEPWISE` looks beyond a step; "" where it does not."""
+    shape = keras.tree.flatten(layer.input)[0].shape
+    axes = keras.tree.flatten(getattr(layer, "axis", None) or -1)
+    if any(axis % len(shape) < 2 and axis is not None for axis in axes) and len(shape) > 2:
+        return f"axis={layer.axis}"
+    activation = getattr(layer, "activation", None)
+    if activation is not None and activation not in _ACTIVATIONS:
+        return f"an activation that is none of Keras' own, {activation}"
+    if isinstance(layer, keras.layers.Reshape) and (layer.target_shape[0] != -1 or prod(layer.target_shape[1:]) != prod(shape[2:])):
+        return f"target_shape={layer.target_shape}"
+    return ""
 
 
 def _inputs(layer, args, kwargs):
@@ -206,7 +229,7 @@ class Stream:
         # Strided convolutions give an output for every `stride` steps: what is left over waits for its next chunk.
         self.stride = prod(layer.strides for layer in model.layers if isinstance(layer, MaskedConv1D))
         self._step = tf.function(self.model, reduce_retracing=True)
-        self._empty: np.ndarray | None = None
+        self._last: Any = None
         self.reset()
 
     def reset(self) -> None:
@@ -214,8 +237,10 @@ class Stream:
         self.states = initial_states(self.model, self.batch_size)
         self._left: list[np.ndarray] | None = None
 
-    def feed(self, *chunk: np.ndarray) -> np.ndarray:
-        """The outputs of the chunk's steps, those of the past that were waiting for them included; one array per input of the model.
+    def feed(self, *chunk: np.ndarray) -> Any:
+        """The outputs of the chunk's steps, those of the past that were waiting for them included, in the structure of the model's.
+
+        Takes one array per input of the model, of one length.
 
         Raises:
             InputError: not the batch size of the stream, or inputs of different length.
@@ -223,7 +248,8 @@ class Stream:
         expected = keras.tree.flatten(self.model.input[0])
         arrays = [np.asarray(part, x.dtype) for part, x in zip(chunk, expected, strict=False)]
         lengths = {part.shape[1] if part.ndim > 1 else None for part in arrays}
-        if len(chunk) != len(expected) or len(lengths) != 1 or None in lengths or any(len(part) != self.batch_size for part in arrays):
+        fits = all(part.shape[:1] + part.shape[2:] == (self.batch_size, *x.shape[2:]) for part, x in zip(arrays, expected, strict=False))
+        if len(chunk) != len(expected) or len(lengths) != 1 or None in lengths or not fits:
             shapes = ", ".join(str(np.shape(part)) for part in chunk)
             wanted = ", ".join(f"({self.batch_size}, time{''.join(f', {size}' for size in x.shape[2:])})" for x in expected)
             raise InputError(f"a chunk of shape {shapes} does not fit this stream; accepted is {wanted}")
@@ -233,24 +259,35 @@ class Stream:
         self._left = [part[:, ready:] for part in arrays]
         return self._run([part[:, :ready] for part in arrays])
 
-    def finish(self) -> np.ndarray:
+    def finish(self) -> Any:
         """The outputs that were still waiting for steps which will not come."""
         left = self._left
         if left is None or not left[0].shape[1]:
             return self._run(None)
-        missing = self.stride - left[0].shape[1]
+        steps = left[0].shape[1]
         self._left = None
         # A causal output reads nothing of what stands in for the missing steps.
-        return self._run([np.pad(part, [(0, 0), (0, missing)] + [(0, 0)] * (part.ndim - 2), mode="edge") for part in left])
+        filled = [np.pad(part, [(0, 0), (0, self.stride - steps)] + [(0, 0)] * (part.ndim - 2), mode="edge") for part in left]
+        return self._over_time(lambda x: x[:, : -(-steps // (self.stride // x.shape[1]))], self._run(filled))
 
     def _run(self, arrays):
-        if arrays is None or not arrays[0].shape[1]:
-            shape = self.model.outputs[0].shape
-            if shape[1] is None:
-                return np.zeros((self.batch_size, 0, *shape[2:]), np.float32)
-            if self._empty is None:
-                raise InputError("nothing was fed yet: the model answers for all that came so far, and nothing came")
-            return self._empty
-        outputs, self.states = self._step((arrays[0] if len(arrays) == 1 else arrays, self.states))
-        self._empty = np.array(outputs)
-        return self._empty
+        if arrays is not None and arrays[0].shape[1]:
+            outputs, self.states = self._step((arrays[0] if len(arrays) == 1 else arrays, self.states))
+            self._last = keras.tree.map_structure(np.array, outputs)
+            return self._last
+        specs = self.model.output[0]
+        if self._last is None and any(not _goes_on(x) for x in keras.tree.flatten(specs)):
+            raise InputError("nothing was fed yet: the model answers for all that came so far, and nothing came")
+        return self._over_time(lambda x: x[:, :0], self._last if self._last is not None else keras.tree.map_structure(self._nothing, specs))
+
+    def _over_time(self, function: Callable, outputs):
+        """`function` of the outputs that go on step by step; the others, of all that came so far, stay as they are."""
+        return keras.tree.map_structure(lambda x, spec: function(x) if _goes_on(spec) else x, outputs, self.model.output[0])
+
+    def _nothing(self, spec) -> np.ndarray:
+        return np.zeros((self.batch_size, 0, *spec.shape[2:]), spec.dtype)
+
+
+def _goes_on(spec) -> bool:
+    """Whether an output has steps."""
+    return len(spec.shape) > 1 and spec.shape[1] is None

@@ -255,6 +255,23 @@ def test_reload_predicts_the_same_without_custom_objects(case, tmp_path):
 
 
 @every
+@pytest.mark.parametrize(("trained", "loaded"), [("float32", "mixed_float16"), ("mixed_float16", "float32")])
+def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp_path):
+    inputs = case.inputs()
+    try:
+        keras.mixed_precision.set_global_policy(trained)
+        model = built(case)
+        model.save(tmp_path / "m.keras")
+        keras.mixed_precision.set_global_policy(loaded)
+        again = keras.saving.load_model(tmp_path / "m.keras")
+        # Keras reads a tied embedding in the precision of the model around it, which is the global one.
+        tied = any(isinstance(layer, keras.layers.ReversibleEmbedding) for layer in model.layers)
+        np.testing.assert_allclose(again(_one(inputs)), model(_one(inputs)), atol=1e-3 if tied else 0, rtol=0)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+@every
 def test_mixed_precision_stays_finite_and_ends_in_float32(case):
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import JoinSegments, MaskedPooling, PaddingMask, SplitSegments, WordDropout
+from rnn_cookbook.layers import JoinSegments, MaskedConv1D, MaskedPooling, PaddingMask, SplitSegments, WordDropout
 
 RNG = np.random.default_rng(0)
 SEQUENCE = RNG.normal(size=(3, 5, 4)).astype(np.float32)
@@ -100,3 +100,32 @@ def test_word_dropout_refuses_impossible_rates(rate):
 def test_layers_come_back_from_their_configuration(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("mode", ["mean", "attention"])
+def test_pooling_of_long_sequences_keeps_its_digits_in_half_precision(mode):
+    pooling = MaskedPooling([mode], dtype="mixed_float16")
+    pooled = pooling((np.full((1, 9000, 4), 8.0, np.float32), np.ones((1, 9000), bool)))
+    np.testing.assert_allclose(pooled, np.full((1, 4), 8.0), rtol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["last", "mean", "max", "attention"])
+def test_pooling_does_not_read_what_is_no_number(mode):
+    sequence = np.ones((1, 3, 2), np.float32)
+    sequence[0, 2] = np.nan
+    assert np.isfinite(MaskedPooling(mode)((sequence, np.array([[True, True, False]])))).all()
+
+
+def test_convolution_does_not_read_what_is_no_number():
+    sequence = np.ones((1, 3, 2), np.float32)
+    sequence[0, 2] = np.nan
+    outputs, _ = MaskedConv1D(4, 3)((sequence, np.array([[True, True, False]])))
+    assert np.isfinite(np.array(outputs)[:, :2]).all()
+
+
+def test_rare_words_are_replaced_at_their_own_rate():
+    layer = WordDropout(0.1, rare_from=5, rare_rate=0.5, seed=0)
+    tokens = np.tile(np.array([[0, 3, 7]], np.int32), (4000, 1))
+    shares = (np.array(layer(tokens, training=True)) == 1).mean(axis=0)
+    np.testing.assert_allclose(shares, [0, 0.1, 0.5], atol=0.03)
+    np.testing.assert_array_equal(layer(tokens, training=False), tokens)

@@ -1,11 +1,15 @@
 """Builders, one by one: what test_every_model.py does not ask of all of them."""
 
 import itertools
+import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 
+from rnn_cookbook import models
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.models import sequence_tagger, text_classifier
 
@@ -84,3 +88,53 @@ def test_schemes_forbid_what_is_no_sequence_of_tags():
 def test_bad_arguments_of_the_tagger_are_named(options, message):
     with pytest.raises(InputError, match=message):
         sequence_tagger(vocabulary_size=30, **options)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: text(merge=None), "text_classifier needs one sequence: accepted for merge are concat, sum, mul, ave, got None"),
+        (lambda: text(return_states=True), "text_classifier sets return_states of its recurrent layers itself"),
+        (lambda: text(mask=None), "text_classifier sets mask"),
+        (lambda: text(embedding_dropout=1.0), "embedding_dropout must be at least 0 and below 1, got 1.0"),
+        (lambda: models.sequence_tagger(vocabulary_size=9, tags=3, input_dropout=0.1), "sequence_tagger sets input_dropout"),
+        (lambda: models.speech_recognizer(features=3, symbols=4, merge=None), "speech_recognizer needs one sequence"),
+        (lambda: models.encoder_decoder(source_vocabulary=9, target_vocabulary=9, merge=None), "encoder_decoder needs one sequence"),
+        (lambda: models.language_model(vocabulary_size=9, bidirectional=True), "which a bidirectional layer would have seen already"),
+        (lambda: models.online_forecaster(bidirectional=True), "which a bidirectional layer would have seen already"),
+        (
+            lambda: models.language_model(vocabulary_size=9, batch_size=0),
+            "batch_size must be the number of rows, 1 or more, or None, got 0",
+        ),
+        (lambda: models.forecaster(lookback=4, horizon=2, segment_length=0), "segment_length must be 1 or more, got 0"),
+        (lambda: models.forecaster(lookback=4, horizon=2, depth=0), "depth must be 1 or more, got 0"),
+        (lambda: models.forecaster(lookback=4, horizon=2, covariates=-1), "covariates must be 0 or more, got -1"),
+        (lambda: models.forecaster(lookback=4, horizon=2, dropout=1.0), "dropout must be at least 0"),
+        (lambda: models.text_classifier(vocabulary_size=9, classes=2, word_vectors=[[1.0]]), r"word vectors of shape \(1, 1\) do not fit"),
+    ],
+)
+def test_options_that_no_model_can_have(build, message):
+    with pytest.raises(InputError, match=message):
+        build()
+
+
+def text(**options):
+    return models.text_classifier(vocabulary_size=9, classes=2, **options)
+
+
+def test_a_saved_model_loads_in_a_process_that_has_imported_nothing_else(tmp_path):
+    model = text(units=3, pooling="max+attention")
+    model.save(tmp_path / "m.keras")
+    tokens = np.array([[3, 4, 0]], np.int32)
+    code = "import sys, numpy as np; from rnn_cookbook import bundle as b; x = np.array([[3, 4, 0]]); "
+    code += "print(b.load_model(sys.argv[1])(x).numpy().tolist())"
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path / "m.keras"], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    np.testing.assert_allclose(json.loads(ended.stdout), model(tokens), atol=1e-6)
+
+
+def test_attention_that_xla_cannot_differentiate_says_so():
+    """Keras compiles with XLA by itself where it sees a GPU, unless a layer objects."""
+    for attention in ("luong", "bahdanau", "none"):
+        model = models.encoder_decoder(source_vocabulary=9, target_vocabulary=9, attention=attention)
+        assert all(layer.supports_jit for layer in model._flatten_layers()) == (attention != "bahdanau")

@@ -252,3 +252,22 @@ def test_carried_states_refuse_what_cannot_be_carried():
         rnn_stack(x, mask=None, starts=starts, batch_size=3, bidirectional=True)
     with pytest.raises(InputError, match="got 0"):
         CarriedState(keras.layers.LSTM(4, return_sequences=True, return_state=True), batch_size=0)
+
+
+@pytest.mark.parametrize(("cell", "bidirectional", "count"), [("gru", False, 2), ("gru", True, 3), ("lstm", False, 1), ("lstm", True, 2)])
+def test_initial_states_of_the_wrong_number_or_width(cell, bidirectional, count):
+    sequence, state = keras.Input((None, 3)), keras.Input((4,))
+    wanted = (2 if cell == "lstm" else 1) * (2 if bidirectional else 1)
+    options = {"mask": None, "cell": cell, "units": 4, "bidirectional": bidirectional}
+    with pytest.raises(InputError, match=f"initial_states needs {wanted} of 4 units for each layer"):
+        rnn_stack(sequence, initial_states=[[state] * count], **options)
+    with pytest.raises(InputError, match=f"initial_states needs {wanted} of 4 units for each layer"):
+        rnn_stack(sequence, initial_states=[[keras.Input((5,))] * wanted], **options)
+    rnn_stack(sequence, initial_states=[[state] * wanted], **options)
+
+
+def test_a_carried_state_of_other_rows():
+    inputs = keras.Input((None, 3)), keras.Input((), dtype="bool")
+    model = keras.Model(inputs, rnn_stack(inputs[0], mask=None, starts=inputs[1], batch_size=2, units=4))
+    with pytest.raises(InputError, match="carries the states of 2 rows, got a batch of 3"):
+        model([np.zeros((3, 2, 3), np.float32), np.ones(3, bool)])

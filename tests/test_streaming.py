@@ -6,6 +6,7 @@ import pytest
 
 from rnn_cookbook.decoding import greedy_search
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.layers import LengthMask, MaskedConv1D
 from rnn_cookbook.models import language_model, speech_recognizer, text_classifier
 from rnn_cookbook.streaming import Stream, initial_states, streaming_model, token_step
 
@@ -105,3 +106,50 @@ def test_layers_that_are_not_known_to_be_causal_are_named():
     model = keras.Model(x, keras.layers.LSTM(2, name="last")(x))
     with pytest.raises(InputError, match="'last' must return sequences and states"):
         streaming_model(model)
+
+
+def test_layers_that_mix_steps_by_a_setting_are_refused():
+    sequence = keras.Input((None, 3))
+    x = keras.layers.GRU(3, return_sequences=True, return_state=True)(sequence)[0]
+    for mixing in (
+        lambda: keras.layers.Concatenate(axis=1)([x, x]),
+        lambda: keras.layers.Activation(lambda y: keras.ops.softmax(y, axis=1))(x),
+        lambda: keras.layers.Dense(3, activation=lambda y: keras.ops.softmax(y, axis=1))(x),
+        lambda: keras.layers.Reshape((-1, 6))(x),
+    ):
+        with pytest.raises(InputError, match=r"mixes steps, or may do so, by (axis=1|an activation|target_shape)"):
+            streaming_model(keras.Model(sequence, mixing()))
+    for fine in (
+        keras.layers.Concatenate()([x, x]),
+        keras.layers.Activation("gelu")(x),
+        keras.layers.Reshape((-1, 3, 1))(x),
+        keras.layers.LayerNormalization()(x),
+    ):
+        streaming_model(keras.Model(sequence, fine))
+
+
+def test_a_stream_answers_in_the_structure_of_the_model():
+    sequence = keras.Input((None, 3))
+    outputs, state = keras.layers.GRU(4, return_sequences=True, return_state=True)(sequence)
+    model = keras.Model(sequence, {"steps": outputs, "state": state})
+    x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype(np.float32)
+    stream = Stream(model, batch_size=2)
+    with pytest.raises(InputError, match="nothing was fed yet"):
+        stream.feed(x[:, :0])
+    first, second, third = stream.feed(x[:, :2]), stream.feed(x[:, 2:]), stream.finish()
+    np.testing.assert_allclose(np.concatenate([first["steps"], second["steps"]], axis=1), model(x)["steps"], atol=1e-6)
+    np.testing.assert_allclose(second["state"], model(x)["state"], atol=1e-6)
+    assert third["steps"].shape == (2, 0, 4)
+    with pytest.raises(InputError, match=r"a chunk of shape \(2, 2, 5\) does not fit this stream; accepted is \(2, time, 3\)"):
+        stream.feed(np.zeros((2, 2, 5)))
+
+
+def test_convolutions_side_by_side_end_a_stream_with_their_own_stride():
+    sequence, lengths = keras.Input((None, 3)), keras.Input((), dtype="int32")
+    mask = LengthMask()((sequence, lengths))
+    both = [MaskedConv1D(4, 3, strides=2, causal=True)((sequence, mask))[0] for _ in range(2)]
+    model = keras.Model([sequence, lengths], keras.layers.Concatenate()(both))
+    x = np.random.default_rng(0).normal(size=(1, 9, 3)).astype(np.float32)
+    stream = Stream(model)
+    streamed = np.concatenate([stream.feed(x), stream.finish()], axis=1)
+    np.testing.assert_allclose(streamed, model([x, np.array([9])]), atol=1e-5)

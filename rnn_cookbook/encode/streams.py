@@ -16,7 +16,8 @@ class Streams:
     follows the end of a sequence up to the end of its window, and in rows that have nothing left to read.
 
     Sequences stay whole, one after the other in the same row, spread over the rows by their length. Fewer sequences than rows are cut
-    into pieces of about equal length, so that all rows have work: the text of a language model becomes one piece a row.
+    into pieces of an equal share of all steps, and what is left over, so that all rows have work: the text of a language model becomes one
+    piece a row.
 
     Args:
         sequences: one int32[steps] or float32[steps, features] each, of one step or more; with targets of their own, one is enough.
@@ -40,6 +41,8 @@ class Streams:
     ):
         if rows < 1 or window < 1:
             raise InputError(f"streams need 1 or more rows and steps a window, got rows={rows}, window={window}")
+        sequences = [np.asarray(sequence) for sequence in sequences]
+        targets = None if targets is None else [np.asarray(target) for target in targets]
         if targets is None:
             sequences, targets = [sequence[:-1] for sequence in sequences], [sequence[1:] for sequence in sequences]
         if not len(sequences) or not all(len(sequence) for sequence in sequences):

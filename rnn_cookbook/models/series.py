@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import keras
 
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, check_shares
 from rnn_cookbook.layers import LengthMask, ReverseSequence
-from rnn_cookbook.recurrent import CELLS, rnn_stack
+from rnn_cookbook.recurrent import CELLS, check_options, rnn_stack
 from rnn_cookbook.series import (
     NORMALIZATIONS,
     Denormalize,
@@ -59,6 +59,11 @@ def forecaster(
             degrees of freedom)]. See `losses` for what to train each with.
         quantiles: of the head "quantiles", rising, between 0 and 1.
     """
+    sizes = {"channels": channels, "segment_length": segment_length, "embedding_size": embedding_size, "units": units, "depth": depth}
+    for name, size in {**sizes, "covariates": covariates + 1}.items():
+        if size < 1:
+            raise InputError(f"{name} must be {0 if name == 'covariates' else 1} or more, got {size - (name == 'covariates')}")
+    check_shares(dropout=dropout)
     for name, steps in (("lookback", lookback), ("horizon", horizon)):
         if steps < 1 or steps % segment_length:
             raise InputError(f"{name} must be a multiple of segment_length={segment_length}, 1 or more of them, got {steps}")
@@ -121,6 +126,8 @@ def online_forecaster(
     """
     if min(channels, horizon) < 1:
         raise InputError(f"a forecaster needs 1 or more channels and steps ahead, got channels={channels}, horizon={horizon}")
+    check_options("online_forecaster", rnn, causal=True)
+    check_shares(output_dropout=output_dropout)
     finish = ForecastHead(head, quantiles=quantiles, dtype="float32", name="head")
     sequence = keras.Input((None, channels), name="sequence")
     x = rnn_stack(sequence, mask=None, cell=cell, units=units, depth=depth, **rnn)
@@ -158,6 +165,7 @@ def autoencoder(
     """
     if min(features, code_size) < 1:
         raise InputError(f"an autoencoder needs 1 or more features and a code of 1 or more, got {features} and {code_size}")
+    check_options("autoencoder", rnn)
     sequence = keras.Input((None, features), name="sequence")
     inputs, mask = [sequence], None
     if lengths:

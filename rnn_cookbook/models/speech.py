@@ -6,7 +6,7 @@ import keras
 
 from rnn_cookbook.ctc import PadWithBlank
 from rnn_cookbook.layers import LengthMask, MaskedConv1D
-from rnn_cookbook.recurrent import rnn_stack
+from rnn_cookbook.recurrent import check_options, rnn_stack
 
 
 def speech_recognizer(
@@ -15,7 +15,7 @@ def speech_recognizer(
     symbols: int,
     filters: int = 64,
     kernel_size: int = 5,
-    strides: Sequence[int] = (2,),
+    strides: int | Sequence[int] = (2,),
     cell: str = "lstm",
     units: int = 128,
     depth: int = 2,
@@ -34,15 +34,16 @@ def speech_recognizer(
         features: numbers a frame, such as log-mel energies.
         symbols: of the output, the blank included.
         filters, kernel_size: of the convolutions under the recurrent layers.
-        strides: one convolution each; the frames get fewer by their product. () reads the frames as they are.
+        strides: one convolution each (a number is one); the frames get fewer by their product. () reads the frames as they are.
         cell, units, depth, bidirectional: see `recurrent.rnn_stack`; `rnn` are further options of it. With bidirectional=False the
             convolutions see the past only, and `streaming` recognises while sound comes in.
         dropout: on the input of the recurrent layers, between them and before the output, the same components at every step.
     """
+    check_options("speech_recognizer", rnn, own=("input_dropout",))
     frames = keras.Input((None, features), name="features")
     lengths = keras.Input((), dtype="int32", name="lengths")
     x, mask = frames, LengthMask(name="mask")((frames, lengths))
-    for level, stride in enumerate(strides, start=1):
+    for level, stride in enumerate([strides] if isinstance(strides, int) else strides, start=1):
         x, mask = MaskedConv1D(
             filters, kernel_size, strides=stride, causal=not bidirectional, activation="relu", name=f"convolution_{level}"
         )((x, mask))

@@ -8,7 +8,7 @@ import numpy as np
 from rnn_cookbook.attention import AttentionDecoder
 from rnn_cookbook.characters import CharacterEncoder
 from rnn_cookbook.crf import CRF, tag_constraints
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, check_shares
 from rnn_cookbook.layers import (
     EmbeddingDropout,
     FeatureEmbedding,
@@ -18,7 +18,7 @@ from rnn_cookbook.layers import (
     SplitSegments,
     WordDropout,
 )
-from rnn_cookbook.recurrent import rnn_stack
+from rnn_cookbook.recurrent import check_options, rnn_stack
 
 
 def text_classifier(
@@ -31,7 +31,7 @@ def text_classifier(
     depth: int = 1,
     bidirectional: bool = True,
     segment_length: int = 0,
-    pooling: Sequence[str] = ("max",),
+    pooling: str | Sequence[str] = ("max",),
     word_dropout: float = 0.0,
     embedding_dropout: float = 0.0,
     dropout: float = 0.0,
@@ -50,7 +50,7 @@ def text_classifier(
         embedding_size: width of the word vectors.
         cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; `rnn` are further options of it.
         segment_length: read the text in segments of so many words side by side (see `layers.SplitSegments`); 0 reads it in one.
-        pooling: one or several of "last", "mean", "max", "attention".
+        pooling: one or several of "last", "mean", "max", "attention", as a list or joined by +.
         word_dropout: share of words replaced by the unknown word in training.
         embedding_dropout: dropout of word-vector components, the same at every step of a text.
         dropout: before the classifier, and between the recurrent layers.
@@ -59,6 +59,8 @@ def text_classifier(
     """
     if classes < 2:
         raise InputError(f"a classifier needs two classes or more, got {classes}")
+    check_options("text_classifier", rnn)
+    check_shares(embedding_dropout=embedding_dropout, dropout=dropout)
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     mask = PaddingMask(name="mask")(tokens)
     words = WordDropout(word_dropout, name="word_dropout")(tokens)
@@ -98,6 +100,8 @@ def sequence_tagger(
     crf: bool = True,
     scheme: str | None = None,
     word_dropout: float = 0.0,
+    rare_from: int | None = None,
+    rare_dropout: float = 0.5,
     embedding_dropout: float = 0.0,
     dropout: float = 0.0,
     word_vectors: np.ndarray | None = None,
@@ -124,20 +128,24 @@ def sequence_tagger(
         crf: score whole tag sequences (`crf.CRF`), or every tag alone.
         scheme: "bio", "iob1" or "bioes" forbids the CRF sequences that are none in that scheme.
         word_dropout: share of words replaced by the unknown word in training.
+        rare_from, rare_dropout: words from this number on are replaced at this rate instead, see `layers.WordDropout`.
         embedding_dropout: on the concatenated vectors, the same components at every step.
         dropout: before the scores, and between the recurrent layers, likewise.
         word_vectors, train_embedding: see `text_classifier`.
     """
-    count = tags if isinstance(tags, int) else len(tags)
+    count = int(tags) if isinstance(tags, int | np.integer) else len(tags)
     if count < 2:
         raise InputError(f"a tagger needs two tags or more, got {count}")
-    if scheme and (isinstance(tags, int) or not crf):
+    check_options("sequence_tagger", rnn, own=("input_dropout",))
+    check_shares(rare_dropout=rare_dropout, embedding_dropout=embedding_dropout, dropout=dropout)
+    if scheme and (isinstance(tags, int | np.integer) or not crf):
         raise InputError(f"scheme={scheme!r} constrains the CRF by the names of the tags: it needs crf=True and tags as a list")
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     inputs = [tokens]
     mask = PaddingMask(name="mask")(tokens)
     embedding = _embedding(vocabulary_size, embedding_size, word_vectors=word_vectors, trainable=train_embedding)
-    parts = [embedding(WordDropout(word_dropout, name="word_dropout")(tokens))]
+    noise = WordDropout(word_dropout, rare_from=rare_from, rare_rate=rare_dropout, name="word_dropout")
+    parts = [embedding(noise(tokens))]
     if characters:
         inputs.append(keras.Input(shape=(None, None), dtype="int32", name="characters"))
         encoder = CharacterEncoder(
@@ -200,6 +208,7 @@ def encoder_decoder(
         attention, input_feeding, tie_weights, start, scheduled_sampling: of the decoder, see `attention.AttentionDecoder`.
         dropout: on the word vectors, between the layers, on the memory and before the logits, the same components at every step.
     """
+    check_options("encoder_decoder", rnn, own=("input_dropout",))
     source = keras.Input(shape=(None,), dtype="int32", name="source")
     target = keras.Input(shape=(None,), dtype="int32", name="target")
     mask = PaddingMask(name="source_mask")(source)
@@ -289,6 +298,10 @@ def language_model(
         output_dropout: before the output layer, likewise.
         batch_size: fixed number of rows, whose states are carried.
     """
+    check_options("language_model", rnn, own=("input_dropout",), causal=True)
+    check_shares(output_dropout=output_dropout)
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size must be the number of rows, 1 or more, or None, got {batch_size}")
     tokens = keras.Input(batch_shape=(batch_size, None), dtype="int32", name="tokens")
     carried = {}
     if batch_size:
@@ -330,12 +343,12 @@ def _unit(size: int):
 
 
 def _embedding(vocabulary_size: int, size: int, *, word_vectors: np.ndarray | None, trainable: bool):
-    if word_vectors is not None and word_vectors.shape != (vocabulary_size, size):
-        raise InputError(f"word vectors of shape {word_vectors.shape} do not fit {vocabulary_size} words of {size} dimensions")
+    if word_vectors is not None and np.shape(word_vectors) != (vocabulary_size, size):
+        raise InputError(f"word vectors of shape {np.shape(word_vectors)} do not fit {vocabulary_size} words of {size} dimensions")
     return keras.layers.Embedding(vocabulary_size, size, trainable=trainable, name="embedding")
 
 
 def _with_vectors(model: keras.Model, word_vectors: np.ndarray | None) -> keras.Model:
     if word_vectors is not None:
-        model.get_layer("embedding").set_weights([word_vectors])
+        model.get_layer("embedding").set_weights([np.asarray(word_vectors)])
     return model
