@@ -44,6 +44,21 @@ def crf_log_likelihood(scores, tags, mask, transitions):
     return _path_score(scores, tags, mask, transitions) - crf_log_partition(scores, mask, transitions)
 
 
+def crf_partial_log_likelihood(scores, tags, mask, transitions):
+    """Logarithm of the probability of all paths through the given tags, -1 leaving a step open, in nats.
+
+    (float[batch, time, tags], int[batch, time], bool[batch, time], float[tags, tags]) -> float32[batch]
+
+    With all steps given it is `crf_log_likelihood`; with one, the logarithm of a marginal; with those of an entity, of how sure the model
+    is of it. As a loss it trains on sentences of which only parts are labelled (Tsuboi et al. 2008).
+    """
+    scores, mask, transitions = _prepare(scores, mask, transitions)
+    scores -= tf.stop_gradient(tf.reduce_max(scores, axis=-1, keepdims=True))
+    given = tf.cast(tags, tf.int32)[..., None]
+    barred = (given >= 0) & (given != tf.range(scores.shape[-1]))
+    return crf_log_partition(tf.where(barred, _NEVER, scores), mask, transitions) - crf_log_partition(scores, mask, transitions)
+
+
 def crf_log_partition(scores, mask, transitions):
     """Logarithm of the sum over all paths: (float[batch, time, tags], bool[batch, time], float[tags, tags]) -> float32[batch].
 
@@ -259,6 +274,11 @@ class CRF(keras.layers.Layer):
     def marginals(self, scores, mask):
         """Probability of each tag at each step: this layer's output and the mask -> float32[batch, time, tags], 0 at padding."""
         return crf_marginals(*self._decoding(scores, mask))
+
+    def probability(self, scores, tags, mask):
+        """Probability of the given tags, all of them right: output, int32[batch, time] with -1 for any tag, mask -> float32[batch]."""
+        scores, mask, transitions = self._decoding(scores, mask)
+        return ops.exp(ops.minimum(crf_partial_log_likelihood(scores, tags, mask, transitions), 0.0))
 
     def _potentials(self, forbidden):
         weights = self.start, self.pairs, self.end

@@ -44,7 +44,16 @@ class Diverged(InputError):
 
 
 def fit(
-    model: keras.Model, train, validation, *, epochs: int, run: Run, patience: int = 0, monitor: str = "val_loss", tensorboard: bool = True
+    model: keras.Model,
+    train,
+    validation,
+    *,
+    epochs: int,
+    run: Run,
+    patience: int = 0,
+    monitor: str = "val_loss",
+    scores: Callable[[], dict[str, float]] | None = None,
+    tensorboard: bool = True,
 ) -> dict:
     """Trains `model`, keeps its best weights, and can go on after a kill as if nothing had happened.
 
@@ -59,6 +68,7 @@ def fit(
         run: where checkpoints, `history.csv` and TensorBoard logs go; says whether to resume and whether to be quiet.
         patience: stop after so many epochs without a better `monitor`; 0 goes through all the epochs.
         monitor: what decides which weights are the best; smaller is better unless its name ends in accuracy, f1, auc or bleu.
+        scores: called after every epoch for what no Keras metric can say, such as {"val_f1": ...} of whole entities.
         tensorboard: write logs to `run.path / "tensorboard"`.
 
     Returns:
@@ -71,7 +81,7 @@ def fit(
     if epochs < 1:
         raise InputError(f"training needs 1 epoch or more, got {epochs}")
     log.info("%s", gpu_summary(model))
-    keeper = _Keeper(train=train, run=run, epochs=epochs, patience=patience, monitor=monitor)
+    keeper = _Keeper(train=train, run=run, epochs=epochs, patience=patience, monitor=monitor, scores=scores)
     if run.resumed:
         keeper.restore(model)
     if not keeper.state["done"]:
@@ -112,8 +122,9 @@ def fit(
 class _Keeper(keras.callbacks.Callback):
     """Batch order, divergence, best weights, early stopping and the checkpoint: what has to be resumed together is kept together."""
 
-    def __init__(self, *, train, run: Run, epochs: int, patience: int, monitor: str):
+    def __init__(self, *, train, run: Run, epochs: int, patience: int, monitor: str, scores: Callable[[], dict[str, float]] | None):
         super().__init__()
+        self.scores = scores
         self.train, self.run, self.epochs, self.patience, self.monitor = train, run, epochs, patience, monitor
         self.sign = -1 if monitor.endswith(("accuracy", "f1", "auc", "bleu")) else 1
         self.state = {"history": [], "best": math.inf, "best_epoch": 0, "seconds": 0.0, "done": False}
@@ -133,6 +144,8 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         state = self.state
+        if self.scores:
+            logs.update(self.scores())
         seconds = time.perf_counter() - self.started
         state["seconds"] += seconds
         self.seconds_here += seconds
@@ -188,14 +201,31 @@ class _Keeper(keras.callbacks.Callback):
 _FORWARD: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def predict(model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
-    """The model's outputs in the order of the sequences: float32[examples, ...]. `progress` gets the batches done and their number."""
+def _forward(model: keras.Model) -> Callable:
     if model not in _FORWARD:  # tracing anew for every call would cost more than a small batch
         _FORWARD[model] = tf.function(partial(model, training=False), reduce_retracing=True)
-    step = _FORWARD[model]
+    return _FORWARD[model]
+
+
+def predict(model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    """The model's outputs in the order of the sequences: float32[examples, ...]. `progress` gets the batches done and their number."""
     outputs = []
     for batch in batches.dataset():
-        outputs.append(step(batch[0] if isinstance(batch, tuple) else batch).numpy())
+        outputs.append(_forward(model)(batch[0] if isinstance(batch, tuple) else batch).numpy())
         if progress:
             progress(len(outputs), len(batches))
     return batches.in_order(np.concatenate(outputs))
+
+
+def predict_sequences(model: keras.Model, batches) -> list:
+    """The model's outputs step by step, in the order of the sequences: one [time, ...] an example, without its padding.
+
+    Where the model puts out a dictionary, so does each example.
+    """
+    found: list = [None] * len(batches.lengths)
+    for indices, batch in zip(batches.plan(), batches.dataset(), strict=True):
+        outputs = keras.tree.map_structure(np.asarray, _forward(model)(batch[0] if isinstance(batch, tuple) else batch))
+        for row, index in enumerate(indices):
+            length = batches.lengths[index]
+            found[index] = keras.tree.map_structure(lambda x, row=row, length=length: x[row, :length], outputs)
+    return found

@@ -11,7 +11,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 from rnn_cookbook.cli import quiet_tensorflow
 
 with quiet_tensorflow():
-    import tensorflow  # noqa: F401
+    from tensorflow.python.framework.config import disable_op_determinism  # TensorFlow has no public way back
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("RNN_COOKBOOK_DATA") or ROOT.parent / "shared" / "data")
@@ -31,6 +31,13 @@ def config():
     from rnn_cookbook.recipes.sentiment import SAMPLE
 
     return SAMPLE
+
+
+@pytest.fixture(autouse=True)
+def _no_determinism_left():
+    """`training.seed_everything` turns XLA off for the whole process: the next test shall not notice."""
+    yield
+    disable_op_determinism()
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from rnn_cookbook.crf import (
     crf_log_likelihood,
     crf_log_partition,
     crf_marginals,
+    crf_partial_log_likelihood,
     crf_viterbi,
     decoding_model,
     tag_constraints,
@@ -449,6 +450,18 @@ def test_decoding_model_decodes_shares_and_reloads(tmp_path):
     again = keras.saving.load_model(tmp_path / "m.keras").predict([FEATURES, MASK], verbose=0)
     for name, value in found.items():
         np.testing.assert_allclose(again[name], value, atol=1e-6)
+
+
+def test_partial_likelihood_is_the_share_of_the_paths_through_the_given_tags():
+    scores, transitions = RNG.normal(size=(1, 4, TAGS)).astype(np.float32), RNG.normal(size=(TAGS, TAGS)).astype(np.float32)
+    mask = np.ones((1, 4), bool)
+    paths, worths = enumerate_paths(scores[0], transitions)
+    for given in ([-1, -1, -1, -1], [-1, 2, -1, -1], [0, -1, 1, 1], [2, 2, 0, 1]):
+        through = np.all((np.array(given) == -1) | (paths == given), axis=1)
+        wanted = logsumexp(worths[through]) - logsumexp(worths)
+        found = crf_partial_log_likelihood(scores, np.array([given]), mask, transitions)
+        np.testing.assert_allclose(found, [wanted], atol=1e-5)
+    np.testing.assert_allclose(found, crf_log_likelihood(scores, np.array([given]), mask, transitions), atol=1e-5)
 
 
 @pytest.mark.filterwarnings("error")

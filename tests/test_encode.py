@@ -136,6 +136,60 @@ class TestBatches:
             Batches(**{"sequences": SEQUENCES, "batch_size": 8, **arguments})
 
 
+class TestBatchesOfSeveralThings:
+    """Words, their letters and their tags: what belongs to a word stays with it."""
+
+    STEPS = {"tokens": SEQUENCES, "letters": [np.stack([row, row + 1, row + 2], axis=1) for row in SEQUENCES]}  # noqa: RUF012
+    TAGS = [row % 5 for row in SEQUENCES]  # noqa: RUF012
+
+    @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"multiple_of": 7}, {"pad_to": 50}])
+    def test_go_together_and_targets_are_padded_with_minus_one(self, options):
+        batches = Batches(self.STEPS, self.TAGS, batch_size=8, **options)
+        seen = []
+        for inputs, targets in batches.dataset().as_numpy_iterator():
+            assert list(inputs) == ["tokens", "letters"]
+            tokens, letters, there = inputs["tokens"], inputs["letters"], inputs["tokens"] > 0
+            assert {array.dtype for array in (tokens, letters, targets)} == {np.dtype(np.int32)}
+            np.testing.assert_array_equal(targets, np.where(there, tokens % 5, -1))
+            np.testing.assert_array_equal(letters, np.where(there, tokens + np.arange(3)[:, None, None], 0).transpose(1, 2, 0))
+            seen += [tuple(row[row > 0]) for row in tokens]
+        assert sorted(seen) == sorted(tuple(row) for row in SEQUENCES)
+
+    def test_targets_step_by_step_of_plain_sequences(self):
+        for tokens, targets in Batches(SEQUENCES, self.TAGS, batch_size=8).dataset():
+            np.testing.assert_array_equal(targets, np.where(tokens > 0, tokens % 5, -1))
+
+    def test_one_target_an_example_and_none(self):
+        seen = []
+        for targets in (np.arange(403), list(range(403))):
+            for inputs, numbers in Batches(self.STEPS, targets, batch_size=8).dataset():
+                for row, number in zip(inputs["tokens"].numpy(), numbers.numpy(), strict=True):
+                    assert row[row > 0].tolist() == SEQUENCES[number].tolist()
+                seen += numbers.numpy().tolist()
+        assert sorted(seen) == sorted([*range(403)] * 2)
+        assert all(set(inputs) == {"tokens", "letters"} for inputs in Batches(self.STEPS, batch_size=8).dataset())
+
+    def test_vectors_as_targets_are_one_an_example(self):
+        for tokens, targets in Batches(SEQUENCES, np.eye(403, dtype=np.float32), batch_size=8).dataset():
+            assert targets.shape == (len(tokens), 403)
+
+    @pytest.mark.parametrize(
+        ("sequences", "targets", "message"),
+        [
+            ({}, None, "one token or more"),
+            ({"tokens": []}, None, "one token or more"),
+            ({"tokens": [np.ones(2), np.ones(0)]}, None, "one token or more"),
+            ({"a": [np.ones(2), np.ones(3)], "b": [np.ones((2, 4)), np.ones((2, 4))]}, None, "sequence 1 has 3 steps, but 2 of b"),
+            ({"a": [np.ones(2)], "b": [np.ones(2)] * 2}, None, "1 sequences and 2 of b do not go together"),
+            ([np.ones(2), np.ones(3)], [np.ones(2), np.ones(4)], "sequence 1 has 3 steps, but 4 of the targets"),
+            ([np.ones(2), np.ones(3)], [np.ones(2)], "2 sequences and 1 of the targets do not go together"),
+        ],
+    )
+    def test_what_does_not_fit(self, sequences, targets, message):
+        with pytest.raises(InputError, match=message):
+            Batches(sequences, targets, batch_size=8)
+
+
 class TestWordVectors:
     def test_words_in_the_same_contexts_are_neighbours(self):
         # 2 and 3 occur beside 6, 4 and 5 beside 7; 8 is everywhere.
@@ -167,3 +221,17 @@ class TestWordVectors:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert not ppmi_vectors([np.array([2]), np.array([3])], vocabulary_size=6, dimensions=2).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"targets": np.zeros(3)}, "2 sequences and 3 targets do not go together"),
+        ({"targets": np.zeros(1)}, "2 sequences and 1 targets do not go together"),
+        ({"multiple_of": 0}, "multiple_of and rounds must be 1 or more, got 0 and 1"),
+        ({"rounds": 0}, "multiple_of and rounds must be 1 or more, got 1 and 0"),
+    ],
+)
+def test_batches_that_cannot_be(options, message):
+    with pytest.raises(InputError, match=message):
+        Batches([np.array([2]), np.array([3])], batch_size=2, **options)

@@ -35,7 +35,7 @@ TOKENS = [RNG.integers(2, 20, size=length) for length in RNG.integers(2, 12, siz
 TARGETS = np.eye(2, dtype=np.float32)[[int(tokens[0] > tokens[-1]) for tokens in TOKENS]]
 
 
-def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monitor="val_loss"):
+def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monitor="val_loss", scores=None):
     training.seed_everything(3)
     model = text_classifier(
         vocabulary_size=20, classes=2, embedding_size=8, units=6, word_dropout=0.1, dropout=0.3, pooling=["last"], cell="simple_rnn"
@@ -54,6 +54,7 @@ def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monit
         run=run,
         patience=patience,
         monitor=monitor,
+        scores=scores,
         tensorboard=False,
     )
     return model, report
@@ -161,6 +162,14 @@ def test_a_finished_training_is_not_repeated(tmp_path, uninterrupted, kill_after
     assert (tmp_path / "run/checkpoints/last.npz").read_bytes() == before
     assert without_times(report) == without_times(uninterrupted[1])
     np.testing.assert_array_equal(np.array(model.variables[0]), np.array(uninterrupted[0].variables[0]))
+
+
+def test_scores_that_no_metric_can_say_choose_the_best_epoch(tmp_path):
+    values = iter([0.2, 0.9, 0.4, 0.3])
+    _, report = fit(tmp_path / "run", monitor="val_f1", scores=lambda: {"val_f1": next(values)})
+    assert report["best_epoch"] == 1
+    assert [row["val_f1"] for row in report["history"]] == [0.2, 0.9, 0.4, 0.3]
+    assert pd.read_csv(tmp_path / "run/history.csv")["val_f1"].tolist() == [0.2, 0.9, 0.4, 0.3]
 
 
 @pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])

@@ -7,31 +7,34 @@ import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
 
+PADDING_TARGET = -1  # where the targets go step by step: 0 is a class
 _POOL = 50  # batches that are drawn at random and sorted by length together
 
 
 class Batches:
-    """A `tf.data` pipeline over sequences of word numbers.
+    """A `tf.data` pipeline over sequences of word numbers, or of several things that go step by step together.
 
     Batches hold sequences of about the same length, so that little time goes into padding: the examples are shuffled, pools of
     50 batches are sorted by length and cut into batches, and the batches are shuffled again. The order depends on `seed`
     and on `epoch` only: a run that is resumed in epoch 7 sees the batches that an uninterrupted run would have seen.
 
     Args:
-        sequences: one int32[tokens] an example, none of them empty.
-        targets: one value an example; without them batches hold the sequences alone.
+        sequences: one int32[tokens] an example, none of them empty; or a dictionary of such lists, int32[tokens, ...], whose names are
+            those of the model's inputs.
+        targets: one value an example, or a list of one int32[tokens] an example, which is padded with -1; without them batches hold the
+            sequences alone.
         batch_size: examples a batch; the last one may be smaller.
         shuffle: a new order every epoch; otherwise sorted by length, for evaluation (`in_order` undoes it).
         seed: of the order.
         pad_to: pad every batch to this length instead of its longest sequence's.
-        multiple_of: pad to a multiple of this length (the segment length of the model).
+        multiple_of: pad to a multiple of this length (the segment length of the model), where `pad_to` does not say how far.
         extras, rounds: the last `extras` sequences take turns: an epoch has one of `rounds` equal parts of them, beside all the others.
     """
 
     def __init__(
         self,
-        sequences: Sequence[np.ndarray],
-        targets: np.ndarray | None = None,
+        sequences: Sequence[np.ndarray] | dict[str, Sequence[np.ndarray]],
+        targets: np.ndarray | Sequence[np.ndarray] | None = None,
         *,
         batch_size: int,
         shuffle: bool = False,
@@ -41,21 +44,43 @@ class Batches:
         extras: int = 0,
         rounds: int = 1,
     ):
-        self.lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-        if not len(sequences) or not self.lengths.all():
+        inputs = sequences if isinstance(sequences, dict) else {"": sequences}
+        # A list of numbers is one target an example, too.
+        stepwise = isinstance(targets, (list, tuple)) and len(targets) > 0 and np.ndim(targets[0]) > 0
+        lengths = {name: np.array([len(sequence) for sequence in part], np.int64) for name, part in inputs.items()}
+        self.lengths = next(iter(lengths.values()), np.zeros(0, np.int64))
+        if not len(self.lengths) or not self.lengths.all():
             raise InputError("batches need sequences, and each of them one token or more")
+        if stepwise:
+            lengths["the targets"] = np.array([len(target) for target in targets], np.int64)
+        for name, others in lengths.items():
+            self._check_steps(name, others)
+        if targets is not None and len(targets) != len(self.lengths):
+            raise InputError(f"{len(self.lengths)} sequences and {len(targets)} targets do not go together")
         if batch_size < 1:
             raise InputError(f"the batch size must be 1 or more, got {batch_size}")
+        if min(multiple_of, rounds) < 1:
+            raise InputError(f"multiple_of and rounds must be 1 or more, got {multiple_of} and {rounds}")
         if extras and not shuffle:
             raise InputError(f"extras take turns in shuffled batches only, got extras={extras} without shuffle")
         if pad_to is not None and self.lengths.max() > pad_to:
             raise InputError(f"a sequence of {self.lengths.max()} tokens does not fit batches padded to {pad_to}")
-        self._tokens = tf.RaggedTensor.from_row_lengths(np.concatenate(sequences).astype(np.int32), self.lengths)
-        self._targets = None if targets is None else tf.constant(targets)
+        self._inputs = {name: self._ragged(part) for name, part in inputs.items()}
+        self._targets = self._ragged(targets) if stepwise else None if targets is None else tf.constant(targets)
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.pad_to, self.multiple_of = pad_to, multiple_of
         self.extras, self.rounds = extras, rounds
         self.epoch = 0  # `training.fit` counts it up; the next pass over the data set takes its order from it
+
+    def _check_steps(self, name: str, lengths: np.ndarray) -> None:
+        if len(lengths) != len(self.lengths):
+            raise InputError(f"{len(self.lengths)} sequences and {len(lengths)} of {name} do not go together")
+        if len(wrong := np.flatnonzero(lengths != self.lengths)):
+            i = wrong[0]
+            raise InputError(f"sequence {i} has {self.lengths[i]} steps, but {lengths[i]} of {name}")
+
+    def _ragged(self, sequences: Sequence[np.ndarray]) -> tf.RaggedTensor:
+        return tf.RaggedTensor.from_row_lengths(np.concatenate(sequences).astype(np.int32), self.lengths)
 
     @property
     def examples(self) -> int:
@@ -87,21 +112,31 @@ class Batches:
         return first + order[(self.epoch % self.rounds) * size :][:size]
 
     def dataset(self) -> tf.data.Dataset:
-        """Pairs of int32[batch, time] and targets[batch], or the former alone; one pass is one epoch."""
+        """Pairs of int32[batch, time] and targets[batch], or the former alone; one pass is one epoch.
+
+        Dictionaries of int32[batch, time, ...] where there are several, and targets int32[batch, time] where they go step by step.
+        """
         indices = tf.data.Dataset.from_generator(self.plan, output_signature=tf.TensorSpec([None], tf.int64))
         indices = indices.apply(tf.data.experimental.assert_cardinality(len(self)))
         return indices.map(self._gather, num_parallel_calls=2, deterministic=True).prefetch(4)
 
     def _gather(self, indices: tf.Tensor):
-        rows = tf.gather(self._tokens, indices)
+        inputs = {name: self._pad(tf.gather(ragged, indices), value=0) for name, ragged in self._inputs.items()}
+        inputs = inputs.get("", inputs)
+        if self._targets is None:
+            return inputs
+        targets = tf.gather(self._targets, indices)
+        return inputs, self._pad(targets, value=PADDING_TARGET) if isinstance(targets, tf.RaggedTensor) else targets
+
+    def _pad(self, rows: tf.RaggedTensor, *, value: int) -> tf.Tensor:
         if self.pad_to is not None:
             length = tf.constant(self.pad_to, tf.int64)
         else:
             longest = tf.reduce_max(rows.row_lengths())
             length = -(-longest // self.multiple_of) * self.multiple_of
-        tokens = rows.to_tensor(shape=tf.stack([tf.constant(-1, tf.int64), length]))
-        tokens = tf.ensure_shape(tokens, [None, self.pad_to])
-        return tokens if self._targets is None else (tokens, tf.gather(self._targets, indices))
+        inner = rows.shape[2:]
+        padded = rows.to_tensor(value, shape=tf.stack([tf.constant(-1, tf.int64), length, *inner]))
+        return tf.ensure_shape(padded, [None, self.pad_to, *inner])
 
     def in_order(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs of one unshuffled pass, put back into the order of the sequences."""

@@ -1,0 +1,77 @@
+"""From scores to spans: the CRF's best path, and probabilities against enumeration."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from rnn_cookbook.crf import decoding_model
+from rnn_cookbook.data.tags import Span
+from rnn_cookbook.encode.batches import Batches
+from rnn_cookbook.encode.tags import TagEncoder
+from rnn_cookbook.encode.words import WordEncoder
+from rnn_cookbook.models import sequence_tagger
+from rnn_cookbook.tagging import Tagger, inputs_of
+from rnn_cookbook.training import predict_sequences
+
+SENTENCES = [["Anna", "saw", "Rome", "."], ["Nobody"], [], ["In", "New", "York", "City"]]
+
+
+@pytest.fixture(params=["crf", "softmax"])
+def tagger(request):
+    crf = request.param == "crf"
+    words, tags = WordEncoder.fit([s for s in SENTENCES if s]), TagEncoder(["LOC", "PER"], scheme="bio")
+    model = sequence_tagger(
+        vocabulary_size=len(words), tags=tags.tags, scheme="bio" if crf else None, crf=crf, units=4, characters=words.letter_count
+    )
+    rng = np.random.default_rng(4)
+    for weight in model.weights:
+        weight.assign(rng.normal(size=weight.shape))
+    return Tagger(model, words, tags)
+
+
+def scores(tagger):
+    encoded = tagger.words.encode([s for s in SENTENCES if s])
+    return predict_sequences(tagger.model, Batches(inputs_of(tagger.model, encoded), batch_size=2))
+
+
+def test_probabilities_are_those_of_all_paths(tagger):
+    found = tagger.spans_with_probability(SENTENCES)
+    assert any(found)
+    for spans, part in zip([x for x, s in zip(found, SENTENCES, strict=True) if s], scores(tagger), strict=True):
+        paths = np.array(list(itertools.product(range(len(tagger.tags.tags)), repeat=len(part))))
+        worth = part.astype(np.float64)[np.arange(len(part)), paths].sum(axis=1)
+        best = part.argmax(axis=-1)
+        if tagger.crf:
+            transitions = np.asarray(tagger.crf.transitions, np.float64)
+            worth += transitions[paths[:, :-1], paths[:, 1:]].sum(axis=1)
+            best = paths[worth.argmax()]
+        share = np.exp(worth - worth.max())
+        share /= share.sum()
+        assert [span for span, _ in spans] == tagger.tags.decode(best)
+        for span, probability in spans:
+            through = (paths[:, span.start : span.end] == best[span.start : span.end]).all(axis=1)
+            assert probability == pytest.approx(share[through].sum(), rel=1e-3)
+
+
+def test_spans_are_the_same_without_probabilities(tagger):
+    assert tagger.spans(SENTENCES) == [[span for span, _ in spans] for spans in tagger.spans_with_probability(SENTENCES)]
+    assert tagger.spans([]) == []
+    assert tagger.spans([[]]) == [[]]
+
+
+def test_spans_are_those_of_the_decoding_model(tagger):
+    encoded = tagger.words.encode(SENTENCES[:1])
+    inputs = {x.name: encoded[x.name][0][None] for x in tagger.model.inputs}
+    numbers = decoding_model(tagger.model)(inputs)["tags"] if tagger.crf else np.argmax(tagger.model(inputs), axis=-1)
+    assert tagger.spans(SENTENCES[:1]) == [tagger.tags.decode(np.asarray(numbers)[0])]
+
+
+def test_long_sentences_are_read_in_parts_whose_spans_have_their_place(tagger):
+    tagger.longest = 4
+    (apart,) = tagger.spans([SENTENCES[0] * 3])
+    (once,) = tagger.spans(SENTENCES[:1])
+    if tagger.crf:  # which decodes across the cuts
+        assert all(0 <= span.start < span.end <= 12 for span in apart)
+    else:
+        assert set(apart) == {Span(s.start + shift, s.end + shift, s.type) for s in once for shift in (0, 4, 8)}
