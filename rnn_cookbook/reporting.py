@@ -1,11 +1,13 @@
 """What a run leaves behind: `metrics.json`, plots, and the table that puts the model beside its baselines."""
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnn_cookbook.data.tags import Span
 from rnn_cookbook.diagnostics import gpu_summary
 from rnn_cookbook.metrics import accuracy_by_length
 from rnn_cookbook.runs import Run, environment, log, peak_memory_mb, write_atomically, write_text
@@ -87,13 +89,105 @@ def write_classification(
     plot_by_length(run, accuracy_by_length(labels, predicted, lengths), unit=unit)
 
 
+def write_spans(
+    run: Run, sentences: Sequence[Sequence[str]], gold: Sequence[Sequence[Span]], found: Sequence[Sequence[tuple[Span, float]]], *, types
+) -> None:
+    """What a tagger's run folder shows of the test split.
+
+    `predictions.jsonl` in the order of the split; the 30 sentences with the most confident mistakes in context, as `mistakes.txt` and
+    `mistakes.html`; and `plots/confusion.png`, the types token by token.
+
+    Args:
+        run: where to write.
+        sentences: their tokens.
+        gold: the right spans.
+        found: the predicted ones with their probabilities.
+        types: names of the types.
+    """
+    guessed = [[span for span, _ in spans] for spans in found]
+    run.write_lines(
+        "predictions.jsonl",
+        (
+            {
+                "tokens": tokens,
+                "entities": [[*span] for span in right],
+                "predicted": [[*span, round(share, 5)] for span, share in spans],
+            }
+            for tokens, right, spans in zip(sentences, gold, found, strict=True)
+        ),
+    )
+    # How sure the model was of the worst that it got wrong; a missed span counts as a mistake that it was not sure of.
+    sureness = [
+        max([share for span, share in spans if span not in right], default=0.0) + (set(right) != {span for span, _ in spans})
+        for right, spans in zip(gold, found, strict=True)
+    ]
+    wrong = [i for i in sorted(range(len(sureness)), key=lambda i: -sureness[i]) if sureness[i] > 0][:30]
+    lines = (
+        f"[{i}] {' '.join(tokens)}\n    right: {_named(tokens, gold[i])}\n    found: {_named(tokens, guessed[i])}\n\n"
+        for i, tokens in ((i, sentences[i]) for i in wrong)
+    )
+    write_text(run.path / "mistakes.txt", "".join(lines) or "no mistakes\n")
+    write_text(run.path / "mistakes.html", _html([(sentences[i], gold[i], found[i]) for i in wrong]))
+    log.info("%d sentences with mistakes: %s", len(wrong), run.path / "mistakes.html")
+    names = ["O", *types]
+    labels, predicted = (
+        np.concatenate([_token_types(len(tokens), spans, names) for tokens, spans in zip(sentences, part, strict=True)])
+        for part in (gold, guessed)
+    )
+    plot_confusion(run, labels, predicted, names)
+
+
+def _named(tokens: Sequence[str], spans: Sequence[Span]) -> str:
+    return ", ".join(f"{' '.join(tokens[span.start : span.end])} ({span.type})" for span in spans) or "nothing"
+
+
+def _token_types(length: int, spans: Sequence[Span], names: list[str]) -> np.ndarray:
+    types = np.zeros(length, int)
+    for span in spans:
+        types[span.start : span.end] = names.index(span.type)
+    return types
+
+
+_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Mistakes</title><style>
+body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }}
+p {{ margin: .2em 0 }} section {{ border-top: 1px solid #ddd; padding: .8em 0 }} small {{ color: #555 }}
+mark {{ padding: .1em .3em; border-radius: .3em; background: #e3eef7; color: inherit }} mark.wrong {{ background: #fbe3d2 }}
+</style></head><body><h1>Mistakes</h1><p>The sentences whose mistakes the model was surest of. Above what is right, below what was found,
+each with its probability; what does not agree is orange.</p>{}</body></html>
+"""
+
+
+def _html(mistakes: Sequence[tuple]) -> str:
+    sections = []
+    for tokens, right, spans in mistakes:
+        guessed = {span for span, _ in spans}
+        above = _marked(tokens, [(span, "", span not in guessed) for span in right])
+        below = _marked(tokens, [(span, f" {share:.0%}", span not in right) for span, share in spans])
+        sections.append(f"<section><p><small>right</small> {above}</p><p><small>found</small> {below}</p></section>")
+    return _PAGE.format("\n".join(sections) or "<p>None.</p>")
+
+
+def _marked(tokens: Sequence[str], spans: Sequence[tuple[Span, str, bool]]) -> str:
+    words, position = [], 0
+    for span, note, wrong in spans:
+        words += map(html.escape, tokens[position : span.start])
+        inside = html.escape(" ".join(tokens[span.start : span.end]))
+        words.append(f"<mark{' class=wrong' if wrong else ''}>{inside} <small>{html.escape(span.type)}{note}</small></mark>")
+        position = span.end
+    return " ".join([*words, *map(html.escape, tokens[position:])])
+
+
 def plot_training(run: Run, training: dict, *, metric: str) -> None:
-    """`plots/training.png`: loss and `metric` on the training and the validation split, by epoch; the kept epoch is marked."""
+    """`plots/training.png`: loss and `metric`, where they were measured on the training and the validation split, by epoch.
+
+    The kept epoch is marked.
+    """
     history = training["history"]
     epochs = [row["epoch"] + 1 for row in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
-        axes.plot(epochs, [row[name] for row in history], "o-", color=_GREY, label="training (with dropout)")
+        if name in history[0]:
+            axes.plot(epochs, [row[name] for row in history], "o-", color=_GREY, label="training (with dropout)")
         axes.plot(epochs, [row[f"val_{name}"] for row in history], "o-", color=_BLUE, label="validation")
         axes.axvline(training["best_epoch"] + 1, color=_ORANGE, linestyle=":", label="kept")
         axes.set(xlabel="epoch", ylabel="loss (nats)" if name == "loss" else name)

@@ -19,6 +19,18 @@ def load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None = Non
     Raises:
         InputError: the data set is neither there nor can it be downloaded.
     """
+    return _load_tfds(name, splits=splits, data_dir=data_dir)[0]
+
+
+def load_tfds_with_names(
+    name: str, *, splits: list[str], feature: str, data_dir: str | Path | None = None
+) -> tuple[list[list[dict]], list[str]]:
+    """As `load_tfds`, and the names of the classes of `feature`, one class or a sequence of them, in the order of their numbers."""
+    rows, features = _load_tfds(name, splits=splits, data_dir=data_dir)
+    return rows, list(getattr(features[feature], "feature", features[feature]).names)
+
+
+def _load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None):
     import tensorflow_datasets as tfds
 
     folder = data_folder(data_dir)
@@ -26,7 +38,7 @@ def load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None = Non
         builder = tfds.builder(name, data_dir=str(folder), try_gcs=False)
         if not Path(builder.data_dir).exists():
             builder.download_and_prepare()
-        return [list(tfds.as_numpy(builder.as_dataset(split=split))) for split in splits]
+        return [list(tfds.as_numpy(builder.as_dataset(split=split))) for split in splits], builder.info.features
     # TFDS turns a missing network into a dozen exception types, by data set and host.
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
