@@ -15,6 +15,7 @@ from rnn_cookbook import cli, training
 from rnn_cookbook.bundle import load_bundle
 from rnn_cookbook.data import synthetic
 from rnn_cookbook.data.tagged import Tagged
+from rnn_cookbook.data.tags import Span, spans, tags_of
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.runs import Run
 
@@ -222,12 +223,8 @@ def test_the_score_falls_when_something_is_broken(breakage, monkeypatch, tmp_pat
     ner.train(config, model, data, Run(recipe="ner", config=config, output=tmp_path / "run", quiet=True))
     if breakage == "reversed time":
         data.test.tokens = [tokens[::-1] for tokens in data.test.tokens]
-        data.test.tags = [
-            [tag if tag == "O" else ("B-" if i == len(tags) - 1 or tags[i + 1] == "O" else "I-") + tag[2:] for i, tag in enumerate(tags)][
-                ::-1
-            ]
-            for tags in data.test.tags
-        ]
+        ends = [[Span(len(tags) - end, len(tags) - start, kind) for start, end, kind in spans(tags)][::-1] for tags in data.test.tags]
+        data.test.tags = [tags_of(found, len(tags)) for found, tags in zip(ends, data.test.tags, strict=True)]
     assert ner.evaluate(config, model, data)["f1"] < 0.75
 
 
