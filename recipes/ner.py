@@ -8,7 +8,8 @@ Measured: nothing yet
 
 The model: 1. word vectors from the task's own text (Levy et al. 2015), rare words now and then replaced by the unknown one; 2. a
 convolution over the letters of each word (Ma and Hovy 2016), its form and affixes; 3. a bidirectional LSTM (Lample et al. 2016) with
-variational dropout (Gal and Ghahramani 2016); 4. a CRF over whole tag sequences (Lafferty et al. 2001), BIOES inside.
+variational dropout (Gal and Ghahramani 2016), which in training predicts the neighbours of each word, too (Rei 2017); 4. a CRF over whole
+tag sequences (Lafferty et al. 2001), BIOES inside.
 
 Traps avoided: tags scored one by one, where most are O; an I that begins an entity, read otherwise by every scorer; files whose scheme was
 guessed wrong; an unknown word that training never saw; entities of the test split known from training, counted as if they were new.
@@ -52,6 +53,7 @@ class Config:
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
     units: int = 200  # size of the state, in each direction
     depth: int = 1  # recurrent layers
+    language_model: float = 0.05  # weight of predicting the neighbours of each word as well, in training; 0 for none
     crf: bool = True  # score whole tag sequences; otherwise every tag alone, by a softmax
     word_dropout: float = 0.0  # share of words replaced by the unknown word in training
     rare_dropout: float = 0.5  # the same of words that occur once
@@ -73,7 +75,8 @@ class Config:
             self,
             positive=("learning_rate",),
             at_least={"max_tokens": 2, "embedding": 1, "character_size": 1, "character_units": 1, "units": 1, "depth": 1, "epochs": 1}
-            | {"vector_words": 1, "batch_size": 1, "least_steps": 0, "weight_decay": 0, "clip_norm": 0, "patience": 0, "seed": 0},
+            | {"vector_words": 1, "batch_size": 1, "least_steps": 0, "weight_decay": 0, "clip_norm": 0, "language_model": 0}
+            | {"patience": 0, "seed": 0},
             shares=("validation_fraction", "test_fraction", "word_dropout", "rare_dropout", "embedding_dropout", "dropout"),
         )
 
@@ -149,6 +152,7 @@ def build_model(config: Config, data: Data):
         cell=config.cell,
         units=config.units,
         depth=config.depth,
+        language_model=config.language_model,
         crf=config.crf,
         word_dropout=config.word_dropout,
         rare_from=data.words.rare_from,
@@ -228,6 +232,7 @@ def search_space(hp, config: Config) -> Config:
         units=hp.Choice("units", [64, 128, 200]),
         characters=hp.Choice("characters", ["convolution", "recurrent"]),
         crf=hp.Boolean("crf"),
+        language_model=hp.Choice("language_model", [0.0, 0.05, 0.1]),
         word_dropout=hp.Float("word_dropout", 0.0, 0.2, step=0.05),
         rare_dropout=hp.Float("rare_dropout", 0.0, 0.75, step=0.25),
         embedding_dropout=hp.Float("embedding_dropout", 0.3, 0.7, step=0.1),

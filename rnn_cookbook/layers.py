@@ -1,4 +1,4 @@
-"""Layers that Keras lacks, for sequences: dropout of words, masks, segments, convolution and pooling over time that respect the mask."""
+"""Layers that Keras lacks, for sequences: dropout of words, language models beside a task, masks, segments, convolution and pooling over time that respect the mask."""
 
 from collections.abc import Sequence
 
@@ -104,6 +104,87 @@ class EmbeddingDropout(ExplicitMask):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "vocabulary_size": self.vocabulary_size, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class LanguageModelObjective(ExplicitMask):
+    """Makes a recurrent layer predict the next word while training, and its backward half the previous one (Rei 2017).
+
+    (float[batch, time, units] states, int32[batch, time] tokens, bool[batch, time] mask) -> the states, unchanged
+
+    Labels are rare and words are not: a tagger that must also know which words go together learns more of each sentence. The loss is
+    added to the model's own (`add_loss`) in training only: `weight` times the cross-entropy in nats, of both directions together, through a
+    tanh layer of `size` for each. Words from number `vocabulary_size` on count as the unknown word; what stands before the first
+    word and after the last is predicted as 0.
+
+    The states must not have seen the words that they predict: those of one recurrent layer, whose directions are concatenated.
+
+    Args:
+        vocabulary_size: word numbers that are told apart, 0 and the unknown word included.
+        weight: of the loss.
+        size: of the layer between the states and the words.
+        bidirectional: the first half of the states reads forward, the second backward; otherwise all of them forward.
+        per: "sequence" sums over the words of a sequence, as the loss of a CRF does; "word" takes their mean.
+        unknown: number of the unknown word.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        *,
+        weight: float = 0.05,
+        size: int = 50,
+        bidirectional: bool = True,
+        per: str = "sequence",
+        unknown: int = 1,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if vocabulary_size <= unknown or size < 1 or weight < 0 or per not in ("sequence", "word"):
+            raise InputError(
+                f"a language-model objective needs more words than the unknown one, a size of 1 or more, a weight of 0 or more, and per "
+                f"'sequence' or 'word', got vocabulary_size={vocabulary_size}, size={size}, weight={weight}, per={per!r}"
+            )
+        self.vocabulary_size, self.weight, self.size = vocabulary_size, weight, size
+        self.bidirectional, self.per, self.unknown = bidirectional, per, unknown
+        names = ("next", "previous") if bidirectional else ("next",)
+        policy = self.dtype_policy
+        self.hidden = [keras.layers.Dense(size, activation="tanh", dtype=policy, name=f"{name}_hidden") for name in names]
+        self.words = [keras.layers.Dense(vocabulary_size, dtype=policy, name=f"{name}_word") for name in names]
+
+    def build(self, input_shape):
+        (*_, units), *_ = input_shape
+        if units is None or units % len(self.hidden):
+            raise InputError(f"two directions need an even number of units, got {units}")
+        for hidden, words in zip(self.hidden, self.words, strict=True):
+            hidden.build((None, None, units // len(self.hidden)))
+            words.build((None, None, self.size))
+
+    def call(self, inputs, training=False):
+        states, tokens, mask = inputs
+        if training and self.weight:
+            self.add_loss(self.weight * self.cross_entropy(states, tokens, mask))
+        return states
+
+    def cross_entropy(self, states, tokens, mask):
+        """Nats of the neighbours, of both directions together: a scalar, see `per`."""
+        counts = ops.cast(mask, "float32")
+        known = ops.where(ops.logical_and(mask, tokens >= self.vocabulary_size), self.unknown, ops.where(mask, tokens, 0))
+        edge = ops.zeros_like(known[:, :1])
+        neighbours = (ops.concatenate([known[:, 1:], edge], axis=1), ops.concatenate([edge, known[:, :-1]], axis=1))
+        total = 0.0
+        halves = ops.split(states, len(self.hidden), axis=-1)
+        for half, hidden, words, targets in zip(halves, self.hidden, self.words, neighbours[: len(halves)], strict=True):
+            logits = ops.cast(words(hidden(half)), "float32")
+            total += ops.sum(counts * keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True))
+        return total / (ops.cast(ops.shape(tokens)[0], "float32") if self.per == "sequence" else ops.sum(counts))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def get_config(self):
+        own = ("vocabulary_size", "weight", "size", "bidirectional", "per", "unknown")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")

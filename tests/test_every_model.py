@@ -79,6 +79,7 @@ class Case:
             else:
                 target = shape if isinstance(self.loss, keras.losses.MeanSquaredError) else shape[:-1]
                 loss = self.loss(rng.normal(size=target).astype(np.float32), outputs)
+            loss += sum(model.losses)  # what layers add
         return loss, tape.gradient(loss, model.trainable_variables)
 
 
@@ -129,6 +130,10 @@ CASES["language model weight drop"] = Case(
 )
 CASES["tagger"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False), causal=True)
 CASES["tagger crf"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3), loss="crf")
+CASES["tagger language model"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3, language_model=0.1), loss="crf")
+CASES["tagger causal language model"] = Case(
+    lambda: models.sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False, language_model=0.1), causal=True
+)
 for kind in ("recurrent", "convolution"):
     CASES[f"tagger crf {kind}"] = Case(
         lambda kind=kind: models.sequence_tagger(

@@ -13,6 +13,7 @@ from rnn_cookbook.layers import (
     EmbeddingDropout,
     FeatureEmbedding,
     JoinSegments,
+    LanguageModelObjective,
     MaskedPooling,
     PaddingMask,
     SplitSegments,
@@ -104,6 +105,8 @@ def sequence_tagger(
     rare_dropout: float = 0.5,
     embedding_dropout: float = 0.0,
     dropout: float = 0.0,
+    language_model: float = 0.0,
+    language_vocabulary: int = 7500,
     word_vectors: np.ndarray | None = None,
     train_embedding: bool = True,
     **rnn,
@@ -131,6 +134,9 @@ def sequence_tagger(
         rare_from, rare_dropout: words from this number on are replaced at this rate instead, see `layers.WordDropout`.
         embedding_dropout: on the concatenated vectors, the same components at every step.
         dropout: before the scores, and between the recurrent layers, likewise.
+        language_model: weight of predicting each word's neighbours beside the tags while training (Rei 2017), see
+            `layers.LanguageModelObjective`; for one recurrent layer, since a second one has seen what it should predict.
+        language_vocabulary: of these, the words with smaller numbers; the others count as unknown.
         word_vectors, train_embedding: see `text_classifier`.
     """
     count = int(tags) if isinstance(tags, int | np.integer) else len(tags)
@@ -140,6 +146,11 @@ def sequence_tagger(
     check_shares(rare_dropout=rare_dropout, embedding_dropout=embedding_dropout, dropout=dropout)
     if scheme and (isinstance(tags, int | np.integer) or not crf):
         raise InputError(f"scheme={scheme!r} constrains the CRF by the names of the tags: it needs crf=True and tags as a list")
+    if language_model and (depth > 1 or rnn.get("merge", "concat") != "concat"):
+        raise InputError(
+            "the language-model objective is for one recurrent layer whose directions stand side by side, "
+            f"got depth={depth}, merge={rnn.get('merge', 'concat')!r}"
+        )
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     inputs = [tokens]
     mask = PaddingMask(name="mask")(tokens)
@@ -167,6 +178,14 @@ def sequence_tagger(
         dropout=dropout,
         **rnn,
     )
+    if language_model:
+        x = LanguageModelObjective(
+            min(vocabulary_size, language_vocabulary),
+            weight=language_model,
+            bidirectional=bidirectional,
+            per="sequence" if crf else "word",
+            name="language_model",
+        )((x, tokens, mask))
     if dropout:
         x = keras.layers.SpatialDropout1D(dropout, name="dropout")(x)
     scores = keras.layers.Dense(count, dtype="float32", name="emissions" if crf else "logits")(x)
