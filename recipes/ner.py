@@ -11,8 +11,8 @@ convolution over the letters of each word (Ma and Hovy 2016), its form and affix
 variational dropout (Gal and Ghahramani 2016), which in training predicts the neighbours of each word, too (Rei 2017); 4. a CRF over whole
 tag sequences (Lafferty et al. 2001), BIOES inside.
 
-Traps avoided: tags scored one by one, where most are O; an I that begins an entity, read otherwise by every scorer; files whose scheme was
-guessed wrong; an unknown word that training never saw; entities of the test split known from training, counted as if they were new.
+Traps avoided: tags scored one by one, where most are O; an I that begins an entity, read otherwise by every scorer; an unknown word that
+training never saw; entities of the test split known from training, counted as if they were new.
 """
 
 import sys
@@ -27,7 +27,7 @@ from rnn_cookbook.data import sentences, sources, synthetic, tagged
 from rnn_cookbook.data.tags import spans
 from rnn_cookbook.data.texts import read_unlabelled
 from rnn_cookbook.data.vectors import read_vectors
-from rnn_cookbook.errors import check_settings
+from rnn_cookbook.errors import InputError, check_settings
 from rnn_cookbook.runs import log
 
 
@@ -35,7 +35,7 @@ from rnn_cookbook.runs import log
 class Config:
     data: str = "conll2003"  # conll2003, sample, or your own file or folder of tagged tokens
     data_dir: str = ""  # where data sets are kept, else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
-    scheme: Literal["auto", "iob1", "bio", "bioes"] = "auto"  # of the tags in your files; bio is IOB2
+    scheme: Literal["auto", "iob1", "bio", "bioes"] = "auto"  # of your files' tags, to count or refuse what breaks it; bio is IOB2
     columns: str = ""  # numbers of the token's and the tag's column in your files, such as 1,4; first and last when empty
     strict: bool = False  # refuse tags that break their scheme, instead of repairing and counting them
     vectors: str = ""  # pretrained word vectors: a text file as GloVe, word2vec and fastText write it
@@ -71,6 +71,8 @@ class Config:
     seed: int = 0  # of the split, the weights, the order and the dropout
 
     def __post_init__(self):
+        if self.unlabelled and (self.vectors or self.word_vectors == "none"):
+            raise InputError("--unlabelled text goes into --word-vectors ppmi: it is of no use with --vectors or --word-vectors none")
         check_settings(
             self,
             positive=("learning_rate",),
@@ -82,8 +84,8 @@ class Config:
 
 
 # fmt: off
-SAMPLE = Config(data="sample", embedding=32, units=48, character_units=30, embedding_dropout=0.1, dropout=0.1,
-                epochs=5, least_steps=0, learning_rate=1e-2)
+SAMPLE = Config(data="sample", embedding=32, units=48, character_units=30, embedding_dropout=0.0, dropout=0.0, language_model=0.0,
+                epochs=6, least_steps=0, batch_size=32, learning_rate=8e-3)
 # fmt: on
 METRIC = "f1"  # what the results are compared by
 SETTINGS = {"default": Config(), "sample": SAMPLE, "softmax": Config(crf=False)}
@@ -120,7 +122,8 @@ def load_data(config: Config) -> Data:
     tags = encode.tags.TagEncoder.fit(parts["train"].tags)
     for name in ("validation", "test"):
         tags.check(parts[name].tags, name=name)
-    unlabelled = [[token.text for token in sentence] for text in read_texts(config.unlabelled) for sentence in sentences.sentences(text)]
+    texts = read_unlabelled(config.unlabelled).texts if config.unlabelled else []
+    unlabelled = [[token.text for token in sentence] for text in texts for sentence in sentences.sentences(text)]
     others, vectors = encode.words.frequent(unlabelled), None
     if config.vectors:
         names, numbers = read_vectors(config.vectors, limit=config.vector_words)
@@ -161,7 +164,7 @@ def build_model(config: Config, data: Data):
         dropout=config.dropout,
         word_vectors=vectors,
     )
-    steps = epochs(config, data) * -(-len(data.train) // config.batch_size)
+    steps = epochs(config, data) * steps_an_epoch(config, data)
     model.compile(
         optimizer=optimizers.LazyAdam(
             training.warmup_cosine(config.learning_rate, steps=steps),
@@ -199,7 +202,8 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     guessed = [[span for span, _ in sentence] for sentence in found]
     if run:
         reporting.write_spans(run, examples.tokens, gold, found, types=data.tags.types)
-    return {**metrics.span_scores(gold, guessed), **metrics.seen_scores(examples.tokens, gold, guessed, tagged.phrases(data.train))}
+    known = tagged.phrases(data.train) | (tagged.phrases(data.validation) if split == "test" else set())
+    return {**metrics.span_scores(gold, guessed), **metrics.seen_scores(examples.tokens, gold, guessed, known)}
 
 
 def baselines(config: Config, data: Data) -> dict:
@@ -251,7 +255,7 @@ def main(config: Config, run) -> str:
     history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")  # the word vectors count
     facts = {"types": data.tags.types}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.words.save])
-    reporting.plot_training(run, history, metric="f1")
+    reporting.plot_training(run, history, metric="f1", training="training (with dropout, neighbours of words included)")
     report = reporting.write_metrics(
         run,
         config=config,
@@ -279,13 +283,13 @@ def batched(config: Config, model, data: Data, examples: tagged.Tagged, *, shuff
     return encode.batches.Batches(tagging.inputs_of(model, inputs), labels, batch_size=config.batch_size, shuffle=shuffle, seed=config.seed)
 
 
+def steps_an_epoch(config: Config, data: Data) -> int:
+    return -(-len(tagged.cut(data.train, longest=config.max_tokens)) // config.batch_size)
+
+
 def epochs(config: Config, data: Data) -> int:
     """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
-    return max(config.epochs, -(-config.least_steps // -(-len(data.train) // config.batch_size)))
-
-
-def read_texts(path: str) -> list[str]:
-    return read_unlabelled(path, text_column="").texts if path else []
+    return max(config.epochs, -(-config.least_steps // steps_an_epoch(config, data)))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rnn_cookbook.data.tagged import Tagged
+from rnn_cookbook.data.tagged import Tagged, phrases
 from rnn_cookbook.data.tags import Span, spans
-from rnn_cookbook.metrics import classification_scores, span_scores
+from rnn_cookbook.metrics import classification_scores, seen_scores, span_scores
 from rnn_cookbook.runs import log
 
 
@@ -111,21 +111,21 @@ def _nb_lr(texts, labels, test_texts, classes):
 
 
 def tagging_baselines(train: Tagged, test: Tagged) -> dict[str, dict]:
-    """Baselines of entity recognition: name to the scores of `metrics.span_scores` and "seconds".
+    """Baselines of entity recognition: name to the scores of `metrics.span_scores` and `metrics.seen_scores`, and "seconds".
 
-    `known_entities`: the longest phrases that were entities in the training data, with their most frequent type, as in the baseline of the
-    CoNLL shared tasks. `feature_crf`: a linear-chain CRF over features of the words around, `FeatureCRF`.
+    `known_entities`: the longest phrases that were entities in the training data, with their most frequent type (the baseline of the
+    CoNLL-2003 shared task takes those of one type only). `feature_crf`: a linear-chain CRF over features of the words around, `FeatureCRF`.
     """
     methods: dict[str, Callable] = {
         "known_entities": _known_entities,
         "feature_crf": lambda *data: FeatureCRF().fit(data[0]).spans(data[1]),
     }
-    gold, scores = [spans(tags) for tags in test.tags], {}
+    gold, known, scores = [spans(tags) for tags in test.tags], phrases(train), {}
     for name, method in methods.items():
         started = time.perf_counter()
         found = method(train, test.tokens)
         seconds = time.perf_counter() - started
-        scores[name] = {**span_scores(gold, found), "seconds": round(seconds, 1)}
+        scores[name] = {**span_scores(gold, found), **seen_scores(test.tokens, gold, found, known), "seconds": round(seconds, 1)}
         log.info("baseline %s: F1 %.4f in %.0f s", name, scores[name]["f1"], seconds)
     return scores
 

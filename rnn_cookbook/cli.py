@@ -147,7 +147,7 @@ def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is an error.
     parser = _Parser(prog=f"rnn-cookbook run {name}", description=(module.__doc__ or name).splitlines()[0], allow_abbrev=False)
     # From the file: inspect.getsource would look into every loaded module, and so load the late ones, TensorFlow with them.
-    source = Path(module.__file__).read_text(encoding="utf-8").partition("class Config")[2].partition("\ndef ")[0]
+    source = re.split(r"\n(?=\S)", Path(module.__file__).read_text(encoding="utf-8").partition("class Config")[2])[0]
     comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, flags=re.MULTILINE))
     kinds = typing.get_type_hints(module.Config)
     group = parser.add_argument_group("recipe options (defaults of the benchmark; --data sample has its own)")
@@ -164,7 +164,7 @@ def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     folder = parser.add_argument_group("run options")
     folder.add_argument("--output", metavar="DIR", help="the run's folder (default: runs/RECIPE/<time>)")
     folder.add_argument("--resume", action="store_true", help="go on with the interrupted run in --output (default: the latest one)")
-    folder.add_argument("--quiet", action="store_true", help="no progress; the table at the end stays")
+    folder.add_argument("--quiet", action="store_true", help="no progress; warnings and the table at the end stay")
     folder.add_argument("--record", action="store_true", help="run --seeds seeds and record the result under recipes/results/")
     folder.add_argument("--seeds", type=int, default=3, help="how many seeds --record runs (default: 3)")
     folder.add_argument("--setting", help=f"start from one of the recipe's settings: {', '.join(module.SETTINGS)}")

@@ -98,6 +98,35 @@ def crf_marginals(scores, mask, transitions):
     return marginals
 
 
+def crf_conditionals(scores, tags, mask, transitions):
+    """How sure each step of a path is: by itself, and given the step before it.
+
+    (float[batch, time, tags], int32[batch, time], bool[batch, time], float[tags, tags]) -> two times float32[batch, time], in nats, 0 at
+    padding: the logarithm of each tag's marginal, and of its probability given the tag before it (0 at the first step)
+
+    A path from step a to step b has the probability exp(marginal[a] + the sum of the conditionals a + 1 to b): any number of stretches of a
+    sequence for one pass over it.
+    """
+    scores, mask, transitions = _prepare(scores, mask, transitions)
+    tags = tf.where(mask, tf.cast(tags, tf.int32), 0)
+    steps, here = tf.transpose(scores, [1, 0, 2]), tf.transpose(mask)
+
+    def step(after, now):  # `after`: what follows a step is worth, for each of its tags; shifted, which no conditional notices
+        scores, mask = now
+        arriving = tf.where(mask[:, None], scores + after, 0.0)
+        worth = _logsumexp(transitions + arriving[:, None], axis=2)
+        return tf.where(mask[:, None], worth - tf.reduce_max(worth, axis=1, keepdims=True), 0.0)
+
+    first = tf.zeros_like(steps[0])
+    worth = tf.scan(step, (steps[1:], here[1:]), initializer=first, reverse=True)  # of what follows the steps but the last
+    arriving = tf.transpose(steps[1:] + tf.concat([worth[1:], first[None]], axis=0), [1, 0, 2])
+    choices = tf.gather(transitions, tags[:, :-1]) + arriving
+    chosen = tf.gather(choices, tags[:, 1:], batch_dims=2) - _logsumexp(choices, axis=2)
+    marginal = tf.gather(crf_marginals(scores, mask, transitions), tags, batch_dims=2)
+    conditional = tf.pad(tf.where(mask[:, 1:], tf.minimum(chosen, 0.0), 0.0), [[0, 0], [1, 0]])
+    return tf.where(mask, tf.math.log(tf.clip_by_value(marginal, 1e-37, 1.0)), 0.0), conditional
+
+
 def _prepare(scores, mask, transitions):
     # Tensors from variables too: a custom gradient does not take variables for inputs.
     scores, transitions, mask = (tf.convert_to_tensor(x) for x in (scores, transitions, mask))
@@ -275,10 +304,10 @@ class CRF(keras.layers.Layer):
         """Probability of each tag at each step: this layer's output and the mask -> float32[batch, time, tags], 0 at padding."""
         return crf_marginals(*self._decoding(scores, mask))
 
-    def probability(self, scores, tags, mask):
-        """Probability of the given tags, all of them right: output, int32[batch, time] with -1 for any tag, mask -> float32[batch]."""
+    def conditionals(self, scores, tags, mask):
+        """Nats of each step of a path by itself and given the one before: output, int32[batch, time], mask -> see `crf_conditionals`."""
         scores, mask, transitions = self._decoding(scores, mask)
-        return ops.exp(ops.minimum(crf_partial_log_likelihood(scores, tags, mask, transitions), 0.0))
+        return crf_conditionals(scores, tags, mask, transitions)
 
     def _potentials(self, forbidden):
         weights = self.start, self.pairs, self.end

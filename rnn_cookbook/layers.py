@@ -1,4 +1,5 @@
-"""Layers that Keras lacks, for sequences: dropout of words, language models beside a task, masks, segments, convolution and pooling over time that respect the mask."""
+"""Layers that Keras lacks, for sequences: dropout of words, a language model beside the task, segments, convolution and pooling over time
+that respect the mask."""
 
 from collections.abc import Sequence
 

@@ -121,14 +121,16 @@ def write_spans(
         max([share for span, share in spans if span not in right], default=0.0) + (set(right) != {span for span, _ in spans})
         for right, spans in zip(gold, found, strict=True)
     ]
-    wrong = [i for i in sorted(range(len(sureness)), key=lambda i: -sureness[i]) if sureness[i] > 0][:30]
-    lines = (
-        f"[{i}] {' '.join(tokens)}\n    right: {_named(tokens, gold[i])}\n    found: {_named(tokens, guessed[i])}\n\n"
-        for i, tokens in ((i, sentences[i]) for i in wrong)
-    )
+    mistaken = [i for i in sorted(range(len(sureness)), key=lambda i: -sureness[i]) if sureness[i] > 0]
+    shown = mistaken[:30]
+    lines = []
+    for i in shown:
+        right = _named(sentences[i], [(span, "") for span in gold[i]])
+        answer = _named(sentences[i], [(span, f" {share:.0%}") for span, share in found[i]])
+        lines.append(f"[{i}] {' '.join(sentences[i])}\n    right: {right}\n    found: {answer}\n\n")
     write_text(run.path / "mistakes.txt", "".join(lines) or "no mistakes\n")
-    write_text(run.path / "mistakes.html", _html([(sentences[i], gold[i], found[i]) for i in wrong]))
-    log.info("%d sentences with mistakes: %s", len(wrong), run.path / "mistakes.html")
+    write_text(run.path / "mistakes.html", _html([(sentences[i], gold[i], found[i]) for i in shown]))
+    log.info("%d of %d sentences with mistakes: %s", len(shown), len(mistaken), run.path / "mistakes.html")
     names = ["O", *types]
     labels, predicted = (
         np.concatenate([_token_types(len(tokens), spans, names) for tokens, spans in zip(sentences, part, strict=True)])
@@ -137,8 +139,8 @@ def write_spans(
     plot_confusion(run, labels, predicted, names)
 
 
-def _named(tokens: Sequence[str], spans: Sequence[Span]) -> str:
-    return ", ".join(f"{' '.join(tokens[span.start : span.end])} ({span.type})" for span in spans) or "nothing"
+def _named(tokens: Sequence[str], spans: Sequence[tuple[Span, str]]) -> str:
+    return ", ".join(f"{' '.join(tokens[span.start : span.end])} ({span.type}{note})" for span, note in spans) or "nothing"
 
 
 def _token_types(length: int, spans: Sequence[Span], names: list[str]) -> np.ndarray:
@@ -177,19 +179,19 @@ def _marked(tokens: Sequence[str], spans: Sequence[tuple[Span, str, bool]]) -> s
     return " ".join([*words, *map(html.escape, tokens[position:])])
 
 
-def plot_training(run: Run, training: dict, *, metric: str) -> None:
+def plot_training(run: Run, history: dict, *, metric: str, training: str = "training (with dropout)") -> None:
     """`plots/training.png`: loss and `metric`, where they were measured on the training and the validation split, by epoch.
 
-    The kept epoch is marked.
+    The kept epoch is marked. `history` is what `training.fit` returns, `training` what the legend says of the training split.
     """
-    history = training["history"]
+    best, history = history["best_epoch"], history["history"]
     epochs = [row["epoch"] + 1 for row in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
         if name in history[0]:
-            axes.plot(epochs, [row[name] for row in history], "o-", color=_GREY, label="training (with dropout)")
+            axes.plot(epochs, [row[name] for row in history], "o-", color=_GREY, label=training)
         axes.plot(epochs, [row[f"val_{name}"] for row in history], "o-", color=_BLUE, label="validation")
-        axes.axvline(training["best_epoch"] + 1, color=_ORANGE, linestyle=":", label="kept")
+        axes.axvline(best + 1, color=_ORANGE, linestyle=":", label="kept")
         axes.set(xlabel="epoch", ylabel="loss (nats)" if name == "loss" else name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)

@@ -55,7 +55,7 @@ class Run:
         config: the recipe's frozen dataclass; written to `config.json`.
         output: the folder; `runs/<recipe>/<time>` by default. It must be absent or empty unless `resume`.
         resume: go on with an interrupted run in `output`, or, without `output`, with the recipe's latest one.
-        quiet: log to `log.txt` only.
+        quiet: log to `log.txt` only, except for warnings.
 
     Raises:
         InputError: the folder exists and `resume` is off; there is nothing to resume; or the configuration differs from
@@ -99,10 +99,10 @@ class Run:
         file = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(file)
-        if not self.quiet:
-            console = logging.StreamHandler()
-            console.setFormatter(logging.Formatter("%(message)s"))
-            log.addHandler(console)
+        console = logging.StreamHandler()
+        console.setLevel(logging.WARNING if self.quiet else logging.INFO)
+        console.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(console)
 
     def write_json(self, name: str, value: object) -> None:
         write_json(self.path / name, value)

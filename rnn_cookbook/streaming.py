@@ -13,7 +13,14 @@ from keras import ops
 from rnn_cookbook.characters import CharacterEncoder
 from rnn_cookbook.ctc import PadWithBlank
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import EmbeddingDropout, FeatureEmbedding, MaskedConv1D, ReverseSequence, WordDropout
+from rnn_cookbook.layers import (
+    EmbeddingDropout,
+    FeatureEmbedding,
+    LanguageModelObjective,
+    MaskedConv1D,
+    ReverseSequence,
+    WordDropout,
+)
 from rnn_cookbook.recurrent import CarriedState
 from rnn_cookbook.series import ForecastHead
 
@@ -25,6 +32,7 @@ STEPWISE = (
     EmbeddingDropout,
     FeatureEmbedding,
     ForecastHead,
+    LanguageModelObjective,  # in training alone it looks further
     PadWithBlank,
     WordDropout,
     keras.layers.Activation,

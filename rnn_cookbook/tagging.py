@@ -8,14 +8,14 @@ import tensorflow as tf
 from scipy.special import log_softmax
 
 from rnn_cookbook.crf import CRF
-from rnn_cookbook.data.tagged import pieces
 from rnn_cookbook.data.tags import Span
 from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.encode.words import WordEncoder
 from rnn_cookbook.training import predict_sequences
 
-_BATCH = 64  # sentences, or spans, that the CRF decodes together
+_BATCH = 64  # sentences that are read and decoded together
+_STEPS = 20_000  # of a batch to decode, padding included
 
 
 def inputs_of(model: keras.Model, encoded: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]] | list[np.ndarray]:
@@ -32,69 +32,96 @@ class Tagger:
     Args:
         model: its output is a CRF's, or logits; it reads any of tokens, characters and features.
         words, tags: the encoders that it was trained with.
-        longest: longer sentences are read in parts of so many tokens.
+        longest: longer sentences are read in parts of so many tokens, which overlap by a quarter, so that every token is read with its
+            neighbours; the best path and the probabilities are those of the whole sentence all the same.
     """
 
     def __init__(self, model: keras.Model, words: WordEncoder, tags: TagEncoder, *, longest: int = 200):
         self.model, self.words, self.tags, self.longest = model, words, tags, longest
         self.crf = next((layer for layer in model.layers if isinstance(layer, CRF)), None)
+        # Without the CRF's borders: a sentence that is read in parts has only one beginning and one end.
+        self._emissions = keras.Model(model.input, self.crf.input[0]) if self.crf else model
         if self.crf:
             scores, mask = tf.TensorSpec([None, None, len(tags.tags)]), tf.TensorSpec([None, None], tf.bool)
             self._viterbi = tf.function(lambda scores, mask: self.crf.viterbi(scores, mask)[0], input_signature=[scores, mask])
-            self._probability = tf.function(self.crf.probability, input_signature=[scores, tf.TensorSpec([None, None], tf.int32), mask])
+            signature = [scores, tf.TensorSpec([None, None], tf.int32), mask]
+            self._conditionals = tf.function(self.crf.conditionals, input_signature=signature)
 
     def spans(self, sentences: Sequence[Sequence[str]]) -> list[list[Span]]:
         """Spans of each sentence, in order."""
         return [self.tags.decode(numbers) for numbers in self._best(self._scores(sentences))]
 
     def spans_with_probability(self, sentences: Sequence[Sequence[str]]) -> list[list[tuple[Span, float]]]:
-        """As `spans`, each with the probability that the model gives to exactly this span and type."""
+        """As `spans`, each with the probability that the model gives to its tags: in BIOES, to exactly this span and type."""
         scores = self._scores(sentences)
         best = self._best(scores)
-        found = [self.tags.decode(numbers) for numbers in best]
-        probabilities = iter(self._probabilities(scores, best, found))
-        return [[(span, next(probabilities)) for span in spans] for spans in found]
+        found = []
+        for numbers, (marginal, conditional) in zip(best, self._nats(scores, best), strict=True):
+            spans = self.tags.decode(numbers)
+            found.append([(span, float(np.exp(marginal[span[0]] + conditional[span[0] + 1 : span[1]].sum()))) for span in spans])
+        return found
 
     def _scores(self, sentences) -> list[np.ndarray]:
         """float32[tokens, tags] a sentence."""
-        cuts = [(row, part) for row, tokens in enumerate(sentences) for part in pieces(len(tokens), None, longest=self.longest)]
-        cuts = [(row, part) for row, part in cuts if part.stop > part.start]
         none = np.zeros((0, len(self.tags.tags)), np.float32)
-        if not cuts:
+        parts = [(row, part, kept) for row, tokens in enumerate(sentences) if tokens for part, kept in self._parts(len(tokens))]
+        if not parts:
             return [none for _ in sentences]
-        encoded = self.words.encode([sentences[row][part] for row, part in cuts])
+        encoded = self.words.encode([sentences[row][part] for row, part, _ in parts])
         batches = Batches(inputs_of(self.model, encoded), batch_size=_BATCH)
         found = [[none] for _ in sentences]
-        for (row, _), scores in zip(cuts, predict_sequences(self.model, batches), strict=True):
-            found[row].append(scores)
-        return [np.concatenate(parts) for parts in found]
+        for (row, _, kept), scores in zip(parts, predict_sequences(self._emissions, batches), strict=True):
+            found[row].append(scores[kept])
+        scores = [np.concatenate(rows) for rows in found]
+        if self.crf:
+            for chosen in _together(scores):
+                padded, mask = _padded([scores[i] for i in chosen])
+                for i, row in zip(chosen, self.crf((padded, mask)).numpy(), strict=True):
+                    scores[i] = row[: len(scores[i])]
+        return scores
+
+    def _parts(self, length: int) -> list[tuple[slice, slice]]:
+        """What to read, and which of it to keep."""
+        margin = self.longest // 8 if length > self.longest else 0
+        step = self.longest - 2 * margin
+        parts = []
+        for start in range(0, max(length - 2 * margin, 1), step):
+            end = min(start + self.longest, length)
+            parts.append((slice(start, end), slice(margin if start else 0, end - start - (margin if end < length else 0))))
+        return parts
 
     def _best(self, scores: list[np.ndarray]) -> list[np.ndarray]:
         if not self.crf:
             return [part.argmax(axis=-1) for part in scores]
         best: list = [np.zeros(0, np.int32)] * len(scores)
-        order = sorted((i for i in range(len(scores)) if len(scores[i])), key=lambda i: len(scores[i]))
-        for start in range(0, len(order), _BATCH):
-            chosen = order[start : start + _BATCH]
-            for index, numbers in zip(chosen, self._viterbi(*_padded([scores[i] for i in chosen])).numpy(), strict=True):
-                best[index] = numbers[: len(scores[index])]
+        for chosen in _together(scores):
+            for i, numbers in zip(chosen, self._viterbi(*_padded([scores[i] for i in chosen])).numpy(), strict=True):
+                best[i] = numbers[: len(scores[i])]
         return best
 
-    def _probabilities(self, scores, best, found) -> list[float]:
-        """Of all spans of all sentences, one after the other."""
-        places = [(row, span) for row, spans in enumerate(found) for span in spans]
+    def _nats(self, scores, best) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each step of the best path, by itself and given the one before."""
         if not self.crf:
-            shares = [log_softmax(part.astype(np.float64), axis=-1).max(axis=-1) for part in scores]
-            return [float(np.exp(shares[row][span.start : span.end].sum())) for row, span in places]
-        probabilities: list[float] = []
-        for start in range(0, len(places), _BATCH):
-            chosen = places[start : start + _BATCH]
-            padded, mask = _padded([scores[row] for row, _ in chosen])
-            given = np.full(mask.shape, -1, np.int32)
-            for k, (row, (first, end, _)) in enumerate(chosen):
-                given[k, first:end] = best[row][first:end]
-            probabilities += self._probability(padded, given, mask).numpy().tolist()
-        return probabilities
+            alone = [log_softmax(part.astype(np.float64), axis=-1).max(axis=-1, initial=-np.inf) for part in scores]
+            return list(zip(alone, alone, strict=True))
+        nats: list = [(np.zeros(0), np.zeros(0))] * len(scores)
+        for chosen in _together(scores):
+            padded, mask = _padded([scores[i] for i in chosen])
+            path = np.zeros(mask.shape, np.int32)
+            path[mask] = np.concatenate([best[i] for i in chosen])
+            for i, *rows in zip(chosen, *(part.numpy() for part in self._conditionals(padded, path, mask)), strict=True):
+                nats[i] = tuple(row[: len(scores[i])] for row in rows)
+        return nats
+
+
+def _together(scores: list[np.ndarray]) -> list[list[int]]:
+    """Which sentences to decode in one batch: those of about the same length, few of them where they are long; none of the empty ones."""
+    batches: list[list[int]] = []
+    for i in sorted((i for i in range(len(scores)) if len(scores[i])), key=lambda i: len(scores[i])):
+        if not batches or len(batches[-1]) == _BATCH or len(batches[-1]) * len(scores[i]) > _STEPS:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
 
 
 def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from rnn_cookbook.crf import (
     CRF,
     CRFDecoder,
     CRFLoss,
+    crf_conditionals,
     crf_log_likelihood,
     crf_log_partition,
     crf_marginals,
@@ -613,3 +614,30 @@ def test_constraints_of_bio_as_a_table():
     assert start.tolist() == [True, True, False, True, False]
     assert end.all()
     assert transitions.astype(int).tolist() == [[1, 1, 0, 1, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [1, 1, 0, 1, 1], [1, 1, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("time", [6, 9], ids=["", "more padding"])
+def test_conditionals_are_those_of_all_paths(time):
+    padded, mask = (np.pad(x, [(0, 0), (0, time - 6)] + [(0, 0)] * (x.ndim - 2)) for x in (SCORES, MASK))
+    tags = np.where(MASK, LABELS, 0)
+    given = np.pad(tags, [(0, 0), (0, time - 6)], constant_values=2)
+    marginal, conditional = (np.array(x) for x in crf_conditionals(padded, given, mask, TRANSITIONS))
+    for row, (scores, labels) in enumerate(zip(rows(), tags, strict=True)):
+        paths, worths = enumerate_paths(scores, TRANSITIONS)
+        share = np.exp(worths - logsumexp(worths))
+        for first, end in itertools.combinations(range(len(scores) + 1), 2):
+            through = (paths[:, first:end] == labels[first:end]).all(axis=1)
+            found = np.exp(marginal[row, first] + conditional[row, first + 1 : end].sum())
+            assert found == pytest.approx(share[through].sum(), rel=1e-4)
+    assert not marginal[~mask].any()
+    assert not conditional[~mask].any()
+
+
+def test_conditionals_of_thousands_of_steps_keep_their_digits():
+    scores = RNG.normal(scale=3, size=(1, 5000, TAGS)).astype(np.float32)
+    mask, tags = np.ones((1, 5000), bool), RNG.integers(0, TAGS, (1, 5000)).astype(np.int32)
+    marginal, conditional = (np.array(x, np.float64) for x in crf_conditionals(scores, tags, mask, TRANSITIONS))
+    wanted = float(crf_log_likelihood(scores.astype(np.float32), tags, mask, TRANSITIONS)[0])
+    assert marginal[0, 0] + conditional[0, 1:].sum() == pytest.approx(wanted, rel=1e-5)
+    for place in (0, 2500, 4999):
+        assert np.exp(marginal[0, place]) == pytest.approx(reference_marginals(scores[0], TRANSITIONS)[place, tags[0, place]], rel=1e-3)

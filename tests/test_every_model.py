@@ -130,7 +130,7 @@ CASES["language model weight drop"] = Case(
 )
 CASES["tagger"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False), causal=True)
 CASES["tagger crf"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3), loss="crf")
-CASES["tagger language model"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3, language_model=0.1), loss="crf")
+CASES["tagger language model"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3, depth=2, language_model=0.1), loss="crf")
 CASES["tagger causal language model"] = Case(
     lambda: models.sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False, language_model=0.1), causal=True
 )

@@ -175,7 +175,7 @@ class TestLanguageModelObjective:
         surprise = -ends * np.log(ends) - (1 - ends) * np.log(1 - ends)
         assert nats < 2 * 1.1 * surprise  # of both directions; 2 * log(10) without learning
 
-    @pytest.mark.parametrize("options", [{"depth": 2}, {"merge": "sum"}, {"language_model": -0.1}], ids=str)
+    @pytest.mark.parametrize("options", [{"depth": 2, "residual": True}, {"merge": "sum"}, {"language_model": -0.1}], ids=str)
     def test_what_it_cannot_do_is_refused(self, options):
         with pytest.raises(InputError, match="language-model objective"):
             models.sequence_tagger(**{"vocabulary_size": 9, "tags": 2, "language_model": 0.1, **options})

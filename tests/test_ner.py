@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rnn_cookbook.recipes import ner
 
-from rnn_cookbook import cli, training
+from rnn_cookbook import cli, reporting, training
 from rnn_cookbook.bundle import load_bundle
 from rnn_cookbook.data import synthetic
 from rnn_cookbook.data.tagged import Tagged
@@ -75,10 +75,13 @@ def test_predict_finds_entities_with_their_offsets_in_a_new_process(sample_run, 
     folder, _ = sample_run
     sentences = synthetic.tagged_sentences(40, seed=99)
     text = "\n\n".join(" ".join(tokens) for tokens in sentences.tokens)
-    (tmp_path / "in.jsonl").write_text(json.dumps({"text": text}) + "\n" + json.dumps({"text": ""}) + "\n")
+    other = " ".join(sentences.tokens[0])
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": each}) + "\n" for each in (text, "", other)))
     ended = predict(folder, "--input", str(tmp_path / "in.jsonl"))
-    document, nothing = (json.loads(line) for line in ended.stdout.splitlines())
+    document, nothing, single = (json.loads(line) for line in ended.stdout.splitlines())
     assert nothing == {"text": "", "entities": []}
+    assert single["text"] == other
+    assert single["entities"] == [entity for entity in document["entities"] if entity["end"] <= len(other)]
     assert document["text"] == text
     starts = []
     for entity in document["entities"]:
@@ -92,6 +95,7 @@ def test_predict_finds_entities_with_their_offsets_in_a_new_process(sample_run, 
 
 
 def test_a_very_long_document(sample_run):
+    """Of whole sentences, and as one sentence without an end."""
     folder, _ = sample_run
     loaded = load_bundle(folder)
     one = " ".join(synthetic.tagged_sentences(1, seed=7).tokens[0])
@@ -149,11 +153,22 @@ def test_word_vectors_and_text_without_tags(tmp_path):
     lines = [f"{word} {' '.join(map(str, row))}" for word, row in zip(["elsewhere", *words], np.eye(len(words) + 1, 7), strict=True)]
     (tmp_path / "vectors.txt").write_text(f"{len(lines)} 7\n" + "\n".join(lines) + "\n")
     (tmp_path / "more.txt").write_text("Somebody went somewhere.\n" * 6)
-    report = run("--data", data, "--vectors", tmp_path / "vectors.txt", "--unlabelled", tmp_path / "more.txt")
-    assert report["splits"]["unlabelled"] == 6
+    report = run("--data", data, "--vectors", tmp_path / "vectors.txt", "--vector-words", "20")
+    assert report["splits"]["unlabelled"] == 0
     vocabulary = json.loads(Path("run/model/words.json").read_text())["vocabulary"]
-    assert {"elsewhere", "somebody"} <= set(vocabulary)
+    assert "elsewhere" in vocabulary
     assert load_bundle("run").model.get_layer("embedding").output.shape[-1] == 7
+    config = replace(ner.SAMPLE, data=str(data), unlabelled=str(tmp_path / "more.txt"))
+    more = ner.load_data(config)
+    assert len(more.unlabelled) == 6
+    number = 2 + more.words.vocabulary.index("somebody")
+    assert number >= 2 + more.words.vocabulary.index("somewhere") - 1
+    vectors = ner.build_model(config, more).get_layer("embedding").get_weights()[0]
+    other = ner.build_model(replace(config, word_vectors="none", unlabelled=""), more).get_layer("embedding").get_weights()[0]
+    assert np.linalg.norm(vectors[number]) > 0.1  # from the unlabelled text: no sentence with a tag has it
+    assert vectors.std() != pytest.approx(other.std(), rel=1e-3)
+    with pytest.raises(InputError, match="--unlabelled text goes into --word-vectors ppmi"):
+        replace(config, vectors="vectors.txt")
 
 
 @pytest.mark.parametrize(
@@ -193,6 +208,60 @@ def test_tags_that_break_their_scheme_are_repaired_and_counted(tmp_path, capsys)
     (tmp_path / "my.conll").write_text("a O\nb I-X\n\n" * 9 + "c B-X\nd I-X\n\n" * 9)
     run("--data", tmp_path / "my.conll", "--scheme", "bio")
     assert "9 tags break the scheme bio" in Path("run/log.txt").read_text()
+
+
+def test_settings_reach_the_model():
+    config = replace(
+        ner.SAMPLE, word_dropout=0.15, rare_dropout=0.35, embedding_dropout=0.25, dropout=0.45, language_model=0.07, max_tokens=5
+    )
+    data = ner.load_data(config)
+    model = ner.build_model(config, data)
+    noise = model.get_layer("word_dropout")
+    assert (noise.rate, noise.rare_rate, noise.rare_from) == (0.15, 0.35, data.words.rare_from)
+    assert (model.get_layer("rnn_1_dropout").rate, model.get_layer("dropout").rate) == (0.25, 0.45)
+    assert model.get_layer("language_model").weight == 0.07
+    parts = sum(-(-len(tokens) // 5) for tokens in data.train.tokens)  # or a few more, where a cut would go through an entity
+    steps = ner.steps_an_epoch(config, data)
+    assert parts <= steps * config.batch_size <= 1.2 * parts
+    assert len(ner.batched(config, model, data, data.train, shuffle=True)) == steps
+    assert ner.epochs(replace(config, least_steps=10**5), data) == -(-(10**5) // steps)
+
+
+def small(monkeypatch):
+    original = synthetic.tagged_sentences
+    monkeypatch.setattr(synthetic, "tagged_sentences", lambda count, *, seed: original(count // 20, seed=seed))
+
+
+def test_the_test_split_decides_nothing(monkeypatch, tmp_path):
+    """Another test split: the same word vectors, the same training, the same epoch kept."""
+    small(monkeypatch)
+    config, weights, histories = replace(ner.SAMPLE, epochs=2, units=8), [], []
+    for change in (False, True):
+        training.seed_everything(0)
+        data = ner.load_data(config)
+        if change:
+            data.test = Tagged([["Zzz", *tokens] for tokens in data.train.tokens], [["B-PER", *tags] for tags in data.train.tags])
+        model = ner.build_model(config, data)
+        weights.append(model.get_layer("embedding").get_weights()[0])
+        report = ner.train(config, model, data, Run(recipe="ner", config=config, output=tmp_path / str(change), quiet=True))
+        histories.append([{name: value for name, value in row.items() if name != "seconds"} for row in report["history"]])
+        weights.append(model.get_weights()[-1])
+    np.testing.assert_array_equal(weights[0], weights[2])
+    np.testing.assert_array_equal(weights[1], weights[3])
+    assert histories[0] == histories[1]
+    assert {"val_f1", "val_loss"} <= set(histories[0][0])
+
+
+def test_mistakes_are_told_by_how_sure_the_model_was_of_them(tmp_path):
+    sentences = [["Al", "ran"], ["Bo", "ran"], ["Cy", "ran"], ["Di", "ran"]]
+    gold = [[Span(0, 1, "PER")], [], [Span(0, 1, "PER")], []]
+    found = [[], [(Span(0, 1, "PER"), 0.6)], [(Span(0, 1, "PER"), 0.99)], [(Span(0, 2, "LOC"), 0.9)]]
+    run = Run(recipe="ner", config=ner.SAMPLE, output=tmp_path / "run", quiet=True)
+    reporting.write_spans(run, sentences, gold, found, types=["LOC", "PER"])
+    text = (tmp_path / "run/mistakes.txt").read_text()
+    assert re.findall(r"^\[(\d)\]", text, flags=re.MULTILINE) == ["3", "1", "0"]
+    assert "right: nothing\n    found: Di ran (LOC 90%)" in text
+    assert "right: Al (PER)\n    found: nothing" in text
 
 
 def test_nothing_is_fitted_on_test_or_validation(monkeypatch):

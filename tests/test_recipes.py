@@ -1,5 +1,6 @@
 """Every recipe keeps the contract; the inventory is complete; a copied recipe runs."""
 
+import ast
 import dataclasses
 import inspect
 import json
@@ -46,8 +47,13 @@ class TestEveryRecipe:
         assert module.Config.__dataclass_params__.frozen
         for field in dataclasses.fields(module.Config):
             assert isinstance(field.default, str | int | float | bool), field.name
-        without = [action.dest for action in cli.config_parser(module, name)._actions if action.help.startswith(" (default")]
-        assert not without, "fields without a comment"
+        told = {action.dest: action.help for action in cli.config_parser(module, name)._actions}
+        source = cli.recipe_files()[name].read_text(encoding="utf-8")
+        (definition,) = (node for node in ast.parse(source).body if getattr(node, "name", "") == "Config")
+        for field in (node for node in definition.body if isinstance(node, ast.AnnAssign)):
+            comment = source.splitlines()[field.lineno - 1].partition("  # ")[2]
+            assert comment, field.target.id
+            assert told[field.target.id].startswith(f"{comment} (default".replace("%", "%%"))
         assert module.SAMPLE.data == "sample"
         assert {"default", "sample"} <= set(module.SETTINGS)
 

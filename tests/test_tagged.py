@@ -68,6 +68,7 @@ EU_FIRST = columns(middle=("NNP", "I-NP"))
         ("a.txt", columns().replace("\n", "  \n")),
         ("a.txt", "-DOCSTART- -X- -X- O\n\n" + EU_FIRST),
         ("a.txt", "-DOCSTART- O\n\n" + EU_FIRST.replace("\n\n", "\n-DOCSTART- (2)\n")),
+        ("a.tsv", "-DOCSTART- -X- -X- O\n\n" + columns("\t")),
         ("a.conllu", "# newdoc\n# sent_id = 1\n# text = EU = B-ORG\n" + columns("\t").replace("\n\n", "\n\n#sent_id=2\n# type O\n")),
         ("a.txt", "# id 4b\tdomain=en\n" + columns(middle=("_", "_"))),
         ("a.jsonl", json_lines()),
@@ -184,11 +185,14 @@ class TestBrokenTags:
         ("a.tsv", "EU\tB-ORG\nNew York\tX\tB-LOC\n", r"a.tsv, line 2 has 3 columns, those before it have 2: 'New York\\tX\\tB-LOC'$"),
         ("a.tsv", "EU\tB-ORG\nNew York\tB-LOC\n\nor O\n", "line 2 has 3 columns.*; columns lie between spaces, as line 4 has no tab"),
         ("a.txt", "-DOCSTART-\n\nEU\n", "a.txt, line 3 has 1 columns, too few for a token and a tag"),
-        ("a.tsv", "EU\tB-ORG\n\u00a0\tO\n", "a.tsv, line 2 has an empty token"),
+        ("a.tsv", "EU\tB-ORG\n \tO\n", "a.tsv, line 2 has an empty token; say which columns they are in with --columns"),
+        ("a.tsv", "EU\tB-ORG\t\n", "a.tsv, line 1 has an empty tag"),
+        ("a.tsv", "EU\tB-ORG\n#\tQ-ORG\n", "a.tsv, line 2: unknown tag 'Q-ORG'"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl, line 1 is not a JSON object of tokens and tags"),
         ("a.txt", "EU B-ORG\n\ncalls PER\n", "a.txt, line 3: unknown tag 'PER'; accepted are O and B-TYPE"),
         ("a.txt", "EU B-ORG\ncalls BI-PER\n", "a.txt, line 2: unknown tag 'BI-PER'"),
         ("a.txt", "EU B-ORG\n#call PER\n", "a.txt, line 2: unknown tag 'PER'"),
-        ("a.txt", "a O\n" * 1000, "a.txt has no blank line between its 1000 tokens"),
+        ("a.txt", "a O\n" * 150, "a.txt has no blank line between its 150 tokens"),
         ("a.txt", "-DOCSTART- O\n\n" + "a O\n" * 1500 + "\n\n", "a.txt has no blank line between its 1500 tokens"),
         (
             "a.jsonl",
@@ -220,8 +224,17 @@ def test_an_unknown_scheme(tmp_path):
 
 
 def test_lone_surrogates_are_replaced(tmp_path):
-    path = write(tmp_path / "a.jsonl", r'{"tokens": ["bad \ud800"], "tags": ["O"]}')
-    assert read_tagged(path)["train"].tokens == [["bad ?"]]
+    path = write(tmp_path / "a.jsonl", r'{"tokens": ["bad \ud800", "nul \u0000"], "tags": ["O", "B-\ud800"]}')
+    assert read_tagged(path)["train"] == Tagged([["bad ?", "nul \ufffd"]], [["O", "B-?"]])
+
+
+def test_a_token_may_be_white_space_that_separates_nothing(tmp_path):
+    assert read_tagged(write(tmp_path / "a.tsv", "EU\tB-ORG\n\u00a0\tO\n"))["train"].tokens == [["EU", "\u00a0"]]
+
+
+def test_comments_inside_sentences_are_told(tmp_path, messages):
+    assert read_tagged(write(tmp_path / "a.txt", "# one\nEU B-ORG\n# NN O extra\nleft O\n"))["train"].tokens == [["EU", "left"]]
+    assert "1 lines inside sentences begin with # and are taken for comments: 3" in messages.text
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
@@ -342,6 +355,14 @@ class TestRandomSplit:
         numbers = [[int(tokens[0].removeprefix("word")) for tokens in part.tokens] for part in one]
         assert sorted(numbers[0] + numbers[1]) == list(range(20))
         assert all(part == sorted(part) for part in numbers)
+
+    def test_a_type_never_ends_up_outside_the_larger_part_alone(self):
+        tags = [["B-RARE" if i == 3 else "B-TWICE" if i in (5, 11) else "B-X"] for i in range(20)]
+        for seed in range(30):
+            large, small = random_split(Tagged(self.EXAMPLES.tokens, tags), fraction=0.4, seed=seed, part="test")
+            assert {tag for tags in large.tags for tag in tags} == {"B-RARE", "B-TWICE", "B-X"}
+            assert len(small) == 8
+            assert sorted(large.tokens + small.tokens) == sorted(self.EXAMPLES.tokens)
 
     @pytest.mark.parametrize(("count", "fraction", "message"), [(20, 1.0, "got 1.0"), (20, 0.0, "got 0.0"), (1, 0.1, "too few to set 1")])
     def test_impossible_splits(self, count, fraction, message):

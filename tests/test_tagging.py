@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.crf import decoding_model
-from rnn_cookbook.data.tags import Span
 from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.encode.words import WordEncoder
@@ -67,11 +66,40 @@ def test_spans_are_those_of_the_decoding_model(tagger):
     assert tagger.spans(SENTENCES[:1]) == [tagger.tags.decode(np.asarray(numbers)[0])]
 
 
-def test_long_sentences_are_read_in_parts_whose_spans_have_their_place(tagger):
-    tagger.longest = 4
-    (apart,) = tagger.spans([SENTENCES[0] * 3])
-    (once,) = tagger.spans(SENTENCES[:1])
-    if tagger.crf:  # which decodes across the cuts
-        assert all(0 <= span.start < span.end <= 12 for span in apart)
-    else:
-        assert set(apart) == {Span(s.start + shift, s.end + shift, s.type) for s in once for shift in (0, 4, 8)}
+@pytest.mark.parametrize("longest", [1, 8, 20])
+def test_long_sentences_are_read_in_parts_that_hang_together(tagger, longest):
+    """A network that looks at nothing but the word finds the same in parts as in the whole: the CRF's path goes across the cuts."""
+    for layer in tagger.model.layers:
+        if "rnn" in layer.name:
+            for weight in layer.weights:
+                if "recurrent" in weight.path:
+                    weight.assign(np.zeros(weight.shape))
+                elif "bias" in weight.path:
+                    weight.assign(np.full(weight.shape, -30.0))  # gates closed: nothing is carried
+    sentences = [SENTENCES[0] * 6, SENTENCES[3] * 5, SENTENCES[1]]
+    (whole, parts) = ([], [])
+    for found, tagger.longest in ((whole, 1000), (parts, longest)):
+        found += tagger.spans_with_probability(sentences)
+    assert any(whole)
+    for one, other in zip(whole, parts, strict=True):
+        assert [span for span, _ in one] == [span for span, _ in other]
+        np.testing.assert_allclose([p for _, p in one], [p for _, p in other], rtol=1e-3)
+
+
+def test_parts_cover_every_token_once_with_its_neighbours(tagger):
+    for length, tagger.longest in itertools.product([1, 7, 8, 9, 13, 14, 15, 200], [1, 2, 7, 8, 9, 17]):
+        kept, margin = [], tagger.longest // 8
+        for part, inner in tagger._parts(length):
+            here = list(range(length))[part]
+            assert 0 < len(here) <= tagger.longest
+            kept += here[inner]
+            assert part.start == 0 or inner.start >= margin
+            assert part.stop == length or len(here) - inner.stop >= margin
+        assert kept == list(range(length))
+
+
+def test_a_sentence_of_thousands_of_words_takes_no_longer_than_its_length(tagger):
+    """Every span has its probability from one pass over the sentence: a pass a span would be quadratic."""
+    (found,) = tagger.spans_with_probability([SENTENCES[0] * 2500])
+    assert len(found) > 1000
+    assert all(0 <= probability <= 1 for _, probability in found)

@@ -10,8 +10,8 @@ from rnn_cookbook.errors import InputError
 
 @pytest.mark.parametrize(
     "content",
-    ["a 1 2\nB 3 4\n", "2 2\na 1 2\nB 3 4\n", "a 1 2 \r\nB 3 4 \r\n"],
-    ids=["GloVe", "word2vec and fastText", "spaces and CRLF at the ends"],
+    ["a 1 2\nB 3 4\n", "2 2\na 1 2\nB 3 4\n", "a 1 2 \r\nB 3 4 \r\n\n", "\ufeff2 2\na 1 2\nB 3 4\n", "\ufeffa 1 2\nB 3 4"],
+    ids=["GloVe", "word2vec and fastText", "spaces, CRLF, a blank line at the end", "BOM and header", "BOM"],
 )
 def test_every_format_gives_the_same_vectors(tmp_path, content):
     (tmp_path / "v.txt").write_bytes(content.encode())
@@ -31,6 +31,14 @@ def test_words_with_spaces_and_line_separators_and_a_limit(tmp_path):
     ("content", "message"),
     [
         (b"a 1 2\nb 1\n", "line 2 must be a word and 2 numbers, got 'b 1"),
+        (b"a 1 2 3 4\nb 1 2 3\n", "line 2 must be a word and 4 numbers, got 'b 1 2 3"),
+        (b"a 1 2 3 4\nb 1 2\n", "line 2 must be a word and 4 numbers"),
+        (b"a 1 2 3 4\nb 1\n", "line 2 must be a word and 4 numbers"),
+        (b"a 1 2 3 4\nb 1 2 3 4 5\n", "line 2 must be a word and 4 numbers"),
+        (b"2 2\na 1 2 3\nb 1 2 3\n", "line 2 must be a word and 2 numbers"),
+        (b"5 0\na 1 2\n", "line 1 says"),
+        (b"3 2\na 1 2\nb 1 2\n", "ends after 2 words; its first line says 3"),
+        (b"a 1 2\nb 1 1e50\n", "line 2 must be a word and 2 numbers"),
         (b"a 1 2\nb 1 x\n", "line 2 must be a word and 2 numbers"),
         (b"a 1 2\nb 1 nan\n", "line 2 must be a word and 2 numbers"),
         (b"2 3\na 1 2\n", "line 2 must be a word and 3 numbers"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from rnn_cookbook.runs import log
 
 # The CoNLL-2003 files are called eng.train, eng.testa and eng.testb.
 SPLITS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev", "testa"), "test": ("test", "testb")}
-_ENDLESS = 1000  # tokens of a file without any blank line that is no longer taken for one sentence
+_ENDLESS = 150  # tokens of a file without any blank line that is no longer taken for one sentence
 _LINE_END = re.compile("\r\n|\r|\n")  # also mixed in one file; not splitlines(), which cuts at U+2028 as well
 _DOCUMENT = "-DOCSTART-"
 _COMMENT = re.compile(r"#(\s|[\w.]+\s*=)")  # may begin a comment, as "# sent_id = 3" in CoNLL-U; "#1" and "#love" are tokens
@@ -46,9 +47,11 @@ class _Sentence:
     lines: list[int] = field(default_factory=list)  # of the file, one a token
 
     def add(self, token: str, tag: str, *, path: Path, line: int) -> None:
-        token = clean(" ".join(token.split()))
-        if not token:
-            raise InputError(f"{path}, line {line} has an empty token")
+        # White space such as U+00A0 may be all of a token.
+        token, tag = (clean(" ".join(part.split()) or part.strip(" \t\r\n")).replace("\0", "\ufffd") for part in (token, tag))
+        for name, part in (("token", token), ("tag", tag)):
+            if not part:
+                raise InputError(f"{path}, line {line} has an empty {name}; say which columns they are in with --columns")
         try:
             parse_tag(tag)
         except InputError as error:
@@ -76,7 +79,7 @@ def read_tagged(path: str | Path, *, scheme: str = "auto", columns: str = "", st
     check_scheme(scheme, "auto")
     numbers = _column_numbers(columns)
     if not path.exists():
-        raise InputError(f"no file or folder {path}. --data takes a file of tagged tokens, a folder of them, sample, or a data set's name")
+        raise InputError(f"no file or folder {path}. --data takes a file of tagged tokens, a folder of them, conll2003 or sample")
     files = _split_files(path) if path.is_dir() else {"train": path}
     parts = {}
     for name, file in files.items():
@@ -109,18 +112,28 @@ def pieces(length: int, tags: Sequence[str] | None, *, longest: int) -> list[sli
 
 
 def random_split(examples: Tagged, *, fraction: float, seed: int, part: str) -> tuple[Tagged, Tagged]:
-    """The larger and the smaller part, both in the original order."""
+    """The larger and the smaller part, both in the original order. A sentence of every type stays in the larger one, to learn from."""
     if not 0 < fraction < 1:
         raise InputError(f"the {part} fraction must lie between 0 and 1, got {fraction}")
     size = max(1, round(fraction * len(examples)))
     if len(examples) <= size:
         raise InputError(f"{len(examples)} sentences are too few to set {size} aside for {part}")
     order = np.random.default_rng(seed).permutation(len(examples))
+    types = [{span.type for span in spans(examples.tags[i])} for i in order]
+    have = Counter(kind for part in types[size:] for kind in part)  # sentences of the larger part
+    for i in range(size):
+        if any(not have[kind] for kind in types[i]):  # changes places with a sentence whose types others have, too
+            other = next((j for j in range(size, len(order)) if all(have[kind] > 1 or kind in types[i] for kind in types[j])), None)
+            if other is not None:
+                have.update(types[i])
+                have.subtract(types[other])
+                order[[i, other]] = order[[other, i]]
+                types[i], types[other] = types[other], types[i]
     return examples.take(sorted(order[size:])), examples.take(sorted(order[:size]))
 
 
 def _split_files(folder: Path) -> dict[str, Path]:
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".") and not file.name.endswith("~"))
     found: dict[str, Path] = {}
     for split, names in SPLITS.items():
         # train.txt, eng.train, en_ewt-ud-train.conllu
@@ -148,7 +161,7 @@ def _column_numbers(columns: str) -> tuple[int, int]:
 
 def _column_sentences(path: Path, columns: tuple[int, int]) -> Iterator[_Sentence]:
     lines = _LINE_END.split(read_utf8(path))
-    rows = [line for line in lines if line.strip() and _DOCUMENT not in line]
+    rows = [line for line in lines if line.strip() and not _begins_document(line)]
     rows = [line for line in rows if not _COMMENT.match(line)] or rows
     if not rows:
         return
@@ -156,24 +169,32 @@ def _column_sentences(path: Path, columns: tuple[int, int]) -> Iterator[_Sentenc
     tabs = not untabbed
     width = len(_fields(rows[0], tabs))
     _check_width(width, columns, f"{path}, line {lines.index(rows[0]) + 1}", rows[0])
-    sentence = _Sentence()
+    sentence, inside = _Sentence(), []
     for number, line in enumerate([*lines, ""], start=1):
         fields = _fields(line, tabs)
-        if not line.strip() or _DOCUMENT in fields:
+        if not line.strip() or _begins_document(line):
             if sentence.tokens:
                 yield sentence
             sentence = _Sentence()
-        elif len(fields) == width and not (_COMMENT.match(line) and not _is_tag(fields[columns[1]])):
+        elif len(fields) == width and (tabs or not _COMMENT.match(line) or _is_tag(fields[columns[1]])):
             sentence.add(*(fields[column] for column in columns), path=path, line=number)
-        elif not _COMMENT.match(line):
+        elif _COMMENT.match(line):
+            inside += [number] if sentence.tokens else []
+        else:
             # Where one line has no tab, columns end at spaces: the tokens with spaces in them are not what is wrong.
             mixed = f"; columns lie between spaces, as line {lines.index(untabbed[0]) + 1} has no tab" if "\t" in line and not tabs else ""
             raise InputError(f"{path}, line {number} has {len(fields)} columns, those before it have {width}: {line[:60]!r}{mixed}")
+    if inside:
+        log.warning("%s: %d lines inside sentences begin with # and are taken for comments: %s", path, len(inside), listing(inside))
+
+
+def _begins_document(line: str) -> bool:
+    return _DOCUMENT in line.split()  # with a column before it, in some files
 
 
 def _fields(line: str, tabs: bool) -> list[str]:
     # Between tabs tokens may have spaces in them. Other white space, such as U+00A0, is always part of a token.
-    return [part.strip() for part in line.split("\t")] if tabs else re.split("[ \t]+", line.strip(" \t"))
+    return [part.strip(" ") for part in line.split("\t")] if tabs else re.split("[ \t]+", line.strip(" \t"))
 
 
 def _check_width(width: int, columns: tuple[int, int], place: str, line: str) -> None:
@@ -200,6 +221,8 @@ def _json_sentences(path: Path) -> Iterator[_Sentence]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise InputError(f"{place} is not a JSON object on a line of its own: {error.msg} at column {error.colno}") from error
+        except RecursionError as error:
+            raise InputError(f"{place} is not a JSON object of tokens and tags: {line[:60]!r}") from error
         if not isinstance(row, dict) or not isinstance(row.get("tokens"), list) or not isinstance(row.get("tags"), list):
             got = (listing(row) or "nothing") if isinstance(row, dict) else f"a {type(row).__name__}"
             raise InputError(f"{place} must be an object with the lists tokens and tags, got {got}")

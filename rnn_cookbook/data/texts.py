@@ -171,7 +171,7 @@ def find_columns(columns: list[str], *, text_column: str, label_column: str, pat
         missing = " and ".join(name for name, found in (("text", text), ("label", label or not labelled)) if not found)
         raise InputError(
             f"cannot tell which column of {path} holds the {missing}; it has {listing(map(repr, columns), 12)}. "
-            "Name them with --text-column and --label-column"
+            + ("Name them with --text-column and --label-column" if labelled else "Call it text")
         )
     return text, label
 

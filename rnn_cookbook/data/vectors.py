@@ -13,24 +13,26 @@ def read_vectors(path: str | Path, *, limit: int | None = None) -> tuple[list[st
     A first line of two numbers (word2vec, fastText) says how many words and dimensions there are. Words may hold spaces (GloVe 840B).
 
     Raises:
-        InputError: no such file, not UTF-8, a line of another width, or what is no number; names the line.
+        InputError: no such file, not UTF-8, a line of another width, what is no number, or fewer words than the first line says; names
+            the line.
     """
-    path = Path(path)
-    words, rows, width = [], [], 0
+    path = Path(path).expanduser()
+    words, rows, width, promised = [], [], 0, None
     try:
-        with open(path, encoding="utf-8", newline="\n") as file:
+        with open(path, encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 fields = line.rstrip("\r\n ").split(" ")
                 if number == 1 and len(fields) == 2 and all(field.isdigit() for field in fields):
-                    width = int(fields[1])
+                    promised, width = map(int, fields)
+                    if not width:
+                        raise InputError(f"{path}, line 1 says that its vectors have no dimensions: {line[:60]!r}")
                     continue
+                if fields == [""]:
+                    continue  # often the last one
                 width = width or len(fields) - 1
-                word, values = " ".join(fields[: len(fields) - width]), fields[len(fields) - width :]
-                try:
-                    row = np.array(values, np.float32)
-                except ValueError:
-                    row = None
-                if row is None or not word or width < 1 or not np.isfinite(row).all():
+                word, row = " ".join(fields[:-width]) if width else "", _numbers(fields[-width:])
+                # A word of several parts that are numbers, as in a line that is too wide, is none: "1 1/2" is the nearest that files hold.
+                if row is None or not word or len(row) != width or (" " in word and _numbers(word.split(" ")[1:]) is not None):
                     raise InputError(f"{path}, line {number} must be a word and {width or 'some'} numbers, got {line[:60]!r}")
                 words.append(word)
                 rows.append(row)
@@ -42,4 +44,16 @@ def read_vectors(path: str | Path, *, limit: int | None = None) -> tuple[list[st
         raise InputError(f"{path} is not UTF-8 text: word vectors are read from text files, not from .bin or .gz") from error
     if not words:
         raise InputError(f"{path} holds no word vectors")
+    if promised is not None and len(words) < min(promised, limit or promised):
+        raise InputError(f"{path} ends after {len(words)} words; its first line says {promised}. Was its download cut off?")
     return words, np.stack(rows)
+
+
+def _numbers(fields: list[str]) -> np.ndarray | None:
+    """float32[fields], or None where one of them is no finite number."""
+    try:
+        with np.errstate(over="ignore"):
+            row = np.array(fields, np.float64).astype(np.float32)
+    except ValueError:
+        return None
+    return row if np.isfinite(row).all() else None

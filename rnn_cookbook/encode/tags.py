@@ -34,7 +34,7 @@ class TagEncoder:
             count = sum(kind in unknown for kind in found)
             raise InputError(
                 f"the {name} split has {count} entities of types that the training split lacks: {listing(unknown)}; "
-                f"training has {listing(self.types)}"
+                f"training has {listing(self.types)}. Add some to the training file, or rename them"
             )
 
     def encode(self, tags: Sequence[str]) -> list[int]:

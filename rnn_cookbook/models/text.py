@@ -134,8 +134,8 @@ def sequence_tagger(
         rare_from, rare_dropout: words from this number on are replaced at this rate instead, see `layers.WordDropout`.
         embedding_dropout: on the concatenated vectors, the same components at every step.
         dropout: before the scores, and between the recurrent layers, likewise.
-        language_model: weight of predicting each word's neighbours beside the tags while training (Rei 2017), see
-            `layers.LanguageModelObjective`; for one recurrent layer, since a second one has seen what it should predict.
+        language_model: weight of predicting each word's neighbours beside the tags while training (Rei 2017), by the first recurrent
+            layer, see `layers.LanguageModelObjective`.
         language_vocabulary: of these, the words with smaller numbers; the others count as unknown.
         word_vectors, train_embedding: see `text_classifier`.
     """
@@ -146,10 +146,10 @@ def sequence_tagger(
     check_shares(rare_dropout=rare_dropout, embedding_dropout=embedding_dropout, dropout=dropout)
     if scheme and (isinstance(tags, int | np.integer) or not crf):
         raise InputError(f"scheme={scheme!r} constrains the CRF by the names of the tags: it needs crf=True and tags as a list")
-    if language_model and (depth > 1 or rnn.get("merge", "concat") != "concat"):
+    if language_model and (rnn.get("merge", "concat") != "concat" or (depth > 1 and rnn.get("residual"))):
         raise InputError(
-            "the language-model objective is for one recurrent layer whose directions stand side by side, "
-            f"got depth={depth}, merge={rnn.get('merge', 'concat')!r}"
+            "the language-model objective needs two directions side by side and no residual layer on top, "
+            f"got merge={rnn.get('merge', 'concat')!r}, residual={bool(rnn.get('residual'))}"
         )
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     inputs = [tokens]
@@ -167,25 +167,21 @@ def sequence_tagger(
         inputs.append(keras.Input(shape=(None, len(features)), dtype="int32", name="features"))
         parts.append(FeatureEmbedding(features, feature_size, name="feature_embedding")(inputs[-1]))
     x = keras.layers.Concatenate(name="word")(parts) if len(parts) > 1 else parts[0]
-    x = rnn_stack(
-        x,
-        mask=mask,
-        cell=cell,
-        units=units,
-        depth=depth,
-        bidirectional=bidirectional,
-        input_dropout=embedding_dropout,
-        dropout=dropout,
-        **rnn,
-    )
+    options = {"mask": mask, "cell": cell, "units": units, "bidirectional": bidirectional, "dropout": dropout, **rnn}
     if language_model:
-        x = LanguageModelObjective(
+        x = rnn_stack(x, input_dropout=embedding_dropout, **options)
+        objective = LanguageModelObjective(
             min(vocabulary_size, language_vocabulary),
             weight=language_model,
             bidirectional=bidirectional,
             per="sequence" if crf else "word",
             name="language_model",
-        )((x, tokens, mask))
+        )
+        x = objective((x, tokens, mask))  # below the second layer, which has seen the words that the first one predicts
+        if depth > 1:
+            x = rnn_stack(x, depth=depth - 1, input_dropout=dropout, **options, name="upper_rnn")
+    else:
+        x = rnn_stack(x, depth=depth, input_dropout=embedding_dropout, **options)
     if dropout:
         x = keras.layers.SpatialDropout1D(dropout, name="dropout")(x)
     scores = keras.layers.Dense(count, dtype="float32", name="emissions" if crf else "logits")(x)
