@@ -17,6 +17,14 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("RNN_COOKBOOK_DATA") or ROOT.parent / "shared" / "data")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests that share what takes long to make run in one process, where it is made once."""
+    for item in items:
+        for name in {"sample_run", "uninterrupted"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{name}"))
+
+
 @pytest.fixture
 def data_dir() -> Path:
     """The folder of the real data sets; the test is skipped where there is none."""

@@ -124,10 +124,15 @@ def run(*arguments) -> dict:
     "options",
     [
         [],
-        ["--no-crf"],
-        ["--characters", "none", "--no-features", "--word-vectors", "none"],
-        ["--characters", "recurrent", "--depth", "2"],
-        ["--max-tokens", "3"],
+        *(
+            pytest.param(options, marks=pytest.mark.slow)
+            for options in (
+                ["--no-crf"],
+                ["--characters", "none", "--no-features", "--word-vectors", "none"],
+                ["--characters", "recurrent", "--depth", "2"],
+                ["--max-tokens", "3"],
+            )
+        ),
     ],
     ids=" ".join,
 )
@@ -278,6 +283,7 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
     assert "Ω" not in data.words.letters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("breakage", ["shuffled tags", "reversed time"])
 def test_the_score_falls_when_something_is_broken(breakage, monkeypatch, tmp_path):
     """The score of the sample comes from the tags and from the order of the words, and from nothing else."""

@@ -169,6 +169,7 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
     assert "zebra" not in data.encoder.vocabulary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("breakage", ["shuffled labels", "reversed time"])
 def test_the_score_falls_when_something_is_broken(breakage, monkeypatch):
     """What holds the other tests up: a model trained on shuffled labels, or asked about reversed reviews, is found out."""
