@@ -255,7 +255,7 @@ def main(config: Config, run) -> str:
     history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")  # the word vectors count
     facts = {"types": data.tags.types}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.words.save])
-    reporting.plot_training(run, history, metric="f1", training="training (with dropout, neighbours of words included)")
+    reporting.plot_training(run, history, metric="f1", training="training (all objectives)")
     report = reporting.write_metrics(
         run,
         config=config,
