@@ -38,14 +38,15 @@ def record(
         if not (resume and file.exists()):
             module.main(settings, Run(recipe=name, config=settings, output=path, resume=resume and path.exists(), quiet=quiet))
         reports.append(json.loads(file.read_text(encoding="utf-8")))
-    entry = summary(reports, metric=module.METRIC, setting=setting, command=command)
+    higher = getattr(module, "HIGHER_IS_BETTER", True)
+    entry = summary(reports, metric=module.METRIC, setting=setting, command=command, higher_is_better=higher)
     results = Path(module.__file__).parent / "results" / f"{name}.json"
     others = [old for old in _read(results) if old["setting"] != setting]
     write_json(results, sorted([*others, entry], key=lambda old: (old["setting"] != "default", old["setting"])))
     return json.dumps(entry, indent=2) + f"\n\nrecorded in {results}"
 
 
-def summary(reports: list[dict], *, metric: str, setting: str, command: str) -> dict:
+def summary(reports: list[dict], *, metric: str, setting: str, command: str, higher_is_better: bool = True) -> dict:
     """One record of `recipes/results/`: mean and sample standard deviation over the seeds' reports."""
     first = reports[0]
     minutes = [report["training"]["seconds"] / 60 for report in reports]
@@ -53,6 +54,7 @@ def summary(reports: list[dict], *, metric: str, setting: str, command: str) -> 
     return {
         "setting": setting,
         "metric": metric,
+        "higher_is_better": higher_is_better,
         "command": command,
         "data": first["data"],
         "seeds": [report["seed"] for report in reports],
@@ -120,8 +122,9 @@ def table(folder: Path) -> str:
             ours, seeds = record["test"][metric], len(record["seeds"])
             score = f"{ours['mean']:.4f} ± {ours['std']:.4f}"
             baselines = record["baselines"] or shared[record["data"]]
-            name = max(baselines, key=lambda key: baselines[key][metric])
-            best, wins = baselines[name], ours["mean"] > baselines[name][metric]
+            name = _best(baselines, record)
+            best = baselines[name]
+            wins = ours["mean"] != best[metric] and (ours["mean"] > best[metric]) == _higher(record)
             rival = f"{_bold(format(best[metric], '.4f'), not wins)} {name}, {best['seconds']:.0f} s"
             lines.append(
                 f"| [{file.stem}](recipes/{file.stem}.py) | {record['setting']} | {record['data']} | {metric} "
@@ -129,6 +132,15 @@ def table(folder: Path) -> str:
                 f"| {record['training_minutes']['mean']:.1f} | {record['hardware']} |"
             )
     return "\n".join(lines)
+
+
+def _higher(record: dict) -> bool:
+    return record.get("higher_is_better", True)
+
+
+def _best(baselines: dict, record: dict) -> str:
+    """Name of the best of the baselines."""
+    return (max if _higher(record) else min)(baselines, key=lambda name: baselines[name][record["metric"]])
 
 
 def _bold(text: str, bold: bool) -> str:
@@ -147,7 +159,7 @@ def update_readme(readme: Path, results: Path) -> None:
 def measured(record: dict) -> str:
     """The line of a recipe's docstring: ours | the best baseline | hardware | minutes."""
     ours, metric = record["test"][record["metric"]], record["metric"]
-    name = max(record["baselines"], key=lambda key: record["baselines"][key][metric])
+    name = _best(record["baselines"], record)
     return (
         f"Measured: {metric} {ours['mean']:.4f} ± {ours['std']:.4f} | {name} {record['baselines'][name][metric]:.4f} | "
         f"{record['hardware']} | {record['training_minutes']['mean']:.1f} min"

@@ -73,40 +73,62 @@ class Denormalize(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class FoldSegments(keras.layers.Layer):
-    """Channels become rows, and `length` steps one: float[batch, time, channels] -> float[batch * channels, time / length, length]."""
+class Scale(keras.layers.Layer):
+    """What `Normalize` did to the window, done to more values: (float[batch, horizon, channels], offset, scale) -> the same shape."""
 
-    def __init__(self, length: int, **kwargs):
+    def call(self, inputs):
+        values, offset, scale = (ops.cast(part, "float32") for part in inputs)
+        return (values - offset) / scale
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape, "float32")
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class FoldSegments(keras.layers.Layer):
+    """Channels become rows, and `length` steps one: float[batch, time, channels] -> float[batch * channels, time / length, length].
+
+    Args:
+        length: steps of a segment.
+        joint: the channels stay together: -> float[batch, time / length, length * channels].
+    """
+
+    def __init__(self, length: int, *, joint: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.length = length
+        self.length, self.joint = length, joint
 
     def call(self, window):
+        if self.joint:
+            return ops.reshape(window, (-1, window.shape[1] // self.length, self.length * window.shape[2]))
         return ops.reshape(ops.transpose(window, (0, 2, 1)), (-1, window.shape[1] // self.length, self.length))
 
     def compute_output_shape(self, input_shape):
-        return (None, input_shape[1] // self.length, self.length)
+        return (None, input_shape[1] // self.length, self.length * (input_shape[2] if self.joint else 1))
 
     def get_config(self):
-        return {**super().get_config(), "length": self.length}
+        return {**super().get_config(), "length": self.length, "joint": self.joint}
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class UnfoldSegments(keras.layers.Layer):
     """What the future's segments say, as steps: float[batch * channels * segments, 1, length * width] -> float[batch, horizon, channels,
-    width]."""
+    width]; with the channels together float[batch * segments, 1, length * channels * width]."""
 
-    def __init__(self, horizon: int, *, channels: int, width: int, **kwargs):
+    def __init__(self, horizon: int, *, channels: int, width: int, joint: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.horizon, self.channels, self.width = horizon, channels, width
+        self.horizon, self.channels, self.width, self.joint = horizon, channels, width, joint
 
     def call(self, segments):
+        if self.joint:
+            return ops.reshape(segments, (-1, self.horizon, self.channels, self.width))
         return ops.transpose(ops.reshape(segments, (-1, self.channels, self.horizon, self.width)), (0, 2, 1, 3))
 
     def compute_output_shape(self, input_shape):
         return (None, self.horizon, self.channels, self.width)
 
     def get_config(self):
-        return {**super().get_config(), "horizon": self.horizon, "channels": self.channels, "width": self.width}
+        own = {"horizon": self.horizon, "channels": self.channels, "width": self.width, "joint": self.joint}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -194,6 +216,13 @@ class ForecastHead(keras.layers.Layer):
     def width(self) -> int:
         return len(self.spread) or 1
 
+    def centre(self, forecast):
+        """The one value that a forecast comes down to: itself, its mean, or its quantile nearest to the median."""
+        if self.kind == "point":
+            return forecast
+        nearest = min(range(len(self.quantiles)), key=lambda i: abs(self.quantiles[i] - 0.5))
+        return forecast[..., nearest if self.kind == "quantiles" else 0]
+
     def call(self, raw):
         if self.kind == "point":
             return raw[..., 0]
@@ -207,6 +236,101 @@ class ForecastHead(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "kind": self.kind, "quantiles": list(self.quantiles)}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class FeedbackCell(keras.layers.Layer):
+    """A recurrent cell that hears its own last forecast, or, in training, what really came (teacher forcing: Williams and Zipser 1989).
+
+    For `keras.layers.RNN`: (float[batch, channels + covariates], [float[batch, channels] last forecast, *states]) ->
+    (float[batch, channels * width] raw outputs of `head`, the same states). Inputs begin with the value before each step, which is
+    listened to in training only; the covariates of the step follow.
+
+    Args:
+        cells: one cell a layer, from the lowest on.
+        head: what makes a forecast of the raw outputs; the next step hears its centre, see `ForecastHead.centre`.
+        channels: series side by side.
+        teacher: listen to the inputs in training; otherwise to its own forecasts there, too.
+    """
+
+    def __init__(self, cells: Sequence[keras.layers.Layer], *, head: ForecastHead, channels: int, teacher: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.cells, self.head, self.channels, self.teacher = list(cells), head, channels, teacher
+        self.raw = keras.layers.Dense(channels * head.width, dtype=self.dtype_policy, name="raw")
+
+    @property
+    def state_size(self):
+        sizes = [cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size] for cell in self.cells]
+        return [self.channels, *(size for part in sizes for size in part)]
+
+    @property
+    def output_size(self):
+        return self.channels * self.head.width
+
+    def build(self, input_shape):
+        width = input_shape[-1]
+        for cell in self.cells:
+            if not cell.built:  # a reloaded one is
+                cell.build((None, width))
+            width = cell.units
+        if not self.raw.built:
+            self.raw.build((None, width))
+
+    def call(self, inputs, states, training=False):
+        last, states = states[0], list(states[1:])
+        heard = (
+            inputs if training and self.teacher else ops.concatenate([ops.cast(last, inputs.dtype), inputs[:, self.channels :]], axis=-1)
+        )
+        x, kept = heard, []
+        for cell in self.cells:
+            count = len(cell.state_size) if isinstance(cell.state_size, list | tuple) else 1
+            own, states = states[:count], states[count:]
+            x, new = cell(x, own if count > 1 else own[0], training=training)
+            kept += list(new) if isinstance(new, list | tuple) else [new]
+        raw = self.raw(x)
+        forecast = self.head(ops.reshape(raw, (-1, self.channels, self.head.width)))
+        return raw, [ops.cast(self.head.centre(forecast), last.dtype), *kept]
+
+    def get_config(self):
+        cells = [keras.saving.serialize_keras_object(cell) for cell in self.cells]
+        own = {"cells": cells, "head": keras.saving.serialize_keras_object(self.head), "channels": self.channels, "teacher": self.teacher}
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config):
+        loaded = {name: config[name] for name in config if name not in ("cells", "head")}
+        cells = [keras.saving.deserialize_keras_object(cell) for cell in config["cells"]]
+        return cls(cells, head=keras.saving.deserialize_keras_object(config["head"]), **loaded)
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class TeacherInput(keras.layers.Layer):
+    """What a `FeedbackCell` reads: the value before every step of the future, and the covariates of the step.
+
+    (float[batch, lookback, channels] window, (float[batch, horizon, channels] target), (float[batch, horizon, covariates])), both scaled as
+    the network sees them -> float[batch, horizon, channels + covariates]; zeros in place of a target that is not there.
+
+    Args:
+        horizon: steps.
+        target, covariates: which of the two optional inputs come.
+    """
+
+    def __init__(self, horizon: int, *, target: bool, covariates: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.horizon, self.target, self.covariates = horizon, target, covariates
+
+    def call(self, inputs):
+        last = inputs[0][:, -1:]
+        before = inputs[1][:, :-1] if self.target else ops.zeros_like(ops.repeat(last, self.horizon - 1, axis=1))
+        parts = [ops.concatenate([last, ops.cast(before, last.dtype)], axis=1), *([inputs[-1]] if self.covariates else [])]
+        return ops.concatenate([ops.cast(part, self.compute_dtype) for part in parts], axis=-1)
+
+    def compute_output_spec(self, inputs):
+        width = inputs[0].shape[-1] + (inputs[-1].shape[-1] if self.covariates else 0)
+        return keras.KerasTensor((None, self.horizon, width), self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "horizon": self.horizon, "target": self.target, "covariates": self.covariates}
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")

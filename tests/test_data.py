@@ -1,10 +1,12 @@
 """The user's own files, splits, generators, data sets on disk; and every way in which a file can be wrong."""
 
+import hashlib
 import json
 import logging
 import random
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -410,3 +412,53 @@ def test_data_folder_comes_from_option_then_environment(monkeypatch):
     monkeypatch.setenv("RNN_COOKBOOK_DATA", "/somewhere")
     assert str(sources.data_folder("")) == "/somewhere"
     assert str(sources.data_folder("/else")) == "/else"
+
+
+class TestDownload:
+    """By a file URL: the code that a web address goes through."""
+
+    CONTENT = b"date,a\n2024-01-01,1\n"
+
+    @pytest.fixture
+    def origin(self, tmp_path):
+        (tmp_path / "origin.csv").write_bytes(self.CONTENT)
+        return {"url": (tmp_path / "origin.csv").as_uri(), "sha256": hashlib.sha256(self.CONTENT).hexdigest()}
+
+    def test_comes_once_and_is_checked(self, tmp_path, origin):
+        path = sources.download("set/a.csv", **origin, data_dir=tmp_path / "data")
+        assert path == tmp_path / "data/set/a.csv"
+        assert path.read_bytes() == self.CONTENT
+        (tmp_path / "origin.csv").unlink()
+        assert sources.download("set/a.csv", **origin, data_dir=tmp_path / "data") == path
+        assert [file.name for file in path.parent.iterdir()] == ["a.csv"]
+        path.write_bytes(b"mine")
+        with pytest.raises(InputError, match=r"is not the file of file:.* SHA-256"):
+            sources.download("set/a.csv", **origin, data_dir=tmp_path / "data")
+        assert path.read_bytes() == b"mine"
+
+    def test_a_wrong_or_missing_file_leaves_nothing(self, tmp_path, origin):
+        with pytest.raises(InputError, match=r"could not be downloaded .*--data sample"):
+            sources.download("set/a.csv", url=origin["url"], sha256="0" * 64, data_dir=tmp_path / "data")
+        with pytest.raises(InputError, match="could not be downloaded"):
+            sources.download("set/a.csv", url=origin["url"] + ".none", sha256="0" * 64, data_dir=tmp_path / "data")
+        assert list((tmp_path / "data/set").iterdir()) == []
+
+
+class TestSeasonalSeries:
+    def test_the_floor_is_that_of_who_knows_the_law(self):
+        """The season and the trend by regression, the noise by its mean given the last one: no forecast can do better."""
+        series, time = synthetic.seasonal_series(40_000, seed=0), np.arange(40_000)
+        angles = 2 * np.pi * np.outer(time, [1, 2]) / synthetic.SERIES_SEASON
+        known = np.concatenate([np.ones((40_000, 1)), time[:, None], np.sin(angles), np.cos(angles)], axis=1)
+        law = known @ np.linalg.lstsq(known, series.values, rcond=None)[0]
+        noise = series.values - law
+        errors = [noise[i:] - synthetic.SERIES_MEMORY**i * noise[:-i] for i in range(1, 13)]
+        assert np.mean([np.mean(error**2) for error in errors]) == pytest.approx(synthetic.seasonal_floor(12), rel=0.05)
+        assert np.mean(noise**2) > 1.8 * synthetic.seasonal_floor(12)  # who forgets the last value pays for it
+
+    def test_is_seeded(self):
+        one, same, other = (synthetic.seasonal_series(100, seed=seed, channels=3) for seed in (0, 0, 1))
+        np.testing.assert_array_equal(one.values, same.values)
+        assert one.values.shape == (100, 3)
+        assert not np.allclose(one.values, other.values)
+        assert (len(one), one.times.freqstr, one.channels[2]) == (100, "h", "series 3")

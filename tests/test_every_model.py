@@ -174,6 +174,22 @@ for head, loss in {"quantiles": QuantileLoss(), "gaussian": GaussianLoss(), "stu
         per_step=False,
         fixed_time=12,
     )
+CASES["forecaster joint"] = Case(
+    lambda: models.forecaster(**WINDOW, segment_length=2, joint=True, head="gaussian"),
+    ("sequence",),
+    GaussianLoss(),
+    per_step=False,
+    fixed_time=12,
+)
+for cell in ("lstm", "gru"):
+    CASES[f"recursive forecaster {cell}"] = Case(
+        lambda cell=cell: models.recursive_forecaster(lookback=12, horizon=4, channels=3, units=5, depth=2, cell=cell, teacher=False),
+        ("sequence",),
+        MEAN_SQUARE,
+        per_step=False,
+        fixed_time=12,
+        fast=False,
+    )
 CASES["forecaster segments"] = Case(
     lambda: models.forecaster(**WINDOW, segment_length=4, cell="lstm", depth=2), ("sequence",), MEAN_SQUARE, per_step=False, fixed_time=12
 )

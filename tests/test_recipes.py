@@ -160,6 +160,15 @@ def test_the_table_says_plainly_who_wins(tmp_path, baseline, wins):
         assert ("**0.9000" in row) == (wins == "the network")
 
 
+def test_where_less_is_better_the_least_wins(tmp_path):
+    reports = [report(seed, 0.3, {"a": {"accuracy": 0.5, "seconds": 0}, "b": {"accuracy": 0.4, "seconds": 2.0}}) for seed in range(3)]
+    entry = recording.summary(reports, metric="accuracy", setting="default", command="", higher_is_better=False)
+    (tmp_path / "toy.json").write_text(json.dumps([entry]))
+    (row,) = recording.table(tmp_path).splitlines()[2:]
+    assert "| **0.3000 ± 0.0000** (3 seeds) | 0.4000 b, 2 s | the network |" in row
+    assert " | b 0.4000 | " in recording.measured(entry)
+
+
 def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
     """A recipe of a few lines, recorded with three seeds; the second record takes finished seeds as they are."""
     (tmp_path / "toy.py").write_text(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import autoencoder, forecaster, online_forecaster
+from rnn_cookbook.models import autoencoder, forecaster, online_forecaster, recursive_forecaster
 from rnn_cookbook.series import HEADS, Denormalize, FoldSegments, ForecastHead, Normalize, UnfoldSegments
 
 RNG = np.random.default_rng(0)
@@ -62,6 +62,25 @@ def test_channels_do_not_read_each_other():
     assert not same[..., 1].any()
 
 
+def test_joint_channels_are_read_together():
+    keras.utils.set_random_seed(1)
+    model = forecaster(lookback=8, horizon=4, channels=3, units=5, segment_length=2, joint=True)
+    window = RNG.normal(size=(2, 8, 3)).astype(np.float32)
+    other = window.copy()
+    other[:, 2, 1] += 1
+    assert not (np.array(model(window)) == np.array(model(other))).any()
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_segments_are_cut_and_put_together_by_step_and_channel(joint):
+    window = RNG.normal(size=(2, 6, 3)).astype(np.float32)
+    folded = FoldSegments(2, joint=joint)(window)
+    assert folded.shape == ((2, 3, 6) if joint else (6, 3, 2))
+    # Each segment a row, as the future's are: what was cut comes back.
+    rows = np.reshape(folded, (-1, 1, folded.shape[2]))
+    np.testing.assert_array_equal(UnfoldSegments(6, channels=3, width=1, joint=joint)(rows)[..., 0], window)
+
+
 def test_covariates_are_read_at_their_own_step_of_the_future():
     keras.utils.set_random_seed(1)
     model = forecaster(lookback=8, horizon=4, covariates=2, segment_length=2, units=5, channels=2)
@@ -84,6 +103,58 @@ def test_forecasters_learn_a_wave():
     assert model.evaluate(windows[400:, :48], windows[400:, 48:], verbose=0) < 0.02 * repeat_last
 
 
+class TestRecursiveForecaster:
+    WINDOW = RNG.normal(size=(2, 8, 2)).astype(np.float32)
+    TARGET, KNOWN = (RNG.normal(size=(2, 5, width)).astype(np.float32) for width in (2, 3))
+
+    @pytest.fixture(params=["simple_rnn", "lstm", "gru"])
+    def model(self, request):
+        keras.utils.set_random_seed(1)
+        return recursive_forecaster(lookback=8, horizon=5, channels=2, covariates=3, units=6, depth=2, cell=request.param, head="quantiles")
+
+    def test_hears_in_training_what_came_before_each_step(self, model):
+        forecast = np.array(model([self.WINDOW, self.TARGET, self.KNOWN], training=True))
+        for step in range(5):
+            other = self.TARGET.copy()
+            other[:, step] += 1
+            same = np.array(model([self.WINDOW, other, self.KNOWN], training=True)) == forecast
+            assert same[:, : step + 1].all()
+            assert not same[:, step + 1 :].all(axis=(0, 2, 3)).any()
+
+    def test_hears_its_own_forecasts_otherwise(self, model):
+        """What it forecasts freely is what it forecasts when a teacher says just that."""
+        free = np.array(model([self.WINDOW, self.TARGET, self.KNOWN]))
+        np.testing.assert_array_equal(free, model([self.WINDOW, self.TARGET + 1, self.KNOWN]))
+        taught = np.array(model([self.WINDOW, free[..., 1], self.KNOWN], training=True))
+        np.testing.assert_allclose(taught, free, rtol=1e-4, atol=1e-5)
+        assert not np.allclose(model([self.WINDOW, self.TARGET, self.KNOWN], training=True), free)
+
+    def test_needs_no_target_in_use(self, model):
+        free = np.array(model([self.WINDOW, self.TARGET, self.KNOWN]))
+        name = model.get_layer("decoder").cell.cells[0].__class__.__name__.removesuffix("Cell").lower()
+        cell = {"simplernn": "simple_rnn"}.get(name, name)
+        options = {"lookback": 8, "horizon": 5, "channels": 2, "covariates": 3, "units": 6, "depth": 2, "cell": cell, "head": "quantiles"}
+        alone = recursive_forecaster(**options, teacher=False)
+        alone.set_weights(model.get_weights())
+        np.testing.assert_array_equal(alone([self.WINDOW, self.KNOWN]), free)
+
+    def test_covariates_are_heard_at_their_step(self, model):
+        other = self.KNOWN.copy()
+        other[:, 3] += 1
+        same = np.array(model([self.WINDOW, self.TARGET, other])) == np.array(model([self.WINDOW, self.TARGET, self.KNOWN]))
+        assert same[:, :3].all()
+        assert not same[:, 3:].all(axis=(0, 2, 3)).any()
+
+    def test_learns_a_wave(self):
+        keras.utils.set_random_seed(1)
+        wave = np.sin(np.arange(500) * 2 * np.pi / 12).astype(np.float32)[:, None]
+        windows = np.stack([wave[i : i + 30] for i in range(450)])
+        model = recursive_forecaster(lookback=24, horizon=6, units=24, normalization="none")
+        model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
+        model.fit([windows[:400, :24], windows[:400, 24:]], windows[:400, 24:], epochs=10, verbose=0)
+        assert model.evaluate([windows[400:, :24], np.zeros_like(windows[400:, 24:])], windows[400:, 24:], verbose=0) < 0.02
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -92,6 +163,8 @@ def test_forecasters_learn_a_wave():
         (lambda: forecaster(lookback=8, horizon=4, head="mode"), "'mode'; accepted are point, quantiles"),
         (lambda: forecaster(lookback=8, horizon=4, normalization="max"), "'max'; accepted are last"),
         (lambda: forecaster(lookback=8, horizon=4, cell="tcn"), "'tcn'; accepted are"),
+        (lambda: recursive_forecaster(lookback=0, horizon=4), "got 0, 4, 1, 64, 1 and 0"),
+        (lambda: recursive_forecaster(lookback=8, horizon=4, cell="tcn"), "'tcn'; accepted are"),
         (lambda: online_forecaster(channels=0), "channels=0"),
         (lambda: autoencoder(features=0), "got 0 and 16"),
         (lambda: ForecastHead("quantiles", quantiles=[0.5, 0.1]), r"rise .* got 0\.5, 0\.1"),

@@ -1,6 +1,8 @@
-"""Public data sets through TensorFlow Datasets, from a folder on disk where they are, from the network where not."""
+"""Public data sets, from a folder on disk where they are, from the network where not: by TensorFlow Datasets, or as checksummed files."""
 
+import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 from rnn_cookbook.errors import InputError
@@ -9,6 +11,38 @@ from rnn_cookbook.errors import InputError
 def data_folder(data_dir: str | Path | None = None) -> Path:
     """Where data sets are kept: `data_dir`, else `$RNN_COOKBOOK_DATA`, else TFDS' own `~/tensorflow_datasets`."""
     return Path(data_dir or os.environ.get("RNN_COOKBOOK_DATA") or "~/tensorflow_datasets").expanduser()
+
+
+def download(file: str, *, url: str, sha256: str, data_dir: str | Path | None = None) -> Path:
+    """Where `file` ("ett/ETTh1.csv") lies in the data folder; downloaded if it is not there yet, and checked in either case.
+
+    The download shows its progress, and the file appears whole or not at all.
+
+    Raises:
+        InputError: the file on disk is another one, or it is not there and cannot be downloaded.
+    """
+    path = data_folder(data_dir) / file
+    if path.exists():
+        if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
+            raise InputError(
+                f"{path} is not the file of {url}: its SHA-256 is {found[:12]}…, not {sha256[:12]}…. Remove it to have it downloaded "
+                "again, or give your own file with --data"
+            )
+        return path
+    from keras.utils import get_file
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as partial:
+            loaded = get_file(path.name, url, cache_dir=partial, cache_subdir="", file_hash=sha256, hash_algorithm="sha256")
+            os.replace(loaded, path)
+    # Keras raises a bare Exception for what the network does, ValueError for a wrong checksum; OSError is the disk's.
+    except Exception as error:
+        raise InputError(
+            f"{file} is not in {data_folder(data_dir)} and could not be downloaded ({str(error)[:200]}). "
+            "Use --data sample, which needs no download, or point --data-dir at a folder that holds it"
+        ) from error
+    return path
 
 
 def load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None = None) -> list[list[dict]]:

@@ -2,6 +2,10 @@
 
 import random
 
+import numpy as np
+import pandas as pd
+
+from rnn_cookbook.data.series import Series
 from rnn_cookbook.data.tagged import Tagged
 from rnn_cookbook.data.texts import Texts
 
@@ -158,3 +162,38 @@ def _name(rng: random.Random, kind: str, *, shaped: bool) -> list[str]:
 
 def _stem(rng: random.Random) -> str:
     return "".join(rng.choices(_SYLLABLES, k=2)).capitalize()
+
+
+SERIES_MEMORY, SERIES_NOISE, SERIES_SEASON = 0.95, 0.3, 24  # of the AR(1) process, standard deviation of its innovations, steps
+
+
+def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> Series:
+    """Hourly values: a daily season of two harmonics, a slow trend, and AR(1) noise.
+
+    All but the noise follows from what is seen, and of the noise at best its mean given the last value is known: `seasonal_floor` is the
+    mean squared error that no forecast of these series can go below. Channels have seasons of their own.
+
+    Args:
+        steps: how many; the first is at midnight.
+        seed: of the noise, the phases and the amplitudes.
+        channels: series side by side, independent of each other.
+    """
+    rng = np.random.default_rng(seed)
+    time, columns = np.arange(steps), []
+    for _ in range(channels):
+        angle = 2 * np.pi * time / SERIES_SEASON
+        season = sum(rng.uniform(1, 2) / k * np.sin(k * angle + rng.uniform(0, 2 * np.pi)) for k in (1, 2))
+        trend = rng.uniform(-1, 1) * time / 1000
+        noise, now = np.empty(steps), rng.normal(scale=SERIES_NOISE / np.sqrt(1 - SERIES_MEMORY**2))
+        for i, shock in enumerate(rng.normal(scale=SERIES_NOISE, size=steps)):
+            noise[i] = now = SERIES_MEMORY * now + shock
+        columns.append(10 + season + trend + noise)
+    times = pd.date_range("2024-01-01", periods=steps, freq="h")
+    return Series(times, np.stack(columns, axis=1), [f"series {i}" for i in range(1, channels + 1)])
+
+
+def seasonal_floor(horizon: int) -> float:
+    """The least mean squared error over the next `horizon` steps of `seasonal_series`, in its units: the variance of an AR(1) process
+    so many steps ahead."""
+    memory = SERIES_MEMORY ** (2 * np.arange(1, horizon + 1))
+    return float(np.mean(SERIES_NOISE**2 * (1 - memory) / (1 - SERIES_MEMORY**2)))

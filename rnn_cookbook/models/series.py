@@ -10,13 +10,18 @@ from rnn_cookbook.recurrent import CELLS, check_options, rnn_stack
 from rnn_cookbook.series import (
     NORMALIZATIONS,
     Denormalize,
+    FeedbackCell,
     FoldSegments,
     ForecastHead,
     FutureSegments,
     Normalize,
     RepeatOver,
+    Scale,
+    TeacherInput,
     UnfoldSegments,
 )
+
+STEP_CELLS = {"simple_rnn": keras.layers.SimpleRNNCell, "lstm": keras.layers.LSTMCell, "gru": keras.layers.GRUCell}
 
 
 def forecaster(
@@ -24,6 +29,7 @@ def forecaster(
     lookback: int,
     horizon: int,
     channels: int = 1,
+    joint: bool = False,
     covariates: int = 0,
     segment_length: int = 1,
     embedding_size: int = 64,
@@ -43,11 +49,13 @@ def forecaster(
     Segments of the window are the steps of the recurrent network, so that it takes lookback / segment_length steps; then the same
     network takes one step for each segment of the future, all of them side by side from the last state, told apart by their position
     (and the covariates in it). No forecast feeds on a forecast, so errors do not add up. Every channel is forecast from its own past by
-    the same weights.
+    the same weights, unless they are read `joint`.
 
     Args:
         lookback, horizon: steps read and forecast; multiples of `segment_length`.
         channels: series side by side.
+        joint: read and forecast all channels together, rather than each by itself with the same weights. More weights and more that could
+            be learnt; on the usual benchmarks less that is.
         covariates: numbers known ahead for every future step, such as the calendar; shared by the channels.
         segment_length: steps of the series that make one step of the network; 1 is the ordinary recurrent forecaster.
         embedding_size: width of the segments' vectors.
@@ -77,9 +85,11 @@ def forecaster(
     if covariates:
         inputs.append(keras.Input((horizon, covariates), name="covariates"))
     x, offset, scale = Normalize(normalization, dtype="float32", name="normalize")(window)
-    x = FoldSegments(segment_length, name="segments")(x)
+    x = FoldSegments(segment_length, joint=joint, name="segments")(x)
     x = keras.layers.Dense(embedding_size, activation="relu", name="segment_embedding")(x)
-    future = FutureSegments(horizon // segment_length, size=embedding_size, channels=channels, covariates=covariates, name="future")
+    future = FutureSegments(
+        horizon // segment_length, size=embedding_size, channels=1 if joint else channels, covariates=covariates, name="future"
+    )
     states = []
     rnns = [CELLS[cell](units, return_sequences=True, return_state=True, name=f"rnn_{level}") for level in range(1, depth + 1)]
     for rnn in rnns:
@@ -91,10 +101,74 @@ def forecaster(
         x, *_ = rnn(x, initial_state=repeated[level * parts : (level + 1) * parts])
     if dropout:
         x = keras.layers.Dropout(dropout, name="dropout")(x)
-    x = keras.layers.Dense(segment_length * finish.width, dtype="float32", name="segment_output")(x)
-    x = UnfoldSegments(horizon, channels=channels, width=finish.width, dtype="float32", name="steps")(x)
+    outputs = segment_length * finish.width * (channels if joint else 1)
+    x = keras.layers.Dense(outputs, dtype="float32", name="segment_output")(x)
+    x = UnfoldSegments(horizon, channels=channels, width=finish.width, joint=joint, dtype="float32", name="steps")(x)
     outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")((finish(x), offset, scale))
     return keras.Model(inputs if covariates else window, outputs, name="forecaster")
+
+
+def recursive_forecaster(
+    *,
+    lookback: int,
+    horizon: int,
+    channels: int = 1,
+    covariates: int = 0,
+    teacher: bool = True,
+    cell: str = "gru",
+    units: int = 64,
+    depth: int = 1,
+    normalization: str = "last",
+    head: str = "point",
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+) -> keras.Model:
+    """The next `horizon` values one after the other, each from those before (Sutskever et al. 2014; Salinas et al. 2020): what most
+    tutorials build, and what `forecaster` is to be compared with.
+
+    float32[batch, lookback, channels] window, with a teacher float32[batch, horizon, channels] target, with covariates
+    float32[batch, horizon, covariates] known ahead -> float32[batch, horizon, channels], with a probabilistic head one axis more
+
+    An encoder reads the window, all channels together; a decoder goes on from its states. In training it hears what really came, the
+    `target`; otherwise its own forecast, whose errors add up. A spread is that of one step, given that the forecasts before it were right:
+    over many steps it is too narrow.
+
+    Args:
+        lookback, horizon: steps read and forecast.
+        channels: series side by side, forecast jointly.
+        covariates: numbers known ahead for every future step.
+        teacher: take the target. Without, for use: the weights are the same ones in the same order, `set_weights(model.get_weights())`.
+        cell, units, depth: of encoder and decoder each. The decoder is a loop over single steps, without fast GPU kernel.
+        normalization: of each window and channel, undone at the end, see `forecaster`.
+        head, quantiles: see `forecaster`.
+    """
+    if min(lookback, horizon, channels, units, depth, covariates + 1) < 1:
+        raise InputError(
+            "a forecaster needs a lookback, horizon, channels, units and depth of 1 or more and covariates of 0 or more, got "
+            f"{lookback}, {horizon}, {channels}, {units}, {depth} and {covariates}"
+        )
+    if cell not in CELLS:
+        raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
+    finish = ForecastHead(head, quantiles=quantiles, dtype="float32", name="head")
+    window = keras.Input((lookback, channels), name="window")
+    inputs = [window]
+    x, offset, scale = Normalize(normalization, dtype="float32", name="normalize")(window)
+    heard = [x]
+    if teacher:
+        inputs.append(keras.Input((horizon, channels), name="target"))
+        heard.append(Scale(dtype="float32", name="scale_target")((inputs[-1], offset, scale)))
+    if covariates:
+        inputs.append(keras.Input((horizon, covariates), name="covariates"))
+        heard.append(inputs[-1])
+    steps = TeacherInput(horizon, target=teacher, covariates=covariates > 0, name="heard")(heard)
+    _, states = rnn_stack(x, mask=None, cell=cell, units=units, depth=depth, return_states=True, name="encoder")
+    cells = [STEP_CELLS[cell](units, name=f"decoder_{level}") for level in range(1, depth + 1)]
+    feedback = FeedbackCell(cells, head=finish, channels=channels, teacher=teacher, name="feedback")
+    loop = keras.layers.RNN(feedback, return_sequences=True, name="decoder")
+    last = keras.layers.Reshape((channels,), dtype="float32", name="last")(keras.layers.Cropping1D((lookback - 1, 0), name="crop")(x))
+    x = loop(steps, initial_state=[last, *(state for final in states for state in final)])
+    x = keras.layers.Reshape((horizon, channels, finish.width), dtype="float32", name="steps")(x)
+    outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")((finish(x), offset, scale))
+    return keras.Model(inputs if len(inputs) > 1 else window, outputs, name="recursive_forecaster")
 
 
 def online_forecaster(

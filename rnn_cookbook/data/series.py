@@ -1,0 +1,296 @@
+"""The user's own series: a table, wide (a time column and value columns) or long (an identifier, a time, a value), to values on an even
+grid of time.
+
+What is not even is made so by a stated rule or refused, never guessed in silence.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rnn_cookbook.data.texts import read_table
+from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.runs import log
+
+TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "date_time", "day", "month", "year")
+ID_NAMES = ("unique_id", "series_id", "item_id", "series")
+VALUE_NAMES = ("y", "value", "target")
+FILLS = ("refuse", "linear", "last", "zero")
+_MISSING = ("", "na", "n/a", "nan", "null", "none")
+_ZONE = re.compile(r"\d\d:\d\d.*?(Z|[+-]\d\d:?(?:\d\d)?)$")
+
+
+@dataclass
+class Series:
+    """One series, or several side by side, on an even grid of time.
+
+    `times` covers the rows for which `known` holds the covariates, float64[rows, covariates]; `values`, float64[steps, channels], are the
+    first `steps` of them: where covariates are known ahead, there are more rows than steps.
+    """
+
+    times: pd.DatetimeIndex
+    values: np.ndarray
+    channels: list[str]
+    name: str = ""
+    known: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    covariates: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        if not self.known.size:
+            self.known = np.zeros((len(self.times), 0))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def until(self, end: int) -> "Series":
+        """The same without the values from step `end` on; what is known ahead stays."""
+        return replace(self, values=self.values[:end])
+
+    def future(self, horizon: int) -> pd.DatetimeIndex:
+        """The times of the next `horizon` steps after the last value."""
+        return pd.date_range(self.times[len(self) - 1], periods=horizon + 1, freq=self.times.freq)[1:]
+
+
+def read_series(
+    path: str | Path,
+    *,
+    columns: str = "",
+    time_column: str = "",
+    id_column: str = "",
+    covariates: str = "",
+    frequency: str = "",
+    fill: str = "refuse",
+) -> list[Series]:
+    """Reads a table (.csv, .tsv, .jsonl, .parquet): one `Series` with all its columns if wide, one for each identifier if long.
+
+    A table is long where it has a column that is called unique_id (or as `id_column` says). Rows out of order are sorted, which is logged.
+
+    Args:
+        columns: names of the value columns, separated by commas; if empty, all that are neither time nor covariate (wide), or y (long).
+        time_column: if empty, the column with a usual name (ds, date, timestamp, ...).
+        id_column: of a long table, if it is called otherwise.
+        covariates: names of columns that are known ahead, separated by commas. Rows at the end that have these and no value are the future.
+        frequency: of the grid, as pandas writes it ("h", "15min", "D", "MS"). If empty, the usual distance between neighbours, which every
+            row must keep to. If given, rows that fall into the same step are averaged.
+        fill: what becomes of steps without a value: "refuse" them, or put in "linear" interpolation, the "last" value, or "zero". At the
+            ends, where there is nothing to interpolate between, the nearest value.
+
+    Raises:
+        InputError: no such file or column; time stamps that cannot be read, occur twice, lie off the grid or in several time zones; values
+            that are no numbers, infinite, or missing where `fill` refuses.
+    """
+    path = Path(path)
+    if fill not in FILLS:
+        raise InputError(f"unknown rule {fill!r} for steps without a value; accepted are {', '.join(FILLS)}")
+    frame = read_table(path)
+    if not len(frame):
+        raise InputError(f"{path} has no rows")
+    first = 2 if path.suffix.lower() in (".csv", ".tsv") else 1  # as an editor counts the rows
+    frame.index = pd.RangeIndex(first, first + len(frame))
+    names = [str(column) for column in frame.columns]
+    frame.columns = names
+    time = _the_column(path, names, time_column, TIME_NAMES, what="time", option="--time-column")
+    identifier = id_column or _usual(names, ID_NAMES)
+    known = _named(path, names, covariates, option="--covariates")
+    wanted = _named(path, names, columns, option="--columns")
+    if identifier:
+        _check_column(path, names, identifier, option="--id-column")
+        wanted = wanted or [
+            _the_column(path, [n for n in names if n not in (time, identifier, *known)], "", VALUE_NAMES, "value", "--columns")
+        ]
+        if len(wanted) > 1:
+            raise InputError(f"a long table ({identifier!r} tells its series apart) has one value column, got {listing(wanted)}")
+    wanted = wanted or [name for name in names if name not in (time, *known)]
+    if clash := {time, identifier} & {*wanted, *known} | {*wanted} & {*known}:
+        raise InputError(
+            f"{path}: column {listing(map(repr, sorted(clash)))} cannot be two things; see --columns, --covariates, --time-column"
+        )
+    if not wanted:
+        raise InputError(f"{path} has no value column beside {listing(map(repr, [time, *known]))}")
+    numbers = pd.DataFrame({name: _numbers(path, frame[name]) for name in [*wanted, *known]})
+    times = _times(path, frame[time])
+    groups = frame.groupby(frame[identifier].astype(str), sort=False).groups if identifier else {"": frame.index}
+    return [
+        _on_grid(path, str(name), times.loc[rows], numbers.loc[rows], wanted=wanted, known=known, frequency=frequency, fill=fill)
+        for name, rows in groups.items()
+    ]
+
+
+# Columns
+
+
+def _usual(names: Sequence[str], usual: Sequence[str]) -> str:
+    by_name = {name.strip().lower(): name for name in names}
+    return next((by_name[name] for name in usual if name in by_name), "")
+
+
+def _the_column(path: Path, names: list[str], given: str, usual: Sequence[str], what: str, option: str) -> str:
+    if given:
+        _check_column(path, names, given, option=option)
+    found = given or _usual(names, usual) or (names[0] if len(names) == 1 else "")
+    if not found:
+        raise InputError(
+            f"cannot tell which column of {path} holds the {what}: none is called {', '.join(usual)}; it has "
+            f"{listing(map(repr, names), 12)}. Name it with {option}"
+        )
+    return found
+
+
+def _check_column(path: Path, names: list[str], name: str, *, option: str) -> None:
+    if name not in names:
+        raise InputError(f"{path} has no column {name!r} ({option}); it has {listing(map(repr, names), 12)}")
+
+
+def _named(path: Path, names: list[str], given: str, *, option: str) -> list[str]:
+    wanted = [name.strip() for name in given.split(",") if name.strip()]
+    for name in wanted:
+        _check_column(path, names, name, option=option)
+    return list(dict.fromkeys(wanted))
+
+
+def _numbers(path: Path, column: pd.Series) -> pd.Series:
+    """float64, missing values as NaN."""
+    text = column.map(lambda value: isinstance(value, str) and value.strip().lower() in _MISSING)
+    numbers = pd.to_numeric(column.mask(text), errors="coerce").astype(float)
+    wrong = column.index[numbers.isna() & ~text & column.notna()]
+    if len(wrong):
+        raise InputError(
+            f"{path}, row {wrong[0]}: column {column.name!r} has {column[wrong[0]]!r}, which is no number ({len(wrong)} such rows). Mend "
+            "it, or name the columns to forecast with --columns"
+        )
+    infinite = column.index[np.isinf(numbers)]
+    if len(infinite):
+        raise InputError(f"{path}, row {infinite[0]}: column {column.name!r} is infinite ({len(infinite)} such rows)")
+    return numbers
+
+
+# Time
+
+
+def _times(path: Path, column: pd.Series) -> pd.Series:
+    """Time stamps; all of one zone, or all of none."""
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        text = column.map(lambda value: "" if pd.isna(value) else str(value).strip())
+        zones = text.map(lambda value: found[1] if (found := _ZONE.search(value)) else "none")
+        if zones.nunique() > 1:
+            first = {zone: rows[0] for zone, rows in zones.groupby(zones, sort=False).groups.items()}
+            raise InputError(
+                f"{path} mixes time zones: " + ", ".join(f"{zone} in row {row}" for zone, row in first.items()) + ". Write all of column "
+                f"{column.name!r} in one, such as UTC"
+            )
+        column = _parsed(path, text)
+    missing = column.index[column.isna()]
+    if len(missing):
+        raise InputError(f"{path}, row {missing[0]}: no time stamp in column {column.name!r} ({len(missing)} such rows)")
+    return column
+
+
+def _parsed(path: Path, text: pd.Series) -> pd.Series:
+    """ISO 8601 (a year alone, too); otherwise dates with month or day first, whichever reads more of them, more evenly."""
+    readings = [pd.to_datetime(text, format="ISO8601", errors="coerce")]
+    if readings[0].isna().any():
+        for day_first in (False, True):
+            readings.append(pd.to_datetime(text, format="mixed", dayfirst=day_first, errors="coerce"))
+        readings.sort(key=lambda times: (times.isna().sum(), times.sort_values().diff().nunique()))
+        if not readings[0].isna().any():
+            log.info("%s: %r is read as %s", path, text.iloc[-1], readings[0].iloc[-1])
+    times = readings[0]
+    wrong = times.index[times.isna() & (text != "")]
+    if len(wrong):
+        raise InputError(
+            f"{path}, row {wrong[0]}: {text[wrong[0]]!r} in column {text.name!r} is no time stamp ({len(wrong)} such rows); accepted are "
+            "dates and times such as 2024-01-31 or 2024-01-31 13:00:00+01:00"
+        )
+    return times
+
+
+def _on_grid(
+    path: Path, name: str, times: pd.Series, numbers: pd.DataFrame, *, wanted: list[str], known: list[str], frequency: str, fill: str
+) -> Series:
+    of = f"{path}, series {name!r}" if name else f"{path}"
+    frame = numbers.set_axis(pd.DatetimeIndex(times), axis=0)
+    rows = times.index[np.argsort(times, kind="stable")]
+    if not frame.index.is_monotonic_increasing:
+        log.warning("%s: rows are not in the order of time; they were sorted", of)
+        frame = frame.sort_index(kind="stable")
+    if frequency:
+        frame = _resampled(of, frame, frequency)
+    else:
+        twice = np.flatnonzero(frame.index.duplicated())
+        if len(twice):
+            at = frame.index[twice[0]]
+            raise InputError(
+                f"{of}: {at} occurs more than once, in row {rows[twice[0] - 1]} and row {rows[twice[0]]} ({len(twice)} such rows). Leave "
+                "one out, say which series they belong to with --id-column, or average them with --frequency"
+            )
+        grid = _grid(of, frame.index)
+        off = np.flatnonzero(~frame.index.isin(grid))
+        if len(off):
+            raise InputError(
+                f"{of}, row {rows[off[0]]}: {frame.index[off[0]]} does not lie on the grid that starts at {grid[0]} in steps of "
+                f"{grid.freqstr} ({len(off)} such rows). Say --frequency {grid.freqstr} (or another) to average the rows of each step"
+            )
+        frame = frame.reindex(grid)
+    values, covariates = frame[wanted], frame[known]
+    steps = len(frame)
+    if known:  # rows at the end without a value are the future
+        present = np.flatnonzero(values.notna().any(axis=1))
+        steps = int(present[-1]) + 1 if len(present) else 0
+    if not values.iloc[:steps].notna().any(axis=None):
+        raise InputError(f"{of} has no value in {listing(map(repr, wanted))}")
+    values = _filled(of, values.iloc[:steps], fill)
+    covariates = _filled(of, covariates, fill)
+    constant = [column for column in wanted if values[column].nunique() == 1]
+    if constant:
+        log.warning("%s: constant from start to end: %s. A forecast of it says nothing", of, listing(map(repr, constant)))
+    return Series(frame.index, values.to_numpy(float), list(wanted), name, covariates.to_numpy(float), list(known))
+
+
+def _resampled(of: str, frame: pd.DataFrame, frequency: str) -> pd.DataFrame:
+    try:
+        resampled = frame.resample(frequency).mean()
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"--frequency {frequency!r} is none that pandas knows ({error}); write h, 15min, D, W-MON, MS, for example"
+        ) from error
+    if len(resampled) != len(frame):
+        log.info("%s: %d rows in %d steps of %s, averaged where several fall into one", of, len(frame), len(resampled), frequency)
+    return resampled
+
+
+def _grid(of: str, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    """From the first to the last time stamp in the most frequent distance between neighbours."""
+    if len(times) < 3:
+        raise InputError(f"{of} has {len(times)} rows, too few to tell the distance between them: give --frequency")
+    usual = pd.Series(times[1:] - times[:-1]).mode()[0]
+    days = usual / pd.Timedelta("1D")
+    if days == 1 and not (times.dayofweek > 4).any() and len(times) > 10:
+        return pd.date_range(times[0], times[-1], freq="B")
+    for longest, shortest, letter in ((31, 28, "M"), (92, 90, "Q"), (366, 365, "Y")):
+        if shortest <= days <= longest:
+            ends = times.is_month_end.all()
+            anchor = f"-{times[0]:%b}".upper() if letter != "M" else ""
+            if ends or (times.day == 1).all():
+                return pd.date_range(times[0], times[-1], freq=f"{letter}{'E' if ends else 'S'}{anchor}")
+    return pd.date_range(times[0], times[-1], freq=usual)
+
+
+def _filled(of: str, frame: pd.DataFrame, fill: str) -> pd.DataFrame:
+    missing = frame.isna()
+    if not missing.any(axis=None):
+        return frame
+    counts = missing.sum()
+    counts = counts[counts > 0]
+    first = frame.index[missing.any(axis=1)][0]
+    told = f"{of}: no value for {', '.join(f'{count} steps of {name!r}' for name, count in counts.items())} (the first at {first})"
+    if fill == "refuse":
+        raise InputError(f"{told}. Choose what to put in: --fill linear, last or zero")
+    log.warning("%s; filled: %s", told, fill)
+    if fill == "zero":
+        return frame.fillna(0.0)
+    filled = frame.interpolate("linear") if fill == "linear" else frame.ffill()
+    return filled.ffill().bfill()
