@@ -4,7 +4,7 @@
     rnn-cookbook run ner --data sample                     # a generator, offline, under a minute
     rnn-cookbook run ner --data my.conll --columns 1,4     # your own annotated text: columns, JSON lines, a folder of splits
 
-Measured: nothing yet
+Measured: f1 0.8730 ± 0.0018 | feature_crf 0.8413 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 18.5 min
 
 The model: 1. word vectors from the task's own text (Levy et al. 2015), rare words now and then replaced by the unknown one; 2. a
 convolution over the letters of each word (Ma and Hovy 2016), its form and affixes; 3. a bidirectional LSTM (Lample et al. 2016) with
