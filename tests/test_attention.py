@@ -165,7 +165,7 @@ class TestScheduledSampling:
         np.testing.assert_allclose(model([SOURCE, TARGET], training=True), model([SOURCE, nines]), atol=1e-5)
 
 
-@pytest.mark.parametrize("attention", ["luong", "bahdanau"])
+@pytest.mark.parametrize("attention", ["luong", pytest.param("bahdanau", marks=pytest.mark.slow)])
 def test_a_translator_learns_to_turn_sequences_round(attention):
     """Reversal needs the whole source; 40 seconds of learning would be a recipe, so six symbols of ten, up to 6 long."""
     keras.utils.set_random_seed(3)

@@ -276,7 +276,9 @@ def test_reload_predicts_the_same_without_custom_objects(case, tmp_path):
 
 
 @every
-@pytest.mark.parametrize(("trained", "loaded"), [("float32", "mixed_float16"), ("mixed_float16", "float32")])
+@pytest.mark.parametrize(
+    ("trained", "loaded"), [pytest.param("float32", "mixed_float16", marks=pytest.mark.slow), ("mixed_float16", "float32")]
+)
 def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp_path):
     inputs = case.inputs()
     try:

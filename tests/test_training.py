@@ -91,7 +91,15 @@ def uninterrupted(tmp_path_factory):
     return fit(tmp_path_factory.mktemp("whole") / "run")
 
 
-@pytest.mark.parametrize("steps", [3, 7, 18, 27], ids=["first epoch", "between epochs", "third epoch", "last epoch"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(3, id="first epoch", marks=pytest.mark.slow),
+        pytest.param(7, id="between epochs"),
+        pytest.param(18, id="third epoch", marks=pytest.mark.slow),
+        pytest.param(27, id="last epoch", marks=pytest.mark.slow),
+    ],
+)
 def test_a_kill_anywhere_changes_no_number(tmp_path, uninterrupted, steps, kill_after, monkeypatch):
     kill_after(steps)
     with pytest.raises(Killed):
@@ -137,6 +145,7 @@ def test_same_seed_same_numbers(tmp_path, uninterrupted):
     assert without_times(fit(tmp_path / "run")[1]) == without_times(uninterrupted[1])
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_and_resumes(tmp_path, kill_after, monkeypatch):
     training.set_precision(True)
     try:
