@@ -1,9 +1,17 @@
 """What the tests share. TensorFlow is started quietly, and data on disk is used only where it is."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+try:
+    import fcntl
+except ImportError:  # Windows: every process makes its own
+    fcntl = None
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -17,12 +25,21 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("RNN_COOKBOOK_DATA") or ROOT.parent / "shared" / "data")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Tests that share what takes long to make run in one process, where it is made once."""
-    for item in items:
-        for name in {"sample_run", "uninterrupted"} & set(item.fixturenames):
-            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{name}"))
+def run_sample(recipe: str, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    """The folder of a run of the recipe's sample by the command line, and what it printed: one run for all the processes of the tests."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if os.environ.get("PYTEST_XDIST_WORKER") and fcntl else root) / f"sample-{recipe}"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "ended.json").exists():
+            command = [sys.executable, "-m", "rnn_cookbook.cli", "run", recipe, "--data", "sample", "--output", "run"]
+            ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
+            (folder / "ended.json").write_text(json.dumps(vars(ended)))
+    ended = subprocess.CompletedProcess(**json.loads((folder / "ended.json").read_text()))
+    assert ended.returncode == 0, ended.stderr
+    return folder / "run", ended
 
 
 @pytest.fixture

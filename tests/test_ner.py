@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import run_sample
 from rnn_cookbook.recipes import ner
 
 from rnn_cookbook import cli, reporting, training
@@ -26,11 +27,7 @@ TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "8
 @pytest.fixture(scope="module")
 def sample_run(tmp_path_factory):
     """One run of the sample by the command line, in a process of its own."""
-    folder = tmp_path_factory.mktemp("sample")
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "run", "ner", "--data", "sample", "--output", "run"]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
-    assert ended.returncode == 0, ended.stderr
-    return folder / "run", ended
+    return run_sample("ner", tmp_path_factory)
 
 
 def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
@@ -143,6 +140,7 @@ def test_one_file_of_your_own(tmp_path, options, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["text"] == "Anna flew to Rome."
 
 
+@pytest.mark.slow
 def test_a_folder_of_splits_with_baselines(tmp_path):
     (tmp_path / "my").mkdir()
     for seed, name in enumerate(("train.txt", "dev.txt", "test.txt")):
@@ -152,6 +150,7 @@ def test_a_folder_of_splits_with_baselines(tmp_path):
     assert set(report["baselines"]) == {"known_entities", "feature_crf"}
 
 
+@pytest.mark.slow
 def test_word_vectors_and_text_without_tags(tmp_path):
     data = own(tmp_path / "my.conll")
     words = sorted({token for tokens in synthetic.tagged_sentences(60, seed=0).tokens for token in tokens})
@@ -209,6 +208,7 @@ def test_a_type_that_only_the_test_file_has(tmp_path, capsys):
     assert "the test split has 1 entities of types that the training split lacks: Y; training has X" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_tags_that_break_their_scheme_are_repaired_and_counted(tmp_path, capsys):
     (tmp_path / "my.conll").write_text("a O\nb I-X\n\n" * 9 + "c B-X\nd I-X\n\n" * 9)
     run("--data", tmp_path / "my.conll", "--scheme", "bio")
@@ -237,6 +237,7 @@ def small(monkeypatch):
     monkeypatch.setattr(synthetic, "tagged_sentences", lambda count, *, seed: original(count // 20, seed=seed))
 
 
+@pytest.mark.slow
 def test_the_test_split_decides_nothing(monkeypatch, tmp_path):
     """Another test split: the same word vectors, the same training, the same epoch kept."""
     small(monkeypatch)

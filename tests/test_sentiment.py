@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import run_sample
 from rnn_cookbook.recipes import sentiment
 
 from rnn_cookbook import cli, training
@@ -23,11 +24,7 @@ TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "8
 @pytest.fixture(scope="module")
 def sample_run(tmp_path_factory):
     """One run of the sample by the command line, in a process of its own."""
-    folder = tmp_path_factory.mktemp("sample")
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "run", "sentiment", "--data", "sample", "--output", "run"]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
-    assert ended.returncode == 0, ended.stderr
-    return folder / "run", ended
+    return run_sample("sentiment", tmp_path_factory)
 
 
 def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
