@@ -173,11 +173,19 @@ def test_help_names_every_option_with_its_comment(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["run", "sentiment", "--help"], ["run", "sentiment", "--bogus"], ["predict", "x", "--input", "no"]]
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["run", "sentiment", "--help"],
+        ["run", "sentiment", "--bogus"],
+        ["run", "ner", "--help"],
+        ["predict", "x", "--input", "no"],
+    ],
 )
 def test_answers_without_tensorflow(arguments):
     lines = ["import sys", "from rnn_cookbook import cli", f"try: cli.main({arguments!r})", "except SystemExit: pass"]
-    lines.append("assert not {'tensorflow', 'keras'} & set(sys.modules)")
+    lines.append("assert not {'tensorflow', 'keras', 'pandas'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, timeout=60)
 
 

@@ -1,13 +1,15 @@
 """Generators whose best possible score is known, so that a test can assert learning itself."""
 
 import random
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from rnn_cookbook.data.series import Series
 from rnn_cookbook.data.tagged import Tagged
 from rnn_cookbook.data.texts import Texts
+
+if TYPE_CHECKING:  # at run time it would load pandas for everybody who asks for help
+    from rnn_cookbook.data.series import Series
 
 REVIEW_NOISE = 0.05  # share of reviews whose label is flipped
 
@@ -167,7 +169,7 @@ def _stem(rng: random.Random) -> str:
 SERIES_MEMORY, SERIES_NOISE, SERIES_SEASON = 0.95, 0.3, 24  # of the AR(1) process, standard deviation of its innovations, steps
 
 
-def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> Series:
+def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> "Series":
     """Hourly values: a daily season of two harmonics, a slow trend, and AR(1) noise.
 
     All but the noise follows from what is seen, and of the noise at best its mean given the last value is known: `seasonal_floor` is the
@@ -178,6 +180,10 @@ def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> Series:
         seed: of the noise, the phases and the amplitudes.
         channels: series side by side, independent of each other.
     """
+    import pandas as pd
+
+    from rnn_cookbook.data.series import Series
+
     rng = np.random.default_rng(seed)
     time, columns = np.arange(steps), []
     for _ in range(channels):
