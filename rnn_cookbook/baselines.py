@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -25,13 +26,25 @@ def text_baselines(train: tuple[Sequence[str], np.ndarray], test: tuple[Sequence
     `majority`: the most frequent class. `tfidf_lr`: TF-IDF of words and logistic regression. `nb_lr`: `NBClassifier`.
     """
     methods: dict[str, Callable] = {"majority": _majority, "tfidf_lr": _tfidf_lr, "nb_lr": _nb_lr}
+    answers = {name: partial(method, *train, test[0], classes) for name, method in methods.items()}
+    return timed_scores(answers, lambda probabilities: classification_scores(test[1], probabilities), metric="accuracy")
+
+
+def timed_scores(methods: dict[str, Callable[[], object]], score: Callable[[object], dict], *, metric: str) -> dict[str, dict]:
+    """Runs each method, one after the other: name to `score` of its answer, and the "seconds" that the answer took.
+
+    Args:
+        methods: name to a function of nothing, which learns and answers.
+        score: of an answer.
+        metric: which of the scores is logged.
+    """
     scores = {}
     for name, method in methods.items():
         started = time.perf_counter()
-        probabilities = method(*train, test[0], classes)
+        answer = method()
         seconds = time.perf_counter() - started
-        scores[name] = {**classification_scores(test[1], probabilities), "seconds": round(seconds, 1)}
-        log.info("baseline %s: accuracy %.4f in %.0f s", name, scores[name]["accuracy"], seconds)
+        scores[name] = {**score(answer), "seconds": round(seconds, 1)}
+        log.info("baseline %s: %s %.4f in %.0f s", name, metric, scores[name][metric], seconds)
     return scores
 
 
@@ -116,18 +129,15 @@ def tagging_baselines(train: Tagged, test: Tagged) -> dict[str, dict]:
     `known_entities`: the longest phrases that were entities in the training data, with their most frequent type (the baseline of the
     CoNLL-2003 shared task takes those of one type only). `feature_crf`: a linear-chain CRF over features of the words around, `FeatureCRF`.
     """
-    methods: dict[str, Callable] = {
-        "known_entities": _known_entities,
-        "feature_crf": lambda *data: FeatureCRF().fit(data[0]).spans(data[1]),
-    }
-    gold, known, scores = [spans(tags) for tags in test.tags], phrases(train), {}
-    for name, method in methods.items():
-        started = time.perf_counter()
-        found = method(train, test.tokens)
-        seconds = time.perf_counter() - started
-        scores[name] = {**span_scores(gold, found), **seen_scores(test.tokens, gold, found, known), "seconds": round(seconds, 1)}
-        log.info("baseline %s: F1 %.4f in %.0f s", name, scores[name]["f1"], seconds)
-    return scores
+    gold, known = [spans(tags) for tags in test.tags], phrases(train)
+    return timed_scores(
+        {
+            "known_entities": lambda: _known_entities(train, test.tokens),
+            "feature_crf": lambda: FeatureCRF().fit(train).spans(test.tokens),
+        },
+        lambda found: {**span_scores(gold, found), **seen_scores(test.tokens, gold, found, known)},
+        metric="f1",
+    )
 
 
 def _known_entities(train: Tagged, sentences: Sequence[Sequence[str]]) -> list[list[Span]]:

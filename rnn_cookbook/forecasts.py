@@ -1,10 +1,10 @@
 """Forecasts compared: what a practitioner would try first, and the field's measures of points, quantiles and intervals."""
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from rnn_cookbook.baselines import timed_scores
 from rnn_cookbook.encode.series import Windows
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.runs import log
@@ -78,7 +78,7 @@ def _normal_equations(windows: Windows, chunk: int = 2048) -> tuple[np.ndarray, 
 
 
 def forecast_baselines(train: Windows, validation: Windows, test: Windows, *, season: int, score) -> dict[str, dict]:
-    """Name to `score(forecast)` of the test windows, and "seconds".
+    """Name to `score(forecast)` of the test windows, an "mse" among it, and "seconds".
 
     `repeat_last`, `seasonal_naive`, `seasonal_mean` of each window; `ridge`: `RidgeForecaster`, its alpha chosen by the mean squared error
     of the validation windows.
@@ -90,13 +90,7 @@ def forecast_baselines(train: Windows, validation: Windows, test: Windows, *, se
         "seasonal_mean": lambda: seasonal_mean(past, test.horizon, season=season),
         "ridge": lambda: _ridge(train, validation).predict(past),
     }
-    scores = {}
-    for name, method in methods.items():
-        started = time.perf_counter()
-        log.info("baseline: %s", name)
-        forecast = method()
-        scores[name] = {**score(forecast), "seconds": round(time.perf_counter() - started, 1)}
-    return scores
+    return timed_scores(methods, score, metric="mse")
 
 
 def _ridge(train: Windows, validation: Windows) -> RidgeForecaster:

@@ -117,12 +117,12 @@ def write_spans(
         ),
     )
     # How sure the model was of the worst that it got wrong; a missed span counts as a mistake that it was not sure of.
-    sureness = [
-        max([share for span, share in spans if span not in right], default=0.0) + (set(right) != {span for span, _ in spans})
-        for right, spans in zip(gold, found, strict=True)
-    ]
-    mistaken = [i for i in sorted(range(len(sureness)), key=lambda i: -sureness[i]) if sureness[i] > 0]
-    shown = mistaken[:30]
+    sureness = {
+        i: max((share for span, share in found[i] if span not in right), default=0.0)
+        for i, right in enumerate(gold)
+        if set(right) != set(guessed[i])
+    }
+    shown = sorted(sureness, key=sureness.get, reverse=True)[:30]
     lines = []
     for i in shown:
         right = _named(sentences[i], [(span, "") for span in gold[i]])
@@ -130,7 +130,7 @@ def write_spans(
         lines.append(f"[{i}] {' '.join(sentences[i])}\n    right: {right}\n    found: {answer}\n\n")
     write_text(run.path / "mistakes.txt", "".join(lines) or "no mistakes\n")
     write_text(run.path / "mistakes.html", _html([(sentences[i], gold[i], found[i]) for i in shown]))
-    log.info("%d of %d sentences with mistakes: %s", len(shown), len(mistaken), run.path / "mistakes.html")
+    log.info("%d of %d sentences with mistakes: %s", len(shown), len(sureness), run.path / "mistakes.html")
     names = ["O", *types]
     labels, predicted = (
         np.concatenate([_token_types(len(tokens), spans, names) for tokens, spans in zip(sentences, part, strict=True)])

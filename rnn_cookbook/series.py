@@ -260,8 +260,7 @@ class FeedbackCell(keras.layers.Layer):
 
     @property
     def state_size(self):
-        sizes = [cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size] for cell in self.cells]
-        return [self.channels, *(size for part in sizes for size in part)]
+        return [self.channels, *(size for cell in self.cells for size in keras.tree.flatten(cell.state_size))]
 
     @property
     def output_size(self):
@@ -283,10 +282,10 @@ class FeedbackCell(keras.layers.Layer):
         )
         x, kept = heard, []
         for cell in self.cells:
-            count = len(cell.state_size) if isinstance(cell.state_size, list | tuple) else 1
+            count = len(keras.tree.flatten(cell.state_size))
             own, states = states[:count], states[count:]
             x, new = cell(x, own if count > 1 else own[0], training=training)
-            kept += list(new) if isinstance(new, list | tuple) else [new]
+            kept += keras.tree.flatten(new)
         raw = self.raw(x)
         forecast = self.head(ops.reshape(raw, (-1, self.channels, self.head.width)))
         return raw, [ops.cast(self.head.centre(forecast), last.dtype), *kept]

@@ -1,6 +1,7 @@
 """What the tests share. TensorFlow is started quietly, and data on disk is used only where it is."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -48,6 +49,16 @@ def data_dir() -> Path:
     if not DATA.exists():
         pytest.skip(f"real data is not at {DATA}: set RNN_COOKBOOK_DATA")
     return DATA
+
+
+@pytest.fixture
+def messages(caplog):
+    """What is logged; a run turns off that it goes up to the root, where pytest listens."""
+    logger = logging.getLogger("rnn_cookbook")
+    propagate, logger.propagate = logger.propagate, True
+    with caplog.at_level(logging.INFO, logger="rnn_cookbook"):
+        yield caplog
+    logger.propagate = propagate
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The user's own series: every table gives the same values on an even grid, and what is uneven is told or refused."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,6 @@ from rnn_cookbook.data.series import read_series
 from rnn_cookbook.errors import InputError
 
 HOURS = pd.date_range("2024-01-31 22:00", periods=6, freq="h")
-
-
-@pytest.fixture
-def messages(caplog):
-    """What is logged; a run turns off that it goes up to the root, where pytest listens."""
-    logger = logging.getLogger("rnn_cookbook")
-    propagate, logger.propagate = logger.propagate, True
-    with caplog.at_level(logging.INFO, logger="rnn_cookbook"):
-        yield caplog
-    logger.propagate = propagate
 
 
 def table(times=HOURS, **columns) -> pd.DataFrame:

@@ -38,16 +38,6 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-@pytest.fixture
-def messages(caplog):
-    """What is logged; a run turns off that it goes up to the root, where pytest listens."""
-    logger = logging.getLogger("rnn_cookbook")
-    propagate, logger.propagate = logger.propagate, True
-    with caplog.at_level(logging.INFO, logger="rnn_cookbook"):
-        yield caplog
-    logger.propagate = propagate
-
-
 EU_FIRST = columns(middle=("NNP", "I-NP"))
 
 

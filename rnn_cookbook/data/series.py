@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnn_cookbook.data.texts import read_table
+from rnn_cookbook.data.texts import check_column, first_row, read_table, usual_column
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
 
@@ -89,16 +89,15 @@ def read_series(
     frame = read_table(path)
     if not len(frame):
         raise InputError(f"{path} has no rows")
-    first = 2 if path.suffix.lower() in (".csv", ".tsv") else 1  # as an editor counts the rows
-    frame.index = pd.RangeIndex(first, first + len(frame))
+    frame.index = pd.RangeIndex(len(frame)) + first_row(path)  # as an editor counts the rows
     names = [str(column) for column in frame.columns]
     frame.columns = names
     time = _the_column(path, names, time_column, TIME_NAMES, what="time", option="--time-column")
-    identifier = id_column or _usual(names, ID_NAMES)
+    identifier = id_column or usual_column(names, ID_NAMES)
     known = _named(path, names, covariates, option="--covariates")
     wanted = _named(path, names, columns, option="--columns")
     if identifier:
-        _check_column(path, names, identifier, option="--id-column")
+        check_column(path, names, identifier, option="--id-column")
         wanted = wanted or [
             _the_column(path, [n for n in names if n not in (time, identifier, *known)], "", VALUE_NAMES, "value", "--columns")
         ]
@@ -123,15 +122,10 @@ def read_series(
 # Columns
 
 
-def _usual(names: Sequence[str], usual: Sequence[str]) -> str:
-    by_name = {name.strip().lower(): name for name in names}
-    return next((by_name[name] for name in usual if name in by_name), "")
-
-
 def _the_column(path: Path, names: list[str], given: str, usual: Sequence[str], what: str, option: str) -> str:
     if given:
-        _check_column(path, names, given, option=option)
-    found = given or _usual(names, usual) or (names[0] if len(names) == 1 else "")
+        check_column(path, names, given, option=option)
+    found = given or usual_column(names, usual) or (names[0] if len(names) == 1 else "")
     if not found:
         raise InputError(
             f"cannot tell which column of {path} holds the {what}: none is called {', '.join(usual)}; it has "
@@ -140,15 +134,10 @@ def _the_column(path: Path, names: list[str], given: str, usual: Sequence[str], 
     return found
 
 
-def _check_column(path: Path, names: list[str], name: str, *, option: str) -> None:
-    if name not in names:
-        raise InputError(f"{path} has no column {name!r} ({option}); it has {listing(map(repr, names), 12)}")
-
-
 def _named(path: Path, names: list[str], given: str, *, option: str) -> list[str]:
     wanted = [name.strip() for name in given.split(",") if name.strip()]
     for name in wanted:
-        _check_column(path, names, name, option=option)
+        check_column(path, names, name, option=option)
     return list(dict.fromkeys(wanted))
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rnn_cookbook.errors import InputError
 
+_WAYS_ON = "Use --data sample, which needs no download, or point --data-dir at a folder that holds it"
+
 
 def data_folder(data_dir: str | Path | None = None) -> Path:
     """Where data sets are kept: `data_dir`, else `$RNN_COOKBOOK_DATA`, else TFDS' own `~/tensorflow_datasets`."""
@@ -39,8 +41,7 @@ def download(file: str, *, url: str, sha256: str, data_dir: str | Path | None = 
     # Keras raises a bare Exception for what the network does, ValueError for a wrong checksum; OSError is the disk's.
     except Exception as error:
         raise InputError(
-            f"{file} is not in {data_folder(data_dir)} and could not be downloaded ({str(error)[:200]}). "
-            "Use --data sample, which needs no download, or point --data-dir at a folder that holds it"
+            f"{file} is not in {data_folder(data_dir)} and could not be downloaded ({str(error)[:200]}). {_WAYS_ON}"
         ) from error
     return path
 
@@ -77,6 +78,5 @@ def _load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None):
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"data set {name!r} is not in {folder} and could not be downloaded ({type(error).__name__}: {reason[:200]}). "
-            "Use --data sample, which needs no download, or point --data-dir at a folder that holds it"
+            f"data set {name!r} is not in {folder} and could not be downloaded ({type(error).__name__}: {reason[:200]}). {_WAYS_ON}"
         ) from error

@@ -102,6 +102,8 @@ def pieces(length: int, tags: Sequence[str] | None, *, longest: int) -> list[sli
     """Where to cut a sentence into parts of at most `longest` tokens: not within an entity, unless it is longer than that."""
     if longest < 1:
         raise InputError(f"parts of a sentence need a token or more, got {longest}")
+    if length <= longest:  # nearly always: nobody need look for its entities
+        return [slice(0, length)]
     inside = {i for span in spans(tags or []) for i in range(span.start + 1, span.end)}
     parts, start = [], 0
     while length - start > longest:

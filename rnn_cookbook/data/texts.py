@@ -132,6 +132,14 @@ def read_table(path: Path):
         raise InputError(f"{path} cannot be read as {suffix[1:]}: {error}") from error
 
 
+def first_row(path: Path) -> int:
+    """Number of the first row of values, for messages: in a CSV the header is row 1.
+
+    Rows, not lines: a quoted line break inside a field makes a row longer than a line.
+    """
+    return 2 if path.suffix.lower() in (".csv", ".tsv") else 1
+
+
 def read_utf8(path: Path) -> str:
     """The file's text; raises InputError that names the byte and the row where it is not UTF-8, or says that it is binary."""
     try:
@@ -158,10 +166,10 @@ def clean(text: str) -> str:
 def find_columns(columns: list[str], *, text_column: str, label_column: str, path: Path, labelled: bool = True) -> tuple[str, str]:
     """The text and the label column: as named, by their usual names, or because only one column is left."""
     for given, option in ((text_column, "--text-column"), (label_column if labelled else "", "--label-column")):
-        if given and given not in columns:
-            raise InputError(f"{path} has no column {given!r} ({option}); it has {listing(map(repr, columns), 12)}")
-    text = text_column or _usual(columns, TEXT_NAMES)
-    label = (label_column or _usual(columns, LABEL_NAMES)) if labelled else ""
+        if given:
+            check_column(path, columns, given, option=option)
+    text = text_column or usual_column(columns, TEXT_NAMES)
+    label = (label_column or usual_column(columns, LABEL_NAMES)) if labelled else ""
     rest = [column for column in columns if column not in (text, label)]
     if not text and len(rest) == 1:
         text = rest[0]
@@ -176,7 +184,14 @@ def find_columns(columns: list[str], *, text_column: str, label_column: str, pat
     return text, label
 
 
-def _usual(columns: list[str], names: tuple[str, ...]) -> str:
+def check_column(path: Path, columns: list[str], name: str, *, option: str) -> None:
+    """Raises InputError, naming the option that asked for it, where the table has no such column."""
+    if name not in columns:
+        raise InputError(f"{path} has no column {name!r} ({option}); it has {listing(map(repr, columns), 12)}")
+
+
+def usual_column(columns: list[str], names: tuple[str, ...]) -> str:
+    """The column that has one of the usual `names`, whatever its case; "" where none has."""
     by_name = {str(column).strip().lower(): column for column in columns}
     return next((by_name[name] for name in names if name in by_name), "")
 
@@ -211,8 +226,7 @@ def _read_table_texts(path: Path, *, text_column: str, label_column: str, drop_m
     labels = (
         ["" if missing else _label(value) for value, missing in zip(frame[label], frame[label].isna(), strict=True)] if labelled else []
     )
-    # In a CSV the header is row 1; a quoted line break inside a field makes a row longer than a line.
-    first = 2 if path.suffix.lower() in (".csv", ".tsv") else 1
+    first = first_row(path)
     return _without_missing(Texts(texts, labels), [f"row {first + i}" for i in range(len(texts))], path, drop_missing)
 
 

@@ -31,7 +31,7 @@ def read_vectors(path: str | Path, *, limit: int | None = None) -> tuple[list[st
                     continue  # often the last one
                 width = width or len(fields) - 1
                 word, row = " ".join(fields[:-width]) if width else "", _numbers(fields[-width:])
-                # A word of several parts that are numbers, as in a line that is too wide, is none: "1 1/2" is the nearest that files hold.
+                # Where all parts of a "word" but the first are numbers, it is a line that is too wide.
                 if row is None or not word or len(row) != width or (" " in word and _numbers(word.split(" ")[1:]) is not None):
                     raise InputError(f"{path}, line {number} must be a word and {width or 'some'} numbers, got {line[:60]!r}")
                 words.append(word)

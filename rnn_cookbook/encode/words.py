@@ -52,7 +52,7 @@ def shape(word: str) -> int:
 def frequent(sentences: Iterable[Sequence[str]], *, min_count: int = 5) -> list[str]:
     """Normalised words that occur `min_count` times or more, the most frequent first."""
     counts = Counter(normalize(word) for sentence in sentences for word in sentence)
-    return sorted((word for word, count in counts.items() if count >= min_count), key=lambda word: (-counts[word], word))
+    return _ranked(counts, least=min_count)
 
 
 class WordEncoder:

@@ -168,8 +168,9 @@ def sequence_tagger(
         parts.append(FeatureEmbedding(features, feature_size, name="feature_embedding")(inputs[-1]))
     x = keras.layers.Concatenate(name="word")(parts) if len(parts) > 1 else parts[0]
     options = {"mask": mask, "cell": cell, "units": units, "bidirectional": bidirectional, "dropout": dropout, **rnn}
+    lower = 1 if language_model else depth
+    x = rnn_stack(x, depth=lower, input_dropout=embedding_dropout, **options)
     if language_model:
-        x = rnn_stack(x, input_dropout=embedding_dropout, **options)
         objective = LanguageModelObjective(
             min(vocabulary_size, language_vocabulary),
             weight=language_model,
@@ -178,10 +179,8 @@ def sequence_tagger(
             name="language_model",
         )
         x = objective((x, tokens, mask))  # below the second layer, which has seen the words that the first one predicts
-        if depth > 1:
-            x = rnn_stack(x, depth=depth - 1, input_dropout=dropout, **options, name="upper_rnn")
-    else:
-        x = rnn_stack(x, depth=depth, input_dropout=embedding_dropout, **options)
+    if depth > lower:
+        x = rnn_stack(x, depth=depth - lower, input_dropout=dropout, **options, name="upper_rnn")
     if dropout:
         x = keras.layers.SpatialDropout1D(dropout, name="dropout")(x)
     scores = keras.layers.Dense(count, dtype="float32", name="emissions" if crf else "logits")(x)
