@@ -88,22 +88,32 @@ class Scale(keras.layers.Layer):
 class FoldSegments(keras.layers.Layer):
     """Channels become rows, and `length` steps one: float[batch, time, channels] -> float[batch * channels, time / length, length].
 
+    With (window, float[batch, time, covariates]) each row has the covariates of its steps, too: length * (1 + covariates) numbers.
+
     Args:
         length: steps of a segment.
-        joint: the channels stay together: -> float[batch, time / length, length * channels].
+        joint: the channels stay together: -> float[batch, time / length, length * (channels + covariates)].
     """
 
     def __init__(self, length: int, *, joint: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.length, self.joint = length, joint
 
-    def call(self, window):
+    def call(self, inputs):
+        window, *known = inputs if isinstance(inputs, tuple | list) else (inputs,)
+        segments = window.shape[1] // self.length
+        known = [ops.cast(ops.reshape(part, (-1, segments, self.length * part.shape[2])), window.dtype) for part in known]
         if self.joint:
-            return ops.reshape(window, (-1, window.shape[1] // self.length, self.length * window.shape[2]))
-        return ops.reshape(ops.transpose(window, (0, 2, 1)), (-1, window.shape[1] // self.length, self.length))
+            rows = ops.reshape(window, (-1, segments, self.length * window.shape[2]))
+        else:
+            rows = ops.reshape(ops.transpose(window, (0, 2, 1)), (-1, segments, self.length))
+            known = [ops.repeat(part, window.shape[2], axis=0) for part in known]
+        return ops.concatenate([rows, *known], axis=-1) if known else rows
 
-    def compute_output_shape(self, input_shape):
-        return (None, input_shape[1] // self.length, self.length * (input_shape[2] if self.joint else 1))
+    def compute_output_spec(self, inputs):
+        window, *known = inputs if isinstance(inputs, tuple | list) else (inputs,)
+        width = (window.shape[2] if self.joint else 1) + sum(part.shape[2] for part in known)
+        return keras.KerasTensor((None, window.shape[1] // self.length, self.length * width), self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "length": self.length, "joint": self.joint}

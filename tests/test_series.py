@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from rnn_cookbook.bundle import load_model
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.models import autoencoder, forecaster, online_forecaster, recursive_forecaster
 from rnn_cookbook.series import HEADS, Denormalize, FoldSegments, ForecastHead, Normalize, UnfoldSegments
@@ -81,15 +82,36 @@ def test_segments_are_cut_and_put_together_by_step_and_channel(joint):
     np.testing.assert_array_equal(UnfoldSegments(6, channels=3, width=1, joint=joint)(rows)[..., 0], window)
 
 
-def test_covariates_are_read_at_their_own_step_of_the_future():
+@pytest.mark.parametrize("joint", [False, True])
+def test_covariates_are_read_at_their_own_step(joint):
     keras.utils.set_random_seed(1)
-    model = forecaster(lookback=8, horizon=4, covariates=2, segment_length=2, units=5, channels=2)
-    window, known = RNG.normal(size=(2, 8, 2)).astype(np.float32), RNG.normal(size=(2, 4, 2)).astype(np.float32)
-    other = known.copy()
-    other[:, 3] += 1
-    same = np.array(model([window, known])) == np.array(model([window, other]))
-    assert same[:, :2].all(), "the first segment does not see the second one's"
-    assert not same[:, 2:].any()
+    model = forecaster(lookback=8, horizon=4, covariates=2, segment_length=2, units=5, channels=2, joint=joint)
+    window, known = RNG.normal(size=(2, 8, 2)).astype(np.float32), RNG.normal(size=(2, 12, 2)).astype(np.float32)
+
+    def changed(step):
+        other = known.copy()
+        other[:, step] += 1
+        return np.array(model([window, known])) != np.array(model([window, other]))
+
+    assert not changed(11)[:, :2].any(), "the first segment of the future does not see the second one's"
+    assert changed(11)[:, 2:].all()
+    assert changed(5).all(), "the past is read with its own"
+
+
+def test_folded_segments_have_the_covariates_of_their_steps():
+    window, known = np.arange(12.0).reshape(1, 6, 2), np.arange(100.0, 106).reshape(1, 6, 1)
+    rows = np.array(FoldSegments(3)((window, known)))
+    np.testing.assert_array_equal(rows[1, 1], [7, 9, 11, 103, 104, 105])  # channel 1, steps 3 to 5
+    together = np.array(FoldSegments(3, joint=True)((window, known)))
+    np.testing.assert_array_equal(together[0, 1], [6, 7, 8, 9, 10, 11, 103, 104, 105])
+
+
+@pytest.mark.parametrize("build", [forecaster, recursive_forecaster])
+def test_forecasters_with_covariates_are_saved_and_loaded(build, tmp_path):
+    model = build(lookback=8, horizon=4, covariates=2, units=5, channels=2)
+    inputs = [RNG.normal(size=part.shape[1:])[None].astype(np.float32) for part in model.inputs]
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(model(inputs), load_model(tmp_path / "model.keras")(inputs))
 
 
 def test_forecasters_learn_a_wave():
@@ -105,7 +127,8 @@ def test_forecasters_learn_a_wave():
 
 class TestRecursiveForecaster:
     WINDOW = RNG.normal(size=(2, 8, 2)).astype(np.float32)
-    TARGET, KNOWN = (RNG.normal(size=(2, 5, width)).astype(np.float32) for width in (2, 3))
+    TARGET = RNG.normal(size=(2, 5, 2)).astype(np.float32)
+    KNOWN = RNG.normal(size=(2, 8 + 5, 3)).astype(np.float32)
 
     @pytest.fixture(params=["simple_rnn", "lstm", "gru"])
     def model(self, request):
@@ -140,7 +163,7 @@ class TestRecursiveForecaster:
 
     def test_covariates_are_heard_at_their_step(self, model):
         other = self.KNOWN.copy()
-        other[:, 3] += 1
+        other[:, 8 + 3] += 1
         same = np.array(model([self.WINDOW, self.TARGET, other])) == np.array(model([self.WINDOW, self.TARGET, self.KNOWN]))
         assert same[:, :3].all()
         assert not same[:, 3:].all(axis=(0, 2, 3)).any()

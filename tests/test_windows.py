@@ -54,12 +54,19 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert sorted(order(0, 0)) == sorted(order(1, 1))
 
 
-def test_covariates_are_those_of_the_steps_to_forecast():
+def test_covariates_are_those_of_the_window_and_of_the_steps_to_forecast():
     known = [np.arange(25.0)[:, None], np.arange(1000.0, 1015)[:, None]]  # further than the series, which is where they help
     windows = Windows(SERIES, [(0, 20), (0, 12)], lookback=4, horizon=3, batch_size=50, known=known)
     ((inputs, target),) = windows.dataset()
-    np.testing.assert_array_equal(np.array(inputs["covariates"])[..., 0], np.array(target)[..., 0])
+    both = np.concatenate([inputs["window"], target], axis=1)
+    np.testing.assert_array_equal(np.array(inputs["covariates"])[..., 0], both[..., 0])
     assert inputs["window"].shape == (windows.examples, 4, 2)
+
+
+def test_a_teacher_hears_the_target():
+    ((inputs, target),) = Windows(SERIES, [(0, 20), (0, 12)], lookback=4, horizon=3, batch_size=50, teacher=True).dataset()
+    assert set(inputs) == {"window", "target"}
+    np.testing.assert_array_equal(inputs["target"], target)
 
 
 @pytest.mark.parametrize(

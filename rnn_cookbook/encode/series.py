@@ -55,16 +55,17 @@ class SeriesScaler:
 class Windows:
     """A `tf.data` pipeline of windows of series, and what follows each of them.
 
-    Batches are (float32[batch, lookback, channels] window, float32[batch, horizon, channels] target); with covariates the input is a
-    dictionary of "window" and "covariates" float32[batch, horizon, covariates], those of the steps to forecast. No window is left out,
-    the last ones of a split neither.
+    Batches are (float32[batch, lookback, channels] window, float32[batch, horizon, channels] target). With covariates or a teacher the
+    input is a dictionary: "window", "covariates" float32[batch, lookback + horizon, covariates], those of the window and of the steps to
+    forecast, and "target", the same as the target. No window is left out, the last ones of a split neither.
 
     Args:
         series: float32[steps, channels] each, scaled.
         spans: for each series the steps [first, end) that targets are taken from; windows reach back before them.
         lookback, horizon: steps.
         batch_size: windows a batch; the last one may be smaller.
-        known: float32[steps or more, covariates] for each series.
+        known: float32[steps or more, covariates] for each series, if there are covariates.
+        teacher: the target is an input, too, for `models.recursive_forecaster` in training.
         stride: steps from one window to the next.
         shuffle: a new order every epoch, which depends on `seed` and `epoch` only.
         seed: of the order.
@@ -79,6 +80,7 @@ class Windows:
         horizon: int,
         batch_size: int,
         known: Sequence[np.ndarray] | None = None,
+        teacher: bool = False,
         stride: int = 1,
         shuffle: bool = False,
         seed: int = 0,
@@ -115,7 +117,7 @@ class Windows:
             else tf.constant(np.concatenate([part[: len(values)] for part, values in zip(known, series, strict=True)]).astype(np.float32))
         )
         self.lookback, self.horizon, self.batch_size = lookback, horizon, batch_size
-        self.shuffle, self.seed = shuffle, seed
+        self.teacher, self.shuffle, self.seed = teacher, shuffle, seed
         self.epoch = 0  # `training.fit` counts it up
 
     @property
@@ -141,10 +143,11 @@ class Windows:
         steps = tf.gather(self._values, rows[:, None] + tf.range(-self.lookback, self.horizon, dtype=tf.int64))
         window = tf.ensure_shape(steps[:, : self.lookback], [None, self.lookback, self._values.shape[1]])
         target = tf.ensure_shape(steps[:, self.lookback :], [None, self.horizon, self._values.shape[1]])
-        if self._known is None:
-            return window, target
-        known = tf.gather(self._known, rows[:, None] + tf.range(self.horizon, dtype=tf.int64))
-        return {"window": window, "covariates": tf.ensure_shape(known, [None, self.horizon, self._known.shape[1]])}, target
+        inputs = {"window": window, **({"target": target} if self.teacher else {})}
+        if self._known is not None:
+            known = tf.gather(self._known, rows[:, None] + tf.range(-self.lookback, self.horizon, dtype=tf.int64))
+            inputs["covariates"] = tf.ensure_shape(known, [None, self.lookback + self.horizon, self._known.shape[1]])
+        return (inputs if len(inputs) > 1 else window), target
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """All windows and targets in their order, float32[windows, lookback, channels] and [windows, horizon, channels]: views."""

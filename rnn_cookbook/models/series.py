@@ -43,7 +43,7 @@ def forecaster(
 ) -> keras.Model:
     """The next `horizon` values from the last `lookback` ones, all at once (SegRNN: Lin et al. 2023).
 
-    float32[batch, lookback, channels] window, with `covariates` also float32[batch, horizon, covariates] known ahead
+    float32[batch, lookback, channels] window, with `covariates` also float32[batch, lookback + horizon, covariates], known ahead
     -> float32[batch, horizon, channels], with a probabilistic head one axis more
 
     Segments of the window are the steps of the recurrent network, so that it takes lookback / segment_length steps; then the same
@@ -56,7 +56,8 @@ def forecaster(
         channels: series side by side.
         joint: read and forecast all channels together, rather than each by itself with the same weights. More weights and more that could
             be learnt; on the usual benchmarks less that is.
-        covariates: numbers known ahead for every future step, such as the calendar; shared by the channels.
+        covariates: numbers known ahead for every step, such as the calendar; shared by the channels. Segments of the past are read with
+            theirs, so that what a promotion did can be told from the season.
         segment_length: steps of the series that make one step of the network; 1 is the ordinary recurrent forecaster.
         embedding_size: width of the segments' vectors.
         cell, units, depth: see `recurrent.rnn_stack`.
@@ -83,9 +84,10 @@ def forecaster(
     window = keras.Input((lookback, channels), name="window")
     inputs = [window]
     if covariates:
-        inputs.append(keras.Input((horizon, covariates), name="covariates"))
+        inputs.append(keras.Input((lookback + horizon, covariates), name="covariates"))
+    past, future_known = _past_and_future(inputs[1:], lookback=lookback, horizon=horizon)
     x, offset, scale = Normalize(normalization, dtype="float32", name="normalize")(window)
-    x = FoldSegments(segment_length, joint=joint, name="segments")(x)
+    x = FoldSegments(segment_length, joint=joint, name="segments")((x, *past) if covariates else x)
     x = keras.layers.Dense(embedding_size, activation="relu", name="segment_embedding")(x)
     future = FutureSegments(
         horizon // segment_length, size=embedding_size, channels=1 if joint else channels, covariates=covariates, name="future"
@@ -95,7 +97,7 @@ def forecaster(
     for rnn in rnns:
         x, *final = rnn(x)
         states.append(final)
-    x, *repeated = future((*(part for final in states for part in final), *inputs[1:]))
+    x, *repeated = future((*(part for final in states for part in final), *future_known))
     for level, rnn in enumerate(rnns):
         parts = len(states[0])
         x, *_ = rnn(x, initial_state=repeated[level * parts : (level + 1) * parts])
@@ -106,6 +108,12 @@ def forecaster(
     x = UnfoldSegments(horizon, channels=channels, width=finish.width, joint=joint, dtype="float32", name="steps")(x)
     outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")((finish(x), offset, scale))
     return keras.Model(inputs if covariates else window, outputs, name="forecaster")
+
+
+def _past_and_future(known: list, *, lookback: int, horizon: int) -> tuple[list, list]:
+    """Covariates, if there are any, up to the end of the window and after it."""
+    past = [keras.layers.Cropping1D((0, horizon), dtype="float32", name="known_past")(part) for part in known]
+    return past, [keras.layers.Cropping1D((lookback, 0), dtype="float32", name="known_future")(part) for part in known]
 
 
 def recursive_forecaster(
@@ -126,7 +134,8 @@ def recursive_forecaster(
     tutorials build, and what `forecaster` is to be compared with.
 
     float32[batch, lookback, channels] window, with a teacher float32[batch, horizon, channels] target, with covariates
-    float32[batch, horizon, covariates] known ahead -> float32[batch, horizon, channels], with a probabilistic head one axis more
+    float32[batch, lookback + horizon, covariates], known ahead -> float32[batch, horizon, channels], with a probabilistic head one axis
+    more
 
     An encoder reads the window, all channels together; a decoder goes on from its states. In training it hears what really came, the
     `target`; otherwise its own forecast, whose errors add up. A spread is that of one step, given that the forecasts before it were right:
@@ -135,7 +144,7 @@ def recursive_forecaster(
     Args:
         lookback, horizon: steps read and forecast.
         channels: series side by side, forecast jointly.
-        covariates: numbers known ahead for every future step.
+        covariates: numbers known ahead for every step; the encoder reads those of the past.
         teacher: take the target. Without, for use: the weights are the same ones in the same order, `set_weights(model.get_weights())`.
         cell, units, depth: of encoder and decoder each. The decoder is a loop over single steps, without fast GPU kernel.
         normalization: of each window and channel, undone at the end, see `forecaster`.
@@ -157,10 +166,12 @@ def recursive_forecaster(
         inputs.append(keras.Input((horizon, channels), name="target"))
         heard.append(Scale(dtype="float32", name="scale_target")((inputs[-1], offset, scale)))
     if covariates:
-        inputs.append(keras.Input((horizon, covariates), name="covariates"))
-        heard.append(inputs[-1])
+        inputs.append(keras.Input((lookback + horizon, covariates), name="covariates"))
+    past, future = _past_and_future(inputs[-1:] if covariates else [], lookback=lookback, horizon=horizon)
+    heard += future
     steps = TeacherInput(horizon, target=teacher, covariates=covariates > 0, name="heard")(heard)
-    _, states = rnn_stack(x, mask=None, cell=cell, units=units, depth=depth, return_states=True, name="encoder")
+    read = keras.layers.Concatenate(name="read")([x, *past]) if covariates else x
+    _, states = rnn_stack(read, mask=None, cell=cell, units=units, depth=depth, return_states=True, name="encoder")
     cells = [STEP_CELLS[cell](units, name=f"decoder_{level}") for level in range(1, depth + 1)]
     feedback = FeedbackCell(cells, head=finish, channels=channels, teacher=teacher, name="feedback")
     loop = keras.layers.RNN(feedback, return_sequences=True, name="decoder")
