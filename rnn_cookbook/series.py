@@ -122,16 +122,20 @@ class FoldSegments(keras.layers.Layer):
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class UnfoldSegments(keras.layers.Layer):
     """What the future's segments say, as steps: float[batch * channels * segments, 1, length * width] -> float[batch, horizon, channels,
-    width]; with the channels together float[batch * segments, 1, length * channels * width]."""
+    width]; with the channels together float[batch * segments, 1, length * channels * width]. Of the last segment only what is left of the
+    horizon is used."""
 
     def __init__(self, horizon: int, *, channels: int, width: int, joint: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.horizon, self.channels, self.width, self.joint = horizon, channels, width, joint
 
     def call(self, segments):
+        length = segments.shape[-1] // (self.width * (self.channels if self.joint else 1))
+        steps = -(-self.horizon // length) * length
         if self.joint:
-            return ops.reshape(segments, (-1, self.horizon, self.channels, self.width))
-        return ops.transpose(ops.reshape(segments, (-1, self.channels, self.horizon, self.width)), (0, 2, 1, 3))
+            return ops.reshape(segments, (-1, steps, self.channels, self.width))[:, : self.horizon]
+        rows = ops.reshape(segments, (-1, self.channels, steps, self.width))[:, :, : self.horizon]
+        return ops.transpose(rows, (0, 2, 1, 3))
 
     def compute_output_shape(self, input_shape):
         return (None, self.horizon, self.channels, self.width)

@@ -6,7 +6,7 @@ import pytest
 
 from rnn_cookbook.bundle import load_model
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import autoencoder, forecaster, online_forecaster, recursive_forecaster
+from rnn_cookbook.models import autoencoder, forecaster, online_forecaster, recursive_forecaster, without_teacher
 from rnn_cookbook.series import HEADS, Denormalize, FoldSegments, ForecastHead, Normalize, UnfoldSegments
 
 RNG = np.random.default_rng(0)
@@ -106,6 +106,25 @@ def test_folded_segments_have_the_covariates_of_their_steps():
     np.testing.assert_array_equal(together[0, 1], [6, 7, 8, 9, 10, 11, 103, 104, 105])
 
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_any_lookback_and_horizon_go_with_any_segment(joint):
+    """The oldest steps that make no segment are not read; all the rest is, and the covariates up to the last step of the horizon."""
+    keras.utils.set_random_seed(1)
+    model = forecaster(lookback=11, horizon=7, covariates=2, segment_length=4, units=5, channels=2, joint=joint)
+    window, known = RNG.normal(size=(1, 11, 2)).astype(np.float32), RNG.normal(size=(1, 18, 2)).astype(np.float32)
+    forecast = np.array(model([window, known]))
+    assert forecast.shape == (1, 7, 2)
+    for step, read in [(2, False), (3, True), (10, True)]:
+        other = window.copy()
+        other[:, step] += 1
+        assert (np.array(model([other, known])) != forecast).any() == read
+    other = known.copy()
+    other[:, -1] += 1
+    same = np.array(model([window, other])) == forecast
+    assert same[:, :4].all()
+    assert not same[:, 4:].any()
+
+
 @pytest.mark.parametrize("build", [forecaster, recursive_forecaster])
 def test_forecasters_with_covariates_are_saved_and_loaded(build, tmp_path):
     model = build(lookback=8, horizon=4, covariates=2, units=5, channels=2)
@@ -154,12 +173,9 @@ class TestRecursiveForecaster:
 
     def test_needs_no_target_in_use(self, model):
         free = np.array(model([self.WINDOW, self.TARGET, self.KNOWN]))
-        name = model.get_layer("decoder").cell.cells[0].__class__.__name__.removesuffix("Cell").lower()
-        cell = {"simplernn": "simple_rnn"}.get(name, name)
-        options = {"lookback": 8, "horizon": 5, "channels": 2, "covariates": 3, "units": 6, "depth": 2, "cell": cell, "head": "quantiles"}
-        alone = recursive_forecaster(**options, teacher=False)
-        alone.set_weights(model.get_weights())
+        alone = without_teacher(model)
         np.testing.assert_array_equal(alone([self.WINDOW, self.KNOWN]), free)
+        assert without_teacher(alone) is alone
 
     def test_covariates_are_heard_at_their_step(self, model):
         other = self.KNOWN.copy()
@@ -181,8 +197,8 @@ class TestRecursiveForecaster:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: forecaster(lookback=10, horizon=4, segment_length=4), "lookback must be a multiple of segment_length=4.* got 10"),
-        (lambda: forecaster(lookback=8, horizon=0), "horizon must .* got 0"),
+        (lambda: forecaster(lookback=3, horizon=4, segment_length=4), "lookback of one segment_length=4 or more, got 4 and 3"),
+        (lambda: forecaster(lookback=8, horizon=0), "horizon of 1 or more.* got 0"),
         (lambda: forecaster(lookback=8, horizon=4, head="mode"), "'mode'; accepted are point, quantiles"),
         (lambda: forecaster(lookback=8, horizon=4, normalization="max"), "'max'; accepted are last"),
         (lambda: forecaster(lookback=8, horizon=4, cell="tcn"), "'tcn'; accepted are"),

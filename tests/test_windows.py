@@ -54,6 +54,11 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert sorted(order(0, 0)) == sorted(order(1, 1))
 
 
+def test_outputs_go_back_to_the_order_of_the_windows():
+    windows = Windows(SERIES, [(0, 20), (0, 12)], lookback=4, horizon=3, batch_size=5, shuffle=True, seed=2)
+    np.testing.assert_array_equal(windows.in_order(read(windows)[1]), windows.arrays()[1])
+
+
 def test_covariates_are_those_of_the_window_and_of_the_steps_to_forecast():
     known = [np.arange(25.0)[:, None], np.arange(1000.0, 1015)[:, None]]  # further than the series, which is where they help
     windows = Windows(SERIES, [(0, 20), (0, 12)], lookback=4, horizon=3, batch_size=50, known=known)

@@ -134,8 +134,16 @@ class Windows:
         rows = rows.apply(tf.data.experimental.assert_cardinality(len(self)))
         return rows.map(self._gather, num_parallel_calls=2, deterministic=True).prefetch(4)
 
+    def in_order(self, outputs: np.ndarray) -> np.ndarray:
+        """[windows, ...] as the batches gave them, in the order of the windows."""
+        return outputs[np.argsort(self._order(), kind="stable")] if self.shuffle else outputs
+
+    def _order(self) -> np.ndarray:
+        windows = np.arange(self.examples)
+        return np.random.default_rng([self.seed, self.epoch]).permutation(windows) if self.shuffle else windows
+
     def _plan(self):
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self._rows) if self.shuffle else self._rows
+        order = self._rows[self._order()]
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 

@@ -5,7 +5,7 @@ Options that a builder does not name (`**rnn`: merge, residual, layer_norm, vari
 what else it leaves open) go to `recurrent.rnn_stack`, where they are explained; masks and states are the builder's own.
 """
 
-from rnn_cookbook.models.series import autoencoder, forecaster, online_forecaster, recursive_forecaster
+from rnn_cookbook.models.series import autoencoder, forecaster, online_forecaster, recursive_forecaster, without_teacher
 from rnn_cookbook.models.speech import speech_recognizer
 from rnn_cookbook.models.text import encoder_decoder, encoding_model, language_model, sequence_tagger, text_classifier
 
@@ -20,4 +20,5 @@ __all__ = [
     "sequence_tagger",
     "speech_recognizer",
     "text_classifier",
+    "without_teacher",
 ]

@@ -52,7 +52,8 @@ def forecaster(
     the same weights, unless they are read `joint`.
 
     Args:
-        lookback, horizon: steps read and forecast; multiples of `segment_length`.
+        lookback, horizon: steps read and forecast. Where `segment_length` does not go into them evenly, the oldest steps of the window are
+            not read, and the last segment of the future ends early.
         channels: series side by side.
         joint: read and forecast all channels together, rather than each by itself with the same weights. More weights and more that could
             be learnt; on the usual benchmarks less that is.
@@ -73,9 +74,11 @@ def forecaster(
         if size < 1:
             raise InputError(f"{name} must be {0 if name == 'covariates' else 1} or more, got {size - (name == 'covariates')}")
     check_shares(dropout=dropout)
-    for name, steps in (("lookback", lookback), ("horizon", horizon)):
-        if steps < 1 or steps % segment_length:
-            raise InputError(f"{name} must be a multiple of segment_length={segment_length}, 1 or more of them, got {steps}")
+    if horizon < 1 or lookback < segment_length:
+        raise InputError(
+            f"a forecaster needs a horizon of 1 or more and a lookback of one segment_length={segment_length} or more, got {horizon} and "
+            f"{lookback}"
+        )
     if cell not in CELLS:
         raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
     if normalization not in NORMALIZATIONS:
@@ -85,19 +88,23 @@ def forecaster(
     inputs = [window]
     if covariates:
         inputs.append(keras.Input((lookback + horizon, covariates), name="covariates"))
-    past, future_known = _past_and_future(inputs[1:], lookback=lookback, horizon=horizon)
+    segments = -(-horizon // segment_length)
+    past, known = _past_and_future(inputs[1:], lookback=lookback, horizon=horizon)
+    if missing := segments * segment_length - horizon:
+        known = [keras.layers.ZeroPadding1D((0, missing), dtype="float32", name="known_to_the_end")(part) for part in known]
     x, offset, scale = Normalize(normalization, dtype="float32", name="normalize")(window)
-    x = FoldSegments(segment_length, joint=joint, name="segments")((x, *past) if covariates else x)
+    parts = [x, *past]
+    if oldest := lookback % segment_length:
+        parts = [keras.layers.Cropping1D((oldest, 0), dtype="float32")(part) for part in parts]
+    x = FoldSegments(segment_length, joint=joint, name="segments")(tuple(parts) if covariates else parts[0])
     x = keras.layers.Dense(embedding_size, activation="relu", name="segment_embedding")(x)
-    future = FutureSegments(
-        horizon // segment_length, size=embedding_size, channels=1 if joint else channels, covariates=covariates, name="future"
-    )
+    future = FutureSegments(segments, size=embedding_size, channels=1 if joint else channels, covariates=covariates, name="future")
     states = []
     rnns = [CELLS[cell](units, return_sequences=True, return_state=True, name=f"rnn_{level}") for level in range(1, depth + 1)]
     for rnn in rnns:
         x, *final = rnn(x)
         states.append(final)
-    x, *repeated = future((*(part for final in states for part in final), *future_known))
+    x, *repeated = future((*(part for final in states for part in final), *known))
     for level, rnn in enumerate(rnns):
         parts = len(states[0])
         x, *_ = rnn(x, initial_state=repeated[level * parts : (level + 1) * parts])
@@ -271,3 +278,26 @@ def autoencoder(
     x = ReverseSequence(name="reverse")((x, mask) if lengths else x)
     outputs = keras.layers.Dense(features, dtype="float32", name="reconstruction")(x)
     return keras.Model(inputs if lengths else sequence, outputs, name="autoencoder")
+
+
+def without_teacher(model: keras.Model) -> keras.Model:
+    """A `recursive_forecaster` with the same weights that takes no target, for use; any other model, as it is."""
+    if "target" not in [part.name for part in model.inputs]:
+        return model
+    shapes = {part.name: part.shape for part in model.inputs}
+    cell = model.get_layer("decoder").cell
+    free = recursive_forecaster(
+        lookback=shapes["window"][1],
+        horizon=shapes["target"][1],
+        channels=shapes["window"][2],
+        covariates=shapes["covariates"][2] if "covariates" in shapes else 0,
+        teacher=False,
+        cell=next(name for name, kind in STEP_CELLS.items() if isinstance(cell.cells[0], kind)),
+        units=cell.cells[0].units,
+        depth=len(cell.cells),
+        normalization=model.get_layer("normalize").kind,
+        head=cell.head.kind,
+        quantiles=cell.head.quantiles,
+    )
+    free.set_weights(model.get_weights())
+    return free
