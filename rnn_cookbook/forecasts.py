@@ -1,12 +1,16 @@
 """Forecasts compared: what a practitioner would try first, and the field's measures of points, quantiles and intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
+import keras
 import numpy as np
 
+from rnn_cookbook import models, training
 from rnn_cookbook.baselines import timed_scores
-from rnn_cookbook.encode.series import Windows
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.data.series import Series
+from rnn_cookbook.encode.series import SeriesEncoder, Windows
+from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
 
 ALPHAS = (0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge regression, tried on the validation split
@@ -59,8 +63,9 @@ class RidgeForecaster:
     def predict(self, window: np.ndarray) -> np.ndarray:
         """float[windows, lookback, channels] -> float32[windows, horizon, channels]."""
         last = window[:, -1:]
-        moved = (window - last).transpose(0, 2, 1)
-        return (moved @ self.weights[:-1] + self.weights[-1]).transpose(0, 2, 1) + last
+        rows = np.ascontiguousarray((window - last).transpose(0, 2, 1)).reshape(-1, window.shape[1])  # one product of all, not one each
+        change = (rows @ self.weights[:-1] + self.weights[-1]).reshape(len(window), window.shape[2], -1)
+        return change.transpose(0, 2, 1) + last
 
 
 def _normal_equations(windows: Windows, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
@@ -77,32 +82,222 @@ def _normal_equations(windows: Windows, chunk: int = 2048) -> tuple[np.ndarray, 
     return gram, moments
 
 
-def forecast_baselines(train: Windows, validation: Windows, test: Windows, *, season: int, score) -> dict[str, dict]:
+def forecast_baselines(
+    train: Windows,
+    validation: Windows,
+    test: Windows,
+    *,
+    season: int,
+    score: Callable[[np.ndarray], dict],
+    keep: Callable[[str, np.ndarray], None] | None = None,
+) -> dict[str, dict]:
     """Name to `score(forecast)` of the test windows, an "mse" among it, and "seconds".
 
     `repeat_last`, `seasonal_naive`, `seasonal_mean` of each window; `ridge`: `RidgeForecaster`, its alpha chosen by the mean squared error
-    of the validation windows.
+    of the validation windows. `keep` gets the name and the forecast of each.
     """
     past, _ = test.arrays()
     methods = {
         "repeat_last": lambda: repeat_last(past, test.horizon),
         "seasonal_naive": lambda: seasonal_naive(past, test.horizon, season=season),
         "seasonal_mean": lambda: seasonal_mean(past, test.horizon, season=season),
-        "ridge": lambda: _ridge(train, validation).predict(past),
+        "ridge": lambda: fit_ridge(train, validation).predict(past),
     }
-    return timed_scores(methods, score, metric="mse")
+
+    def kept(name: str, method: Callable[[], np.ndarray]) -> np.ndarray:
+        forecast = method()
+        if keep:
+            keep(name, forecast)
+        return forecast
+
+    return timed_scores({name: partial(kept, name, method) for name, method in methods.items()}, score, metric="mse")
 
 
-def _ridge(train: Windows, validation: Windows) -> RidgeForecaster:
+def fit_ridge(train: Windows, validation: Windows) -> RidgeForecaster:
+    """A `RidgeForecaster` of the training windows, with that alpha of `ALPHAS` which has the least squared error on validation."""
     past, future = validation.arrays()
     ridge = RidgeForecaster(ALPHAS[0]).fit(train)
-    errors = {alpha: float(np.mean(np.square(ridge.solve(alpha).predict(past) - future))) for alpha in ALPHAS}
+    errors = {alpha: point_scores(future, ridge.solve(alpha).predict(past))["mse"] for alpha in ALPHAS}
     best = min(errors, key=errors.get)
     log.info("ridge: alpha %g of %s, chosen on validation", best, ", ".join(f"{alpha:g}" for alpha in ALPHAS))
     return ridge.solve(best)
 
 
+# What a model says
+
+
+def point_and_quantiles(raw: np.ndarray, *, head: str, quantiles: Sequence[float]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Outputs of a `series.ForecastHead` to one value each, float[...], and `quantiles`, float[..., quantiles]; None of a point forecast.
+
+    The value is the quantile nearest to the median, or the mean of the distribution.
+
+    Args:
+        raw: float[...] of the head "point", else float[..., width].
+        head: "point", "quantiles", "gaussian" or "student_t".
+        quantiles: rising, between 0 and 1; of the head "quantiles" those it was trained for.
+    """
+    from scipy import stats
+
+    if head == "point":
+        return raw, None
+    share = np.asarray(quantiles)
+    if head == "quantiles":
+        return raw[..., np.abs(share - 0.5).argmin()], raw
+    spread = stats.norm.ppf(share) if head == "gaussian" else stats.t.ppf(share, raw[..., 2:])
+    return raw[..., 0], raw[..., :1] + raw[..., 1:2] * spread
+
+
+class Forecaster:
+    """A trained model and its encoder: series to their future, in their own units.
+
+    Args:
+        model: a `models.forecaster` or `models.recursive_forecaster`, with its teacher or without.
+        encoder: which made its windows; None where only windows are forecast.
+        batch_size: windows a step.
+    """
+
+    def __init__(self, model: keras.Model, encoder: SeriesEncoder | None, *, batch_size: int = 64):
+        self.model, self.encoder = models.without_teacher(model), encoder
+        head = self.model.get_layer("head")
+        self.head, self.levels = head.kind, head.quantiles
+        (lookback,) = (part.shape[1] for part in self.model.inputs if part.name == "window")
+        self.horizon = self.model.output.shape[1]
+        self.shape = {"lookback": lookback, "horizon": self.horizon, "batch_size": batch_size}
+
+    def __call__(self, windows: Windows) -> tuple[np.ndarray, np.ndarray | None]:
+        """Scaled forecasts of windows, in their order: see `point_and_quantiles`."""
+        return point_and_quantiles(training.predict(self.model, windows), head=self.head, quantiles=self.levels)
+
+    def ahead(self, series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray | None]:
+        """What follows the last value of each series: float64[series, horizon, channels], and float64[series, horizon, channels,
+        quantiles] or None."""
+        windows = self.encoder.windows_ahead(series, **self.shape)
+        point, quantiles = (self.encoder.own_units(series, windows, part) for part in self(windows))
+        return point, quantiles
+
+    def backtest(self, series: Sequence[Series], *, origins: int, season: int) -> tuple[list[tuple[int, int]], dict[str, list[dict]]]:
+        """Forecasts from within the series, by the model as it is, beside the seasonal naive forecast: the steps that were forecast, see
+        `last_origins`, and `rolling_origins` of each channel under its `Series.label`."""
+        spans = last_origins(series, origins=origins, lookback=self.shape["lookback"], horizon=self.horizon)
+        windows = self.encoder.windows(series, spans, **self.shape, stride=self.horizon)
+        past, actual = windows.arrays()
+        parts = actual, self(windows)[0], seasonal_naive(past, self.horizon, season=season)
+        actual, point, naive = (self.encoder.own_units(series, windows, part) for part in parts)
+        found = {}
+        for i, one in enumerate(series):
+            for c, channel in enumerate(one.channels):
+                of = windows.series == i, slice(None), slice(c, c + 1)
+                if of[0].any():
+                    found[one.label(channel)] = rolling_origins(actual[of], point[of], naive[of])
+        return spans, found
+
+
+def last_origins(series: Sequence[Series], *, origins: int, lookback: int, horizon: int) -> list[tuple[int, int]]:
+    """The steps [first, end) of each series to be forecast in a backtest of its last `origins` horizons, or of as many as there are; the
+    model has to forecast from their beginning, and every horizon after.
+
+    Raises:
+        InputError: every series is too short for any.
+    """
+    counts = [max(0, min(origins, (len(one) - lookback) // horizon)) for one in series]
+    if not any(counts):
+        raise InputError(
+            f"--backtest needs {lookback} steps to read and {horizon} to forecast: {lookback + horizon} or more; there are at most "
+            f"{max(map(len, series))}"
+        )
+    fewer = [f"{count}{f' of {one.name}' if one.name else ''}" for one, count in zip(series, counts, strict=True) if count < origins]
+    if fewer:
+        log.warning("the backtest has fewer than %d origins, for want of steps: %s", origins, listing(fewer))
+    return [(len(one) - count * horizon, len(one)) for one, count in zip(series, counts, strict=True)]
+
+
+def rolling_origins(actual: np.ndarray, forecast: np.ndarray, naive: np.ndarray) -> list[dict[str, float]]:
+    """A backtest, origin by origin: "model" and "naive", the mean absolute error of each, in the units of all three, float[origins,
+    horizon, channels]; "wins", whether the model's is smaller (rolling-origin evaluation: Tashman 2000)."""
+    errors = [np.abs(part.astype(np.float64) - actual).mean(axis=(1, 2)) for part in (forecast, naive)]
+    return [{"model": float(ours), "naive": float(theirs), "wins": bool(ours < theirs)} for ours, theirs in zip(*errors, strict=True)]
+
+
+def verdict(origins: Sequence[dict[str, float]]) -> str:
+    """One sentence on a backtest by `rolling_origins`."""
+    ours, theirs = (float(np.mean([origin[name] for origin in origins])) for name in ("model", "naive"))
+    won = sum(origin["wins"] for origin in origins)
+    told = f"mean absolute error {ours:.4g}, seasonal naive {theirs:.4g}; better at {won} of {len(origins)} origins"
+    if ours >= theirs:
+        return f"{told}: the naive forecast is as good or better, take that one"
+    if 2 * won < len(origins):
+        return f"{told}: the model is better by {1 - ours / theirs:.0%} on average, but not at most origins; no clear winner"
+    few = ", though so few origins prove little" if len(origins) < 5 else ""
+    return f"{told}: the model wins by {1 - ours / theirs:.0%}{few}"
+
+
+def mix_linear(model: keras.Model, ridge: RidgeForecaster, validation: Windows) -> float:
+    """Moves the forecasts of a trained `models.forecaster(linear=True)` towards those of `ridge` by that share, 0 to 1, which has the least
+    squared error on the validation windows (Bates and Granger 1969), in closed form. Returns the share.
+
+    Two forecasts that err differently are better together; and a network that has overfitted gives way to the linear one.
+    """
+    layer = model.get_layer("linear")
+    weights = [ridge.weights[:-1], ridge.weights[-1]]
+    layer.set_weights([*weights, np.float32(0)])
+    past, actual = validation.arrays()
+    own = Forecaster(model, None)(validation)[0].astype(np.float64)
+    towards = ridge.predict(past) - own
+    share = float(np.clip(np.sum(towards * (actual - own)) / max(np.sum(np.square(towards)), 1e-12), 0, 1))
+    layer.set_weights([*weights, np.float32(share)])
+    log.info("mixed with the linear forecast: %.0f%% of it, by validation", 100 * share)
+    return share
+
+
 # Measures
+
+
+class Scorer:
+    """All measures of forecasts of the same windows, of the scaled values, as benchmarks have them, and in the series' own units.
+
+    Args:
+        windows: what is forecast, by `encoder.windows` of `series`.
+        series, encoder: see there.
+        train: of each series the training steps [first, end), for MASE.
+        season: steps, for MASE.
+    """
+
+    def __init__(
+        self, windows: Windows, *, series: Sequence[Series], encoder: SeriesEncoder, train: Sequence[tuple[int, int]], season: int
+    ):
+        self.own_units = partial(encoder.own_units, series, windows)
+        _, self.actual = windows.arrays()
+        naive = [naive_errors(one.values[slice(*span)], season=season) for one, span in zip(series, train, strict=True)]
+        self.naive_error = np.stack(naive)[windows.series][:, None]
+
+    def __call__(self, point: np.ndarray, quantiles: np.ndarray | None = None, *, levels: Sequence[float] = ()) -> dict[str, float]:
+        """`point_scores` of the scaled values; `own_unit_scores`; and of quantiles, where there are any, "pinball_units", "coverage" and
+        "width_units".
+
+        Args:
+            point: float[windows, horizon, channels], scaled.
+            quantiles: float[windows, horizon, channels, quantiles], scaled.
+            levels: of the quantiles.
+        """
+        actual = self.own_units(self.actual)
+        scores = {**point_scores(self.actual, point), **own_unit_scores(actual, self.own_units(point), naive_error=self.naive_error)}
+        if quantiles is not None:
+            found = quantile_scores(actual, self.own_units(quantiles), levels)
+            scores |= {"pinball_units": found["pinball"], "coverage": found["coverage"], "width_units": found["width"]}
+        return scores
+
+
+def errors_by_step(actual: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+    """Mean squared error of each step of the horizon: float64[horizon]."""
+    return np.square(forecast.astype(np.float64) - actual).mean(axis=(0, 2))
+
+
+def autocorrelation(residuals: np.ndarray, *, lags: int) -> np.ndarray:
+    """Of float[steps, channels], mean over the channels that are not constant: float64[lags], from lag 1 on."""
+    moved = residuals - residuals.mean(axis=0)
+    moved = moved[:, np.square(moved).sum(axis=0) > 0].astype(np.float64)
+    power = np.square(moved).sum(axis=0)
+    return np.array([(moved[lag:] * moved[:-lag]).sum(axis=0) / power for lag in range(1, lags + 1)]).reshape(lags, -1).mean(axis=1)
 
 
 def point_scores(actual: np.ndarray, forecast: np.ndarray) -> dict[str, float]:
@@ -116,7 +311,7 @@ def own_unit_scores(actual: np.ndarray, forecast: np.ndarray, *, naive_error: np
 
     MASE (Hyndman and Koehler 2006) divides by `naive_error`, the mean absolute error of the seasonal naive forecast within the training
     steps, float, one for each series and channel: 1 is as good as that. sMAPE is in percent, 0 to 200 (Makridakis 1993); where both
-    values are 0 it is 0.
+    values are 0 it is 0. Where no channel has a naive error, as constant ones have none, there is no MASE.
     """
     error = np.abs(forecast.astype(np.float64) - actual)
     both = np.abs(actual) + np.abs(forecast)
@@ -125,7 +320,7 @@ def own_unit_scores(actual: np.ndarray, forecast: np.ndarray, *, naive_error: np
     return {
         "mae_units": float(error.mean()),
         "rmse_units": float(np.sqrt(np.square(error).mean())),
-        "mase": float(scaled[usable].mean()) if usable.any() else float("nan"),
+        **({"mase": float(scaled[usable].mean())} if usable.any() else {}),
         "smape": float(200 * np.divide(error, both, out=np.zeros_like(error), where=both > 0).mean()),
     }
 

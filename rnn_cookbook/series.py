@@ -7,7 +7,7 @@ from keras import ops
 
 from rnn_cookbook.errors import InputError
 
-NORMALIZATIONS = ("last", "standard", "none")
+NORMALIZATIONS = ("last", "last_scaled", "standard", "none")
 HEADS = ("point", "quantiles", "gaussian", "student_t")
 
 
@@ -18,7 +18,8 @@ class Normalize(keras.layers.Layer):
     float[batch, time, channels] -> (float[batch, time, channels], float[batch, 1, channels] offset, float[batch, 1, channels] scale)
 
     Args:
-        kind: "last" subtracts the last value, "standard" the mean and divides by the standard deviation, "none" does neither.
+        kind: "last" subtracts the last value; "last_scaled" divides by the standard deviation, too; "standard" subtracts the mean and
+            divides by the standard deviation; "none" does nothing.
     """
 
     def __init__(self, kind: str = "last", **kwargs):
@@ -30,10 +31,11 @@ class Normalize(keras.layers.Layer):
     def call(self, window):
         last = window[:, -1:]
         offset, scale = ops.zeros_like(last), ops.ones_like(last)
-        if self.kind == "last":
+        if self.kind in ("last", "last_scaled"):
             offset = last
         elif self.kind == "standard":
             offset = ops.mean(window, axis=1, keepdims=True)
+        if self.kind in ("last_scaled", "standard"):
             scale = ops.sqrt(ops.var(window, axis=1, keepdims=True) + 1e-5)
         return (window - offset) / scale, offset, scale
 
@@ -250,6 +252,50 @@ class ForecastHead(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "kind": self.kind, "quantiles": list(self.quantiles)}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
+class MixLinear(keras.layers.Layer):
+    """A forecast moved towards a linear one by a fixed share (combination of forecasts: Bates and Granger 1969).
+
+    (float[batch, horizon, channels, (values)] forecast, float[batch, lookback, channels] window) -> the forecast's shape
+
+    The linear forecast is the window's last value, plus a function of the window from which that is subtracted, one for all channels.
+    Levels move, spreads stay. Kernel, bias and share are 0 at first and never trained: `forecasts.mix_linear` sets them.
+
+    Args:
+        head: that made the forecast.
+    """
+
+    def __init__(self, head: ForecastHead, **kwargs):
+        super().__init__(**kwargs)
+        self.head = head
+
+    def build(self, input_shape):
+        forecast, window = input_shape
+        options = {"initializer": "zeros", "trainable": False}
+        self.kernel = self.add_weight(shape=(window[1], forecast[1]), name="kernel", **options)
+        self.bias = self.add_weight(shape=(forecast[1],), name="bias", **options)
+        self.share = self.add_weight(shape=(), name="share", **options)
+
+    def call(self, inputs):
+        forecast, window = (ops.cast(part, "float32") for part in inputs)
+        last = window[:, -1:]
+        linear = last + ops.transpose(ops.matmul(ops.transpose(window - last, (0, 2, 1)), self.kernel) + self.bias, (0, 2, 1))
+        move = self.share * (linear - self.head.centre(forecast))
+        if not self.head.spread:
+            return forecast + move
+        return forecast + move[..., None] * ops.array([1.0 if kind == 0 else 0.0 for kind in self.head.spread])
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape, "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "head": keras.saving.serialize_keras_object(self.head)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config.pop("head")), **config)
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")

@@ -456,6 +456,15 @@ class TestSeasonalSeries:
         assert np.mean([np.mean(error**2) for error in errors]) == pytest.approx(synthetic.seasonal_floor(12), rel=0.05)
         assert np.mean(noise**2) > 1.8 * synthetic.seasonal_floor(12)  # who forgets the last value pays for it
 
+    def test_the_oracle_reaches_the_floor_and_nothing_beats_it(self):
+        origins = np.arange(100, 39_000)
+        actual = synthetic.seasonal_series(40_000, seed=0).values[origins[:, None] + np.arange(12)]
+        best = synthetic.seasonal_oracle(40_000, origins, 12, seed=0)
+        assert np.mean((best - actual) ** 2) == pytest.approx(synthetic.seasonal_floor(12), rel=0.05)
+        again = actual[24:] - (actual[:-24] - best[:-24])  # correcting by an error of a day before makes it worse
+        assert np.mean((again - actual[24:]) ** 2) >= 0
+        assert abs((best - actual).mean()) < 0.05
+
     def test_is_seeded(self):
         one, same, other = (synthetic.seasonal_series(100, seed=seed, channels=3) for seed in (0, 0, 1))
         np.testing.assert_array_equal(one.values, same.values)

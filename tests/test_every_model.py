@@ -190,6 +190,13 @@ for cell in ("lstm", "gru"):
         fixed_time=12,
         fast=False,
     )
+CASES["forecaster linear"] = Case(
+    lambda: models.forecaster(**WINDOW, segment_length=4, linear=True, head="quantiles"),
+    ("sequence",),
+    QuantileLoss(),
+    per_step=False,
+    fixed_time=12,
+)
 CASES["forecaster segments"] = Case(
     lambda: models.forecaster(**WINDOW, segment_length=4, cell="lstm", depth=2), ("sequence",), MEAN_SQUARE, per_step=False, fixed_time=12
 )

@@ -1,13 +1,19 @@
 """Baselines of forecasting against closed forms and scikit-learn, measures against the field's libraries."""
 
+import keras
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 
 from rnn_cookbook import forecasts
-from rnn_cookbook.encode.series import Windows
+from rnn_cookbook.bundle import load_model
+from rnn_cookbook.data.series import Series
+from rnn_cookbook.encode.series import SeriesEncoder, Windows
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.models import forecaster
 
 RNG = np.random.default_rng(0)
 WALK = RNG.normal(size=(300, 2)).cumsum(axis=0).astype(np.float32)
@@ -39,6 +45,37 @@ def test_ridge_is_that_of_scikit_learn(alpha):
     wanted = (reference.predict(flat - flat[:, -1:]) + flat[:, -1:]).reshape(len(new), 2, 5).transpose(0, 2, 1)
     found = forecasts.RidgeForecaster(alpha).fit(train).predict(new)
     np.testing.assert_allclose(found, wanted, atol=2e-4)
+
+
+@pytest.mark.parametrize("head", ["point", "quantiles", "gaussian", "student_t"])
+@pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
+def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, trust):
+    """Values come true by the linear forecast, by the network's own, or half and half: the share is found, levels move, spreads stay."""
+    ridge, validation = forecasts.RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
+    keras.utils.set_random_seed(1)
+    model = forecaster(lookback=12, horizon=5, channels=2, linear=True, head=head, units=4, embedding_size=4)
+    past, _ = validation.arrays()
+    raw = np.array(model(past))
+    point, _ = forecasts.point_and_quantiles(raw, head=head, quantiles=(0.1, 0.5, 0.9))
+    linear = ridge.predict(past)
+    validation.arrays = lambda: (past, trust * linear + (1 - trust) * point)
+    assert forecasts.mix_linear(model, ridge, validation) == pytest.approx(trust, abs=1e-4)
+    mixed = np.array(model(past))
+    found, _ = forecasts.point_and_quantiles(mixed, head=head, quantiles=(0.1, 0.5, 0.9))
+    np.testing.assert_allclose(found, trust * linear + (1 - trust) * point, atol=2e-4)
+    if head == "quantiles":
+        np.testing.assert_allclose(np.diff(mixed, axis=-1), np.diff(raw, axis=-1), atol=2e-4)
+    elif head != "point":
+        np.testing.assert_allclose(mixed[..., 1:], raw[..., 1:], atol=1e-6)
+
+
+def test_what_is_mixed_stays_so_when_it_is_saved(tmp_path):
+    ridge, validation = forecasts.RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
+    model = forecaster(lookback=12, horizon=5, channels=2, linear=True, head="quantiles", units=4, embedding_size=4)
+    assert 0 < forecasts.mix_linear(model, ridge, validation) <= 1
+    model.save(tmp_path / "model.keras")
+    past, _ = validation.arrays()
+    np.testing.assert_array_equal(model(past), load_model(tmp_path / "model.keras")(past))
 
 
 def test_ridge_finds_a_linear_law_and_nothing_else_does():
@@ -89,10 +126,110 @@ def test_measures_in_own_units_by_hand():
     assert scores["rmse_units"] == pytest.approx(np.sqrt(17 / 3))
     assert scores["mase"] == pytest.approx(5 / 6)
     assert scores["smape"] == pytest.approx(200 * (1 / 3 + 4 / 12 + 0) / 3)
-    assert np.isnan(forecasts.own_unit_scores(actual, found, naive_error=np.array([0.0]))["mase"])  # of a constant series
+    assert "mase" not in forecasts.own_unit_scores(actual, found, naive_error=np.array([0.0]))  # of a constant series
 
 
 def test_the_naive_error_of_a_season():
     values = np.array([0, 10, 1, 12, 3, 12], float)[:, None]
     assert forecasts.naive_errors(values, season=2).tolist() == [(1 + 2 + 2 + 0) / 4]
     assert forecasts.naive_errors(values, season=100).tolist() == [12.0]
+
+
+def series(values, name="", channels=("x",)):
+    return Series(pd.date_range("2024-01-01", periods=len(values), freq="D"), values, list(channels), name)
+
+
+def test_the_scorer_measures_in_both_units_whatever_the_series():
+    """Two series a thousandfold apart: the measures of each alone, in its own units, weighted by its windows."""
+    both = [series(RNG.normal(size=(40, 1)).cumsum(axis=0), "a"), series(1000 * RNG.normal(size=(60, 1)).cumsum(axis=0), "b")]
+    spans, train = [(30, 40), (40, 60)], [(0, 30), (0, 40)]
+    encoder = SeriesEncoder.fit(both, train)
+    windows = encoder.windows(both, spans, lookback=7, horizon=4, batch_size=8)
+    past, actual = windows.arrays()
+    point = forecasts.repeat_last(past, 4)
+    quantiles = point[..., None] + np.array([-0.5, 0, 0.5])
+    scorer = forecasts.Scorer(windows, series=both, encoder=encoder, train=train, season=7)
+    scores = scorer(point, quantiles, levels=(0.1, 0.5, 0.9))
+    assert scores["mse"] == pytest.approx(mean_squared_error(actual.ravel(), point.ravel()))
+    errors, scaled = [], []
+    for one, (first, end), (_, known) in zip(both, spans, train, strict=True):
+        starts = np.arange(first, end - 4 + 1)
+        error = np.abs(one.values[starts[:, None] + np.arange(4), 0] - one.values[starts - 1])
+        errors += [*error.ravel()]
+        scaled += [*(error / np.abs(one.values[7:known] - one.values[: known - 7]).mean()).ravel()]
+    assert scores["mae_units"] == pytest.approx(np.mean(errors), rel=1e-4)
+    assert scores["mase"] == pytest.approx(np.mean(scaled), rel=1e-4)
+    assert scores["coverage"] == pytest.approx(np.mean(np.abs(actual - point) <= 0.5), abs=1e-6)
+    assert "pinball_units" not in scorer(point)
+
+
+def test_what_a_head_says_as_quantiles():
+    raw = RNG.uniform(1, 2, (3, 4, 2, 3))
+    levels = (0.1, 0.5, 0.9)
+    point, quantiles = forecasts.point_and_quantiles(raw, head="gaussian", quantiles=levels)
+    np.testing.assert_array_equal(point, raw[..., 0])
+    np.testing.assert_allclose(stats.norm.cdf(quantiles, raw[..., :1], raw[..., 1:2]), np.broadcast_to(levels, quantiles.shape))
+    raw[..., 2] += 2
+    _, quantiles = forecasts.point_and_quantiles(raw, head="student_t", quantiles=levels)
+    np.testing.assert_allclose(stats.t.cdf(quantiles, raw[..., 2:], raw[..., :1], raw[..., 1:2]), np.broadcast_to(levels, quantiles.shape))
+    point, quantiles = forecasts.point_and_quantiles(raw, head="quantiles", quantiles=(0.2, 0.3, 0.55))
+    np.testing.assert_array_equal(point, raw[..., 2])
+    assert quantiles is raw
+    assert forecasts.point_and_quantiles(raw[..., 0], head="point", quantiles=levels)[1] is None
+
+
+class TestBacktest:
+    def test_origins_are_the_last_horizons(self, messages):
+        both = [series(np.zeros((50, 1)), "long"), series(np.zeros((17, 1)), "short"), series(np.zeros((9, 1)), "none")]
+        spans = forecasts.last_origins(both, origins=3, lookback=7, horizon=5)
+        assert spans == [(35, 50), (7, 17), (9, 9)]
+        assert "fewer than 3 origins, for want of steps: 2 of short, 0 of none" in messages.text
+        windows = SeriesEncoder.fit(both, [(0, 9)] * 3).windows(both, spans, lookback=7, horizon=5, batch_size=8, stride=5)
+        assert windows.starts.tolist() == [35, 40, 45, 7, 12]
+        with pytest.raises(InputError, match="--backtest needs 48 steps to read and 5 to forecast: 53 or more; there are at most 50"):
+            forecasts.last_origins(both, origins=1, lookback=48, horizon=5)
+
+    def test_errors_of_each_channel_and_origin_are_in_their_own_units(self):
+        """Of a network that knows nothing: it forecasts the last value, plus nothing."""
+        walks = [series(RNG.normal(size=(n, 2)).cumsum(axis=0) * scale, name, "xy") for n, scale, name in ((40, 1, "a"), (30, 100, "b"))]
+        walks.append(series(np.zeros((14, 2)), "none", "xy"))
+        encoder = SeriesEncoder.fit(walks, [(0, 20), (0, 20), (0, 10)])
+        model = forecaster(lookback=12, horizon=5, channels=2, units=4, embedding_size=4, head="quantiles", quantiles=(0.5, 0.9))
+        output = model.get_layer("segment_output")
+        output.set_weights([np.zeros_like(part) for part in output.get_weights()])
+        spans, found = forecasts.Forecaster(model, encoder, batch_size=2).backtest(walks, origins=4, season=3)
+        assert spans == [(20, 40), (15, 30), (14, 14)]
+        assert list(found) == ["a x", "a y", "b x", "b y"]
+        assert [len(origins) for origins in found.values()] == [4, 4, 3, 3]
+        x = walks[1].values[:, 1]
+        assert found["b y"][1]["model"] == pytest.approx(np.abs(x[20:25] - x[19]).mean(), rel=1e-4)
+        assert found["b y"][1]["naive"] == pytest.approx(np.abs(x[20:25] - x[[17, 18, 19, 17, 18]]).mean(), rel=1e-4)
+
+    @pytest.mark.parametrize(
+        ("ours", "theirs", "said"),
+        [
+            ([1, 1, 1, 1, 1], [2, 2, 2, 2, 2], "mean absolute error 1, seasonal naive 2; better at 5 of 5 origins: the model wins by 50%"),
+            ([1, 1], [2, 2], "the model wins by 50%, though so few origins prove little"),
+            ([2, 2, 2], [1, 2, 2], "better at 0 of 3 origins: the naive forecast is as good or better, take that one"),
+            ([1, 1, 1], [0.9, 0.9, 9], "better by 72% on average, but not at most origins; no clear winner"),
+        ],
+    )
+    def test_the_verdict(self, ours, theirs, said):
+        parts = [np.array(part, float)[:, None, None] for part in (np.zeros(len(ours)), ours, theirs)]
+        assert forecasts.verdict(forecasts.rolling_origins(*parts)).endswith(said)
+
+
+def test_autocorrelation_of_noise_and_of_a_walk():
+    noise = RNG.normal(size=(4000, 2))
+    memory = noise.copy()
+    for i in range(1, len(memory)):
+        memory[i] += 0.7 * memory[i - 1]
+    np.testing.assert_allclose(forecasts.autocorrelation(noise, lags=5), 0, atol=0.05)
+    np.testing.assert_allclose(forecasts.autocorrelation(memory, lags=4), 0.7 ** np.arange(1, 5), atol=0.05)
+    with_constant = np.concatenate([memory, np.ones((4000, 1))], axis=1)
+    np.testing.assert_allclose(forecasts.autocorrelation(with_constant, lags=4), forecasts.autocorrelation(memory, lags=4))
+
+
+def test_errors_by_step_by_hand():
+    actual, found = np.zeros((2, 2, 1)), np.array([[[1.0], [2.0]], [[1.0], [4.0]]])
+    assert forecasts.errors_by_step(actual, found).tolist() == [1, 10]

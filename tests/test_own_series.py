@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnn_cookbook.data.series import read_series
+from rnn_cookbook.data.series import Series, matching, read_series, season_of, split_by_time
 from rnn_cookbook.errors import InputError
 
 HOURS = pd.date_range("2024-01-31 22:00", periods=6, freq="h")
@@ -86,6 +86,13 @@ def test_the_grid_is_found(tmp_path, frequency):
     (gap,) = read_series(write(tmp_path / "a.csv", frame.drop(index=[7, 8])), fill="linear")
     assert list(gap.times) == list(times)
     np.testing.assert_allclose(gap.values, whole.values)
+
+
+def test_days_are_those_of_the_calendar_where_clocks_change(tmp_path):
+    times = pd.date_range("2024-03-25", periods=12, freq="D", tz="Europe/Berlin")  # 2024-03-31 has 23 hours
+    (series,) = read_series(write(tmp_path / "a.parquet", table(times, a=np.arange(12.0))))
+    assert list(series.times) == list(times)
+    assert series.future(1)[0] == pd.Timestamp("2024-04-06", tz="Europe/Berlin")
 
 
 def test_years_alone(tmp_path):
@@ -171,6 +178,16 @@ BAD = [
     (table(a=[np.nan] * 6), {"fill": "last"}, "has no value in 'a'"),
     (table(unique_id="x", a=np.arange(6), b=np.arange(6)), {"columns": "a,b"}, "has one value column, got a, b"),
     (table().iloc[:0], {}, "has no rows"),
+    (
+        pd.concat(
+            [
+                table(a=np.arange(6)).assign(unique_id="x"),
+                table(HOURS[0] + pd.timedelta_range(0, periods=6, freq="D"), a=np.arange(6)).assign(unique_id="y"),
+            ]
+        ),
+        {"columns": "a"},
+        "have different steps: h in 'x', D in 'y'. Bring them to one with --frequency",
+    ),
 ]
 
 
@@ -178,3 +195,67 @@ BAD = [
 def test_bad_tables(tmp_path, frame, options, message):
     with pytest.raises(InputError, match=message):
         read_series(write(tmp_path / "a.csv", frame), **options)
+
+
+def plain(steps: int, name: str = "", freq: str = "h") -> Series:
+    return Series(pd.date_range("2024-01-01", periods=steps, freq=freq), np.arange(steps, dtype=float)[:, None], ["x"], name)
+
+
+class TestSplitByTime:
+    def test_the_benchmark_is_cut_as_everybody_cuts_it(self):
+        _, spans = split_by_time([plain(14_400)], lookback=336, horizon=96, validation=0.2, test=0.2)
+        assert spans == {"train": [(0, 8640)], "validation": [(8640, 11_520)], "test": [(11_520, 14_400)]}
+
+    def test_short_series_are_left_out_and_told(self, messages):
+        kept, spans = split_by_time([plain(100, "a"), plain(30, "b"), plain(200, "c")], lookback=20, horizon=5, validation=0.1, test=0.2)
+        assert [one.name for one in kept] == ["a", "c"]
+        assert spans["test"] == [(80, 100), (160, 200)]
+        assert "1 of 3 series are too short for a look-back of 20 and a horizon of 5, and left out: b" in messages.text
+
+    @pytest.mark.parametrize(("lookback", "horizon"), [(480, 96), (60, 5), (20, 21)])
+    def test_what_would_fit_is_told_and_fits(self, lookback, horizon):
+        with pytest.raises(InputError, match=r"100 steps: 70 to train, 10 to validate, 20 to test.*--horizon 10 and --lookback 60") as told:
+            split_by_time([plain(100)], lookback=lookback * 2, horizon=horizon, validation=0.1, test=0.2)
+        assert "longest of" not in str(told.value)
+        split_by_time([plain(100)], lookback=60, horizon=10, validation=0.1, test=0.2)
+
+    def test_nothing_fits_a_handful_of_steps(self):
+        with pytest.raises(InputError, match=r"the longest of 2 series has 4 steps.* at most none, nor any other would fit"):
+            split_by_time([plain(4), plain(3)], lookback=2, horizon=1, validation=0.1, test=0.2)
+
+
+@pytest.mark.parametrize(
+    ("frequency", "season"),
+    [
+        *(("h", 24), ("2h", 12), ("15min", 96), ("min", 1440), ("7h", 1), ("D", 7), ("B", 5), ("W-MON", 52), ("7D", 52), ("MS", 12)),
+        *(("ME", 12), ("QS-JAN", 4), ("QE-DEC", 4), ("YS-JAN", 1), ("10D", 1)),
+    ],
+)
+def test_the_season_that_one_would_try_first(frequency, season):
+    assert season_of(pd.date_range("2024-01-01", periods=3, freq=frequency).freq) == season
+
+
+TRAINED = {"path": "my.csv", "channels": 1, "frequency": "h", "lookback": 20}
+
+
+class TestMatching:
+    def test_short_series_get_no_forecast(self, messages):
+        assert [one.name for one in matching([plain(30, "a"), plain(10, "b")], **TRAINED)] == ["a"]
+        assert "1 of 2 series have less than 20 steps and get no forecast: b" in messages.text
+
+    @pytest.mark.parametrize(
+        ("series", "message"),
+        [
+            ([plain(10)], "my.csv has 10 steps at most; the model reads 20"),
+            ([plain(30, freq="D")], "my.csv has steps of D; the model was trained on steps of h"),
+            ([Series(plain(30).times, np.zeros((30, 2)), ["x", "y"])], "my.csv has 2 value columns; the model was trained on 1"),
+        ],
+    )
+    def test_what_the_model_cannot_read_is_told(self, series, message):
+        with pytest.raises(InputError, match=message):
+            matching(series, **TRAINED)
+
+
+def test_labels_tell_channels_apart():
+    two = Series(plain(3).times, np.zeros((3, 2)), ["x", "y"], "shop")
+    assert [plain(3).label("x"), plain(3, "shop").label("x"), two.label("y")] == ["x", "shop", "shop y"]

@@ -13,13 +13,13 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("kind", ["last", "standard"])
+@pytest.mark.parametrize("kind", ["last", "last_scaled", "standard"])
 def test_a_forecast_is_in_the_units_of_its_window(head, kind):
     """Another origin and (normalised by it) another unit of the series: the same forecast in that unit."""
     keras.utils.set_random_seed(1)
     model = forecaster(lookback=12, horizon=4, channels=2, units=5, embedding_size=6, head=head, normalization=kind)
     window = RNG.normal(size=(3, 12, 2)).astype(np.float32)
-    unit = 10.0 if kind == "standard" else 1.0
+    unit = 1.0 if kind == "last" else 10.0
     forecast, moved = np.array(model(window)), np.array(model(window * unit + 100))
     if head in ("gaussian", "student_t"):
         np.testing.assert_allclose(moved[..., 1], forecast[..., 1] * unit, rtol=2e-3)

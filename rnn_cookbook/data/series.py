@@ -46,9 +46,31 @@ class Series:
     def __len__(self) -> int:
         return len(self.values)
 
+    def label(self, channel: str) -> str:
+        """What tells a channel from those of other series, too."""
+        if not self.name:
+            return channel
+        return f"{self.name} {channel}" if len(self.channels) > 1 else self.name
+
     def until(self, end: int) -> "Series":
         """The same without the values from step `end` on; what is known ahead stays."""
         return replace(self, values=self.values[:end])
+
+    def ahead(self, horizon: int) -> "Series":
+        """The same with the times of the next `horizon` steps after the last value, and the covariates until then.
+
+        Raises:
+            InputError: the covariates end before that.
+        """
+        end, times = len(self) + horizon, self.times[: len(self)].append(self.future(horizon))
+        if self.covariates and len(self.known) < end:
+            of = f"of series {self.name!r} " if self.name else ""
+            raise InputError(
+                f"{listing(map(repr, self.covariates))} {of}end at {self.times[-1]}, the values at {self.times[len(self) - 1]}: to "
+                f"forecast {horizon} steps they must be known until {times[-1]}. Add rows that have them and no value"
+            )
+        known = self.known[:end] if self.covariates else np.zeros((end, 0))
+        return replace(self, times=pd.DatetimeIndex(times, freq=self.times.freq), known=known)
 
     def future(self, horizon: int) -> pd.DatetimeIndex:
         """The times of the next `horizon` steps after the last value."""
@@ -58,7 +80,7 @@ class Series:
 def read_series(
     path: str | Path,
     *,
-    columns: str = "",
+    columns: str | Sequence[str] = "",
     time_column: str = "",
     id_column: str = "",
     covariates: str = "",
@@ -70,7 +92,8 @@ def read_series(
     A table is long where it has a column that is called unique_id (or as `id_column` says). Rows out of order are sorted, which is logged.
 
     Args:
-        columns: names of the value columns, separated by commas; if empty, all that are neither time nor covariate (wide), or y (long).
+        columns: names of the value columns, as a list or separated by commas; if empty, all that are neither time nor covariate (wide), or
+            y (long).
         time_column: if empty, the column with a usual name (ds, date, timestamp, ...).
         id_column: of a long table, if it is called otherwise.
         covariates: names of columns that are known ahead, separated by commas. Rows at the end that have these and no value are the future.
@@ -113,10 +136,103 @@ def read_series(
     numbers = pd.DataFrame({name: _numbers(path, frame[name]) for name in [*wanted, *known]})
     times = _times(path, frame[time])
     groups = frame.groupby(frame[identifier].astype(str), sort=False).groups if identifier else {"": frame.index}
-    return [
+    series = [
         _on_grid(path, str(name), times.loc[rows], numbers.loc[rows], wanted=wanted, known=known, frequency=frequency, fill=fill)
         for name, rows in groups.items()
     ]
+    steps = {one.times.freqstr: one.name for one in series}
+    if len(steps) > 1:
+        told = ", ".join(f"{step} in {name!r}" for step, name in steps.items())
+        raise InputError(f"the series of {path} have different steps: {told}. Bring them to one with --frequency")
+    return series
+
+
+def split_by_time(
+    series: Sequence[Series], *, lookback: int, horizon: int, validation: float, test: float
+) -> tuple[list[Series], dict[str, list[tuple[int, int]]]]:
+    """The last steps of each series are the test, those before them validation, the rest training: the series, and for each split the
+    steps [first, end) of each series that are to be forecast.
+
+    Series too short for a window of training and a forecast in each split are left out, which is logged.
+
+    Args:
+        lookback, horizon: steps read and forecast.
+        validation, test: shares of each series' steps.
+
+    Raises:
+        InputError: every series is too short; says what would fit the longest.
+    """
+    kept, spans = [], {"train": [], "validation": [], "test": []}
+    for one in series:
+        first, second = _borders(len(one), validation, test)
+        if first >= lookback + horizon and min(second - first, len(one) - second) >= horizon:
+            kept.append(one)
+            for name, span in zip(spans, ((0, first), (first, second), (second, len(one))), strict=True):
+                spans[name].append(span)
+    if not kept:
+        longest = len(max(series, key=len))
+        first, second = _borders(longest, validation, test)
+        most = min(second - first, longest - second, first - 1)
+        fits = f"--horizon {most} and --lookback {first - most}" if most > 0 else "none, nor any other"
+        raise InputError(
+            f"{'the series has' if len(series) == 1 else f'the longest of {len(series)} series has'} {longest} steps: {first} to train, "
+            f"{second - first} to validate, {longest - second} to test. That is too few for a look-back of {lookback} and a horizon of "
+            f"{horizon}; at most {fits} would fit with these shares"
+        )
+    if len(kept) < len(series):
+        names = [one.name for one in series if all(one is not other for other in kept)]
+        log.warning(
+            "%d of %d series are too short for a look-back of %d and a horizon of %d, and left out: %s",
+            len(names),
+            len(series),
+            lookback,
+            horizon,
+            listing(names),
+        )
+    return kept, spans
+
+
+def _borders(steps: int, validation: float, test: float) -> tuple[int, int]:
+    second = steps - round(steps * test)
+    return second - round(steps * validation), second
+
+
+def matching(series: Sequence[Series], *, path: str | Path, channels: int, frequency: str, lookback: int) -> list[Series]:
+    """Those of the series of a table that a trained model can go on with; shorter ones are left out, which is logged.
+
+    Args:
+        path: of the table, for messages.
+        channels, frequency: of the series that the model was trained on.
+        lookback: steps that it reads.
+
+    Raises:
+        InputError: other steps, another number of channels, or every series is too short.
+    """
+    found = series[0].times.freqstr
+    if found != frequency:
+        raise InputError(f"{path} has steps of {found}; the model was trained on steps of {frequency} and can forecast no others")
+    if len(series[0].channels) != channels:
+        raise InputError(f"{path} has {len(series[0].channels)} value columns; the model was trained on {channels}")
+    short = [one for one in series if len(one) < lookback]
+    if len(short) == len(series):
+        raise InputError(f"{path} has {max(map(len, series))} steps at most; the model reads {lookback} to forecast what follows")
+    if short:
+        names = listing(one.name for one in short)
+        log.warning("%d of %d series have less than %d steps and get no forecast: %s", len(short), len(series), lookback, names)
+    return [one for one in series if len(one) >= lookback]
+
+
+def season_of(frequency: pd.DateOffset) -> int:
+    """Steps of the season that one would try first: a day of hours or minutes, a week of days, a year of weeks, months or quarters; 1
+    where the steps make none up."""
+    start = pd.Timestamp("2024-01-01")
+    days = (pd.date_range(start, periods=29, freq=frequency)[[0, -1]].to_series().diff().iloc[-1] / pd.Timedelta("1D")) / 28
+    if days < 1:
+        return round(1 / days) if abs(1 / days - round(1 / days)) < 1e-6 else 1
+    for least, most, season in ((1, 1, 7), (1.3, 1.45, 5), (7, 7, 52), (28, 31, 12), (89, 93, 4)):
+        if least <= days <= most:
+            return season
+    return 1
 
 
 # Columns
@@ -134,8 +250,8 @@ def _the_column(path: Path, names: list[str], given: str, usual: Sequence[str], 
     return found
 
 
-def _named(path: Path, names: list[str], given: str, *, option: str) -> list[str]:
-    wanted = [name.strip() for name in given.split(",") if name.strip()]
+def _named(path: Path, names: list[str], given: str | Sequence[str], *, option: str) -> list[str]:
+    wanted = [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
     for name in wanted:
         check_column(path, names, name, option=option)
     return list(dict.fromkeys(wanted))
@@ -265,7 +381,8 @@ def _grid(of: str, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
             anchor = f"-{times[0]:%b}".upper() if letter != "M" else ""
             if ends or (times.day == 1).all():
                 return pd.date_range(times[0], times[-1], freq=f"{letter}{'E' if ends else 'S'}{anchor}")
-    return pd.date_range(times[0], times[-1], freq=usual)
+    # Days by the calendar: where clocks are put forward and back, they have 23 hours and 25.
+    return pd.date_range(times[0], times[-1], freq=f"{days:.0f}D" if days >= 1 and days == round(days) else usual)
 
 
 def _filled(of: str, frame: pd.DataFrame, fill: str) -> pd.DataFrame:

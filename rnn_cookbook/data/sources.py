@@ -7,6 +7,10 @@ from pathlib import Path
 
 from rnn_cookbook.errors import InputError
 
+ETTH1 = {  # two years of a transformer's load and oil temperature, hourly (Zhou et al. 2021)
+    "url": "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv",
+    "sha256": "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
+}
 _WAYS_ON = "Use --data sample, which needs no download, or point --data-dir at a folder that holds it"
 
 

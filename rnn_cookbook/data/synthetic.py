@@ -184,8 +184,30 @@ def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> "Series":
 
     from rnn_cookbook.data.series import Series
 
+    law, noise = _seasonal_parts(steps, seed=seed, channels=channels)
+    times = pd.date_range("2024-01-01", periods=steps, freq="h")
+    return Series(times, law + noise, [f"series {i}" for i in range(1, channels + 1)])
+
+
+def seasonal_oracle(steps: int, origins: np.ndarray, horizon: int, *, seed: int, channels: int = 2) -> np.ndarray:
+    """The best possible forecast of `seasonal_series` with the same arguments, by who knows its law and the noise so far.
+
+    Args:
+        origins: int[windows], the first step that each forecast is of.
+        horizon: steps.
+
+    Returns:
+        float64[windows, horizon, channels]. Its error on one finite series is what luck makes of `seasonal_floor`.
+    """
+    law, noise = _seasonal_parts(steps, seed=seed, channels=channels)
+    memory = SERIES_MEMORY ** np.arange(1, horizon + 1)
+    return law[origins[:, None] + np.arange(horizon)] + noise[origins - 1][:, None] * memory[:, None]
+
+
+def _seasonal_parts(steps: int, *, seed: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Season and trend, and the noise on them: float64[steps, channels] each."""
     rng = np.random.default_rng(seed)
-    time, columns = np.arange(steps), []
+    time, parts = np.arange(steps), []
     for _ in range(channels):
         angle = 2 * np.pi * time / SERIES_SEASON
         season = sum(rng.uniform(1, 2) / k * np.sin(k * angle + rng.uniform(0, 2 * np.pi)) for k in (1, 2))
@@ -193,9 +215,9 @@ def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> "Series":
         noise, now = np.empty(steps), rng.normal(scale=SERIES_NOISE / np.sqrt(1 - SERIES_MEMORY**2))
         for i, shock in enumerate(rng.normal(scale=SERIES_NOISE, size=steps)):
             noise[i] = now = SERIES_MEMORY * now + shock
-        columns.append(10 + season + trend + noise)
-    times = pd.date_range("2024-01-01", periods=steps, freq="h")
-    return Series(times, np.stack(columns, axis=1), [f"series {i}" for i in range(1, channels + 1)])
+        parts.append((10 + season + trend, noise))
+    law, noise = (np.stack(part, axis=1) for part in zip(*parts, strict=True))
+    return law, noise
 
 
 def seasonal_floor(horizon: int) -> float:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from rnn_cookbook.data.series import Series
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import write_json
+from rnn_cookbook.runs import log, write_json
 
 
 class SeriesScaler:
@@ -37,19 +38,78 @@ class SeriesScaler:
         mean, scale = self.facts[name]
         return ((values - mean) / scale).astype(np.float32)
 
-    def inverse(self, name: str, values: np.ndarray, *, axis: int = -1) -> np.ndarray:
-        """Scaled float[...] back in the series' own units, float64; `axis` has the channels."""
-        shape = [1] * values.ndim
-        shape[axis] = -1
-        mean, scale = (part.reshape(shape) for part in self.facts[name])
-        return values * scale + mean
+    def to_json(self) -> dict[str, list]:
+        return {name: [mean.tolist(), scale.tolist()] for name, (mean, scale) in self.facts.items()}
 
-    def save(self, folder: Path) -> None:
-        write_json(folder / "scaler.json", {name: [mean.tolist(), scale.tolist()] for name, (mean, scale) in self.facts.items()})
+
+class SeriesEncoder:
+    """Series to windows of scaled values and covariates, and scaled forecasts back to the series' own units.
+
+    Args:
+        values: of each series by its name.
+        covariates: of all series together, under the name "".
+        calendar: the cycles of `calendar_features` that are covariates, too.
+    """
+
+    def __init__(self, values: SeriesScaler, covariates: SeriesScaler, *, calendar: Sequence[str] = ()):
+        self.values, self.covariates, self.calendar = values, covariates, list(calendar)
 
     @classmethod
-    def load(cls, folder: Path) -> "SeriesScaler":
-        return cls(json.loads((folder / "scaler.json").read_text(encoding="utf-8")))
+    def fit(cls, series: Sequence[Series], spans: Sequence[tuple[int, int]], *, calendar: bool = False) -> "SeriesEncoder":
+        """From the training steps [first, end) of each series; with `calendar` the cycles that they are long enough for."""
+        parts = [(one, slice(*span)) for one, span in zip(series, spans, strict=True)]
+        values = SeriesScaler.fit({one.name: one.values[part] for one, part in parts})
+        covariates = SeriesScaler.fit({"": np.concatenate([one.known[part] for one, part in parts])})
+        cycles = max((calendar_cycles(one.times[part]) for one, part in parts), key=len) if calendar else []
+        if calendar:
+            log.info("calendar: %s", ", ".join(cycles) or "the training steps are too few for any cycle")
+        return cls(values, covariates, calendar=cycles)
+
+    def adapted(self, series: Sequence[Series]) -> "SeriesEncoder":
+        """The same for these series: those that training did not see are scaled by what their own values are, which is logged."""
+        new = [one for one in series if one.name not in self.values.facts]
+        if new:
+            log.info("%d series that training did not see are scaled by their own values: %s", len(new), listing(one.name for one in new))
+        own = SeriesScaler.fit({one.name: one.values for one in new})
+        return SeriesEncoder(SeriesScaler(self.values.facts | own.facts), self.covariates, calendar=self.calendar)
+
+    def windows(self, series: Sequence[Series], spans: Sequence[tuple[int, int]], **options) -> "Windows":
+        """`Windows` of what is to be forecast; `options` are its further arguments."""
+        values = [self.values.transform(one.name, one.values) for one in series]
+        return Windows(values, spans, known=self._known(series), **options)
+
+    def windows_ahead(self, series: Sequence[Series], *, horizon: int, **options) -> "Windows":
+        """The one window of each series after which no value is known. Its targets are zeros, and mean nothing."""
+        series = [one.ahead(horizon) for one in series]
+        values = [np.pad(self.values.transform(one.name, one.values), ((0, horizon), (0, 0))) for one in series]
+        spans = [(len(one), len(one) + horizon) for one in series]
+        return Windows(values, spans, known=self._known(series), horizon=horizon, **options)
+
+    def _known(self, series: Sequence[Series]) -> list[np.ndarray] | None:
+        known = [self.covariates.transform("", one.known) for one in series]
+        if self.calendar:
+            known = [
+                np.concatenate([part, calendar_features(one.times, self.calendar)], axis=1) for part, one in zip(known, series, strict=True)
+            ]
+        return known if known[0].shape[1] else None
+
+    def own_units(self, series: Sequence[Series], windows: "Windows", scaled: np.ndarray | None) -> np.ndarray | None:
+        """float[windows, horizon, channels] or float[windows, horizon, channels, quantiles] of `windows` of `series`, unscaled: float64.
+        None, of a forecast without quantiles, stays None."""
+        if scaled is None:
+            return None
+        facts = zip(*(self.values.facts[one.name] for one in series), strict=True)
+        mean, scale = (np.stack(part)[windows.series][:, None] for part in facts)  # [windows, 1, channels]
+        return scaled * scale[..., None] + mean[..., None] if scaled.ndim == 4 else scaled * scale + mean
+
+    def save(self, folder: Path) -> None:
+        facts = {"values": self.values.to_json(), "covariates": self.covariates.to_json(), "calendar": self.calendar}
+        write_json(folder / "series.json", facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> "SeriesEncoder":
+        facts = json.loads((folder / "series.json").read_text(encoding="utf-8"))
+        return cls(SeriesScaler(facts["values"]), SeriesScaler(facts["covariates"]), calendar=facts["calendar"])
 
 
 class Windows:
@@ -121,6 +181,11 @@ class Windows:
         self.epoch = 0  # `training.fit` counts it up
 
     @property
+    def covariates(self) -> int:
+        """Numbers known ahead at every step."""
+        return 0 if self._known is None else self._known.shape[1]
+
+    @property
     def examples(self) -> int:
         """Windows an epoch."""
         return len(self._rows)
@@ -164,20 +229,23 @@ class Windows:
         return steps[:, : self.lookback], steps[:, self.lookback :]
 
 
-def calendar_features(times: pd.DatetimeIndex) -> np.ndarray:
-    """What the clock and the calendar say: float32[steps, features] between -1 and 1.
+CYCLES = {"day": pd.Timedelta("1D"), "week": pd.Timedelta("7D"), "year": pd.Timedelta("365D")}
 
-    Sine and cosine of the time of the day, of the week and of the year, as far as the steps are fine enough to tell.
+
+def calendar_cycles(times: pd.DatetimeIndex) -> list[str]:
+    """Which of day, week and year can be learnt from these times: steps fine enough to tell their parts, and two whole cycles or more.
+
+    Of a shorter stretch the last part would be new to a model that learnt from the first.
     """
-    step = (times[1:] - times[:-1]).min() if len(times) > 1 else pd.Timedelta("1D")
+    if len(times) < 2:
+        return []
+    step, span = (times[1:] - times[:-1]).min(), times[-1] - times[0]
+    return [name for name, length in CYCLES.items() if 2 * step <= length and 2 * length <= span + step]
+
+
+def calendar_features(times: pd.DatetimeIndex, cycles: Sequence[str]) -> np.ndarray:
+    """Sine and cosine of the time within each of the cycles, "day", "week" or "year": float32[steps, 2 * cycles] between -1 and 1."""
     day = (times.hour + times.minute / 60 + times.second / 3600) / 24
-    cycles = {
-        "1D": day,
-        "7D": (times.dayofweek + day) / 7,
-        "365D": (times.dayofyear - 1 + day) / 366,
-    }
-    columns = []
-    for length, share in cycles.items():
-        if step <= pd.Timedelta(length) / 2:
-            columns += [np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)]
+    shares = {"day": day, "week": (times.dayofweek + day) / 7, "year": (times.dayofyear - 1 + day) / 366}
+    columns = [wave(2 * np.pi * shares[name]) for name in cycles for wave in (np.sin, np.cos)]
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)

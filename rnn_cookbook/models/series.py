@@ -14,6 +14,7 @@ from rnn_cookbook.series import (
     FoldSegments,
     ForecastHead,
     FutureSegments,
+    MixLinear,
     Normalize,
     RepeatOver,
     Scale,
@@ -38,6 +39,7 @@ def forecaster(
     depth: int = 1,
     dropout: float = 0.0,
     normalization: str = "last",
+    linear: bool = False,
     head: str = "point",
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
 ) -> keras.Model:
@@ -63,8 +65,10 @@ def forecaster(
         embedding_size: width of the segments' vectors.
         cell, units, depth: see `recurrent.rnn_stack`.
         dropout: before the output.
-        normalization: of each window and channel, undone at the end: "last" subtracts the last value, "standard" the mean and divides by
-            the standard deviation (RevIN: Kim et al. 2022, without its affine map), "none".
+        normalization: of each window and channel, undone at the end: "last" subtracts the last value, "last_scaled" divides by the standard
+            deviation, too, "standard" subtracts the mean instead (RevIN: Kim et al. 2022, without its affine map), "none".
+        linear: be ready to be mixed with a linear forecast after training, see `forecasts.mix_linear`; the layer "linear" does nothing
+            before.
         head: "point"; "quantiles", which cannot cross: [..., quantiles]; "gaussian": [..., (mean, scale)]; "student_t": [..., (mean, scale,
             degrees of freedom)]. See `losses` for what to train each with.
         quantiles: of the head "quantiles", rising, between 0 and 1.
@@ -114,6 +118,8 @@ def forecaster(
     x = keras.layers.Dense(outputs, dtype="float32", name="segment_output")(x)
     x = UnfoldSegments(horizon, channels=channels, width=finish.width, joint=joint, dtype="float32", name="steps")(x)
     outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")((finish(x), offset, scale))
+    if linear:
+        outputs = MixLinear(finish, dtype="float32", name="linear")((outputs, window))
     return keras.Model(inputs if covariates else window, outputs, name="forecaster")
 
 
