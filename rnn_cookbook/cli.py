@@ -1,9 +1,11 @@
 """The command line: a recipe's Config is its options; bad input ends with one clear line and exit code 2."""
 
 import argparse
+import csv
 import dataclasses
 import importlib
 import importlib.util
+import io
 import json
 import os
 import queue
@@ -75,22 +77,16 @@ def _dispatch(arguments: list[str]) -> int:
         "run", help="train and evaluate a recipe, on its benchmark, a sample or your own files", add_help=False, allow_abbrev=False
     )
     run.add_argument("recipe", metavar="RECIPE", nargs="?", help="a name from `rnn-cookbook list`, or a recipe file")
-    predict = commands.add_parser("predict", help="answer raw input with a trained model, as JSON lines", allow_abbrev=False)
-    predict.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
-    predict.add_argument("inputs", metavar="INPUT", nargs="*", help="raw inputs; without any, lines from --input")
-    predict.add_argument(
-        "--input", metavar="FILE", default="-", help="a file with one input a line (.jsonl: one object a line); - is standard input"
-    )
-    predict.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
-    for command in (parser, run, predict):
+    predict = commands.add_parser("predict", help="answer raw input with a trained model", allow_abbrev=False)
+    for command in (parser, run):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     if arguments[:1] == ["run"] and not arguments[1:2]:
         run.error("which recipe? " + _names())
     # The recipe's own options are known only once the recipe is.
     if arguments[:1] == ["run"]:
         return _run(arguments[1:])
-    if arguments[:1] == ["predict"]:  # intermixed: inputs may stand after options
-        return _predict(predict.parse_intermixed_args(arguments[1:]))
+    if arguments[:1] == ["predict"]:
+        return _predict(predict, arguments[1:])
     parser.parse_args(arguments)
     return _list()
 
@@ -146,21 +142,7 @@ def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     """The recipe's options: one for each field of its Config, with the field's trailing comment as help."""
     # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is an error.
     parser = _Parser(prog=f"rnn-cookbook run {name}", description=(module.__doc__ or name).splitlines()[0], allow_abbrev=False)
-    # From the file: inspect.getsource would look into every loaded module, and so load the late ones, TensorFlow with them.
-    source = re.split(r"\n(?=\S)", Path(module.__file__).read_text(encoding="utf-8").partition("class Config")[2])[0]
-    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, flags=re.MULTILINE))
-    kinds = typing.get_type_hints(module.Config)
-    group = parser.add_argument_group("recipe options (defaults of the benchmark; --data sample has its own)")
-    for field in dataclasses.fields(module.Config):
-        option, kind, comment = f"--{field.name.replace('_', '-')}", kinds[field.name], comments.get(field.name, "")
-        details: dict = {"default": None, "dest": field.name, "help": f"{comment} (default: {field.default})".replace("%", "%%")}
-        if kind is bool:
-            details["action"] = argparse.BooleanOptionalAction
-        elif typing.get_origin(kind) is typing.Literal:
-            details["choices"] = typing.get_args(kind)
-        else:
-            details |= {"type": kind, "metavar": kind.__name__.upper()}
-        group.add_argument(option, **details)
+    _add_fields(parser.add_argument_group("recipe options (defaults of the benchmark; --data sample has its own)"), module, "Config")
     folder = parser.add_argument_group("run options")
     folder.add_argument("--output", metavar="DIR", help="the run's folder (default: runs/RECIPE/<time>)")
     folder.add_argument("--resume", action="store_true", help="go on with the interrupted run in --output (default: the latest one)")
@@ -170,6 +152,25 @@ def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     folder.add_argument("--setting", help=f"start from one of the recipe's settings: {', '.join(module.SETTINGS)}")
     folder.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def _add_fields(group, module: ModuleType, name: str) -> None:
+    """An option for each field of the dataclass of that name in a recipe."""
+    # From the file: inspect.getsource would look into every loaded module, and so load the late ones, TensorFlow with them.
+    source = re.split(r"\n(?=\S)", Path(module.__file__).read_text(encoding="utf-8").partition(f"class {name}")[2])[0]
+    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, flags=re.MULTILINE))
+    kinds = typing.get_type_hints(getattr(module, name))
+    for field in dataclasses.fields(getattr(module, name)):
+        option, kind, comment = f"--{field.name.replace('_', '-')}", kinds[field.name], comments.get(field.name, "")
+        default = "" if field.default == "" else f" (default: {field.default})"
+        details: dict = {"default": None, "dest": field.name, "help": f"{comment}{default}".replace("%", "%%")}
+        if kind is bool:
+            details["action"] = argparse.BooleanOptionalAction
+        elif typing.get_origin(kind) is typing.Literal:
+            details["choices"] = typing.get_args(kind)
+        else:
+            details |= {"type": kind, "metavar": kind.__name__.upper()}
+        group.add_argument(option, **details)
 
 
 def _run(arguments: list[str]) -> int:
@@ -222,7 +223,8 @@ def _run(arguments: list[str]) -> int:
         run.discard_if_untrained()
         raise
     predict = ["rnn-cookbook", "predict", str(run.path), *([] if name in recipe_files() else ["--recipe", arguments[0]])]
-    print(f'\n{report}\n\nrun folder: {run.path}\npredict:    {shlex.join(predict)} "…"')
+    example = "--output forecast.csv" if hasattr(module, "Prediction") else '"…"'
+    print(f"\n{report}\n\nrun folder: {run.path}\npredict:    {shlex.join(predict)} {example}")
     return 0
 
 
@@ -264,25 +266,94 @@ def quiet_tensorflow() -> Iterator[None]:
 # predict
 
 
-def _predict(options) -> int:
+def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     from rnn_cookbook.data.lines import read_inputs
 
+    recipe = _add_prediction_options(parser, arguments)
+    options = parser.parse_intermixed_args(arguments)  # intermixed: inputs may stand after options
     if options.inputs and options.input != "-":
         raise InputError("give inputs as arguments or with --input, not both")
+    tables = hasattr(recipe, "Prediction")
     # A missing file is told before TensorFlow starts.
-    inputs = iter(options.inputs) if options.inputs else read_inputs(options.input)
+    inputs = iter(options.inputs) if options.inputs or tables else read_inputs(options.input)
+    settings = {}
+    if tables:
+        fields = {field.name for field in dataclasses.fields(recipe.Prediction)}
+        settings["options"] = recipe.Prediction(
+            **{key: value for key, value in vars(options).items() if key in fields and value is not None}
+        )
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
     from rnn_cookbook.bundle import load_bundle
+    from rnn_cookbook.runs import log_to_console, write_text
 
     loaded = load_bundle(options.run)
     if not options.recipe and loaded.recipe not in recipe_files():
         raise InputError(f"{options.run} was trained by a recipe of your own, {loaded.recipe!r}: name its file with --recipe")
-    recipe = load_recipe(options.recipe or loaded.recipe)
+    recipe = recipe or load_recipe(options.recipe or loaded.recipe)
     read_config(recipe, loaded.config)
-    for answer in recipe.predict(loaded, _as_they_come(inputs)):
-        print(json.dumps(answer, ensure_ascii=False), flush=True)
+    log_to_console()  # what is worth telling beside the answers
+    form = options.format or ("csv" if tables else "jsonl")
+    given = options.inputs or ([] if options.input == "-" else [options.input])
+    answers = recipe.predict(loaded, [given] if tables else _as_they_come(inputs), **settings)
+    if not options.output:
+        for line in _lines(answers, form):
+            print(line, end="", flush=True)
+        return 0
+    write_text(Path(options.output), "".join(_lines(answers, form)))
     return 0
+
+
+def _add_prediction_options(parser: argparse.ArgumentParser, arguments: list[str]) -> ModuleType | None:
+    """Options of every recipe's predictions, and those of the recipe that trained the run in `arguments`, if there is one to be read."""
+    parser.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
+    parser.add_argument("inputs", metavar="INPUT", nargs="*", help="raw inputs, or tables; without any, lines from --input")
+    parser.add_argument(
+        "--input", metavar="FILE", default="-", help="a file with one input a line (.jsonl: one object a line); - is standard input"
+    )
+    parser.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
+    parser.add_argument("--format", choices=("jsonl", "csv"), help="of the answers (default: csv of tables, else jsonl)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    sketch = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    sketch.add_argument("run", nargs="?")
+    sketch.add_argument("--recipe")
+    known, _ = sketch.parse_known_args(arguments)
+    name = known.recipe or (known.run and _trained_by(Path(known.run)))
+    recipe = load_recipe(name) if name and (known.recipe or name in recipe_files()) else None
+    if hasattr(recipe, "Prediction"):
+        _add_fields(parser.add_argument_group(f"options of {Path(name).stem}"), recipe, "Prediction")
+    if not hasattr(getattr(recipe, "Prediction", None), "output"):
+        parser.add_argument("--output", metavar="FILE", default="", help="where the answers go (default: standard output)")
+    return recipe
+
+
+def _trained_by(folder: Path) -> str | None:
+    """The recipe that a bundle says it was trained by; None where it cannot be read, which `load_bundle` tells."""
+    for file in (folder / "model" / "bundle.json", folder / "bundle.json"):
+        if file.exists():
+            try:
+                return str(json.loads(file.read_text(encoding="utf-8"))["recipe"])
+            except (ValueError, KeyError, TypeError):
+                return None
+    return None
+
+
+def _lines(answers: Iterator[dict], form: str) -> Iterator[str]:
+    """JSON lines; or CSV, the first answer's keys as its header."""
+    if form == "jsonl":
+        yield from (json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
+        return
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\n")
+    for number, answer in enumerate(answers):
+        if number == 0:
+            columns = list(answer)
+            writer.writerow(columns)
+        cells = (answer.get(column, "") for column in columns)
+        writer.writerow(json.dumps(cell, ensure_ascii=False) if isinstance(cell, dict | list) else cell for cell in cells)
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
 
 
 def _as_they_come(inputs: Iterator, limit: int = 64) -> Iterator[list]:

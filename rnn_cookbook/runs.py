@@ -17,6 +17,23 @@ from rnn_cookbook.errors import InputError
 log = logging.getLogger("rnn_cookbook")
 
 
+def _close_log() -> None:
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
+
+
+def log_to_console(level: int = logging.INFO) -> None:
+    """What is logged goes to standard error, and nowhere else."""
+    _close_log()
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    console = logging.StreamHandler()
+    console.setLevel(level)
+    console.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(console)
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Calls `write` on a temporary path beside `path`, then renames: a crash or a full disk leaves the old file as it was.
 
@@ -91,18 +108,10 @@ class Run:
             raise InputError(f"another process is working in {self.path}: wait for it, or choose another --output") from error
 
     def _log_to_file(self) -> None:
-        for handler in list(log.handlers):
-            log.removeHandler(handler)
-            handler.close()
-        log.setLevel(logging.INFO)
-        log.propagate = False
+        log_to_console(logging.WARNING if self.quiet else logging.INFO)
         file = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(file)
-        console = logging.StreamHandler()
-        console.setLevel(logging.WARNING if self.quiet else logging.INFO)
-        console.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(console)
 
     def write_json(self, name: str, value: object) -> None:
         write_json(self.path / name, value)
@@ -113,9 +122,7 @@ class Run:
     def discard_if_untrained(self) -> None:
         """Removes the folder of a run that failed before its first checkpoint: nothing is lost, and its name is free again."""
         if not self.resumed and not (self.path / "checkpoints").exists():
-            for handler in list(log.handlers):
-                log.removeHandler(handler)
-                handler.close()
+            _close_log()
             shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -25,8 +25,8 @@ def command(*arguments, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "sentimental"], "no recipe 'sentimental'; recipes: ner, sentiment, or the path of a recipe file"),
-        (["run"], "which recipe? recipes: ner, sentiment"),
+        (["run", "sentimental"], "no recipe 'sentimental'; recipes: forecasting, ner, sentiment, or the path of a recipe file"),
+        (["run"], "which recipe? recipes: forecasting, ner, sentiment"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         ([*RUN, "--epoch", "3"], "unrecognized arguments: --epoch 3"),
         ([*RUN, "--cell", "transformer"], "argument --cell: invalid choice: 'transformer' (choose from"),
@@ -180,6 +180,7 @@ def test_help_names_every_option_with_its_comment(capsys):
         ["run", "sentiment", "--help"],
         ["run", "sentiment", "--bogus"],
         ["run", "ner", "--help"],
+        ["run", "forecasting", "--help"],
         ["predict", "x", "--input", "no"],
     ],
 )
@@ -192,7 +193,62 @@ def test_answers_without_tensorflow(arguments):
 def test_list_has_a_line_for_every_recipe(capsys):
     code, out, _ = command("list", capsys=capsys)
     assert code == 0
-    assert [line.split(":")[0].split() for line in out.splitlines()] == [["ner", "Named", "entities"], ["sentiment", "Sentiment"]]
+    listed = [line.split(":")[0].split() for line in out.splitlines()]
+    assert listed == [["forecasting", "Forecasting"], ["ner", "Named", "entities"], ["sentiment", "Sentiment"]]
+
+
+class TestAnswers:
+    """How answers leave: lines or a table, on standard output or in a file, with the options of the recipe that trained the model."""
+
+    RECIPE = """
+from dataclasses import dataclass
+SETTINGS = {}
+@dataclass(frozen=True)
+class Config:
+    data: str = ""  # data
+@dataclass(frozen=True)
+class Prediction:
+    times: int = 1  # how often
+def predict(loaded, inputs, options):
+    for given in inputs:
+        yield from ({"got": text, "number": i, "more": [1, 2]} for text in given for i in range(options.times))
+"""
+
+    @pytest.fixture
+    def bundle(self, tmp_path, monkeypatch):
+        """A recipe that answers tables, and a bundle of it without a network."""
+        import rnn_cookbook.bundle
+
+        loaded = rnn_cookbook.bundle.Bundle(tmp_path, "mine", {"data": ""}, {}, None)
+        monkeypatch.setattr(rnn_cookbook.bundle, "load_bundle", lambda path: loaded)
+        (tmp_path / "mine.py").write_text(self.RECIPE)
+        return ["predict", "out", "--recipe", "mine.py"]
+
+    def test_a_recipe_of_tables_has_options_of_its_own(self, bundle, capsys):
+        code, out, _ = command(*bundle, "a, b", "c", "--times", "2", capsys=capsys)
+        assert code == 0
+        assert out.splitlines() == ["got,number,more", '"a, b",0,"[1, 2]"', '"a, b",1,"[1, 2]"', 'c,0,"[1, 2]"', 'c,1,"[1, 2]"']
+        _, out, _ = command(*bundle, "--input", "one", "--format", "jsonl", capsys=capsys)
+        assert json.loads(out) == {"got": "one", "number": 0, "more": [1, 2]}
+        _, out, _ = command(*bundle, capsys=capsys)
+        assert out == "", "without a table it is the recipe's to say; nothing waits for standard input"
+        code, _, err = command(*bundle, "c", "--often", "2", capsys=capsys)
+        assert (code, "unrecognized arguments: --often" in err) == (2, True)
+        with pytest.raises(SystemExit):
+            cli.main([*bundle, "--help"])
+        assert "--times INT  how often (default: 1)" in " ".join(capsys.readouterr().out.split()).replace(
+            "--times INT how", "--times INT  how"
+        )
+
+    def test_a_file_of_answers_appears_whole_or_not_at_all(self, bundle, tmp_path, capsys):
+        code, out, _ = command(*bundle, "a", "--output", "deep/answers.csv", capsys=capsys)
+        assert (code, out) == (0, "")
+        assert (tmp_path / "deep/answers.csv").read_text().splitlines()[1] == 'a,0,"[1, 2]"'
+        (tmp_path / "mine.py").write_text(self.RECIPE.replace("for i in range", "for i in 1 / 0 * range"))
+        with pytest.raises(ZeroDivisionError):
+            cli.main([*bundle, "b", "--output", "deep/answers.csv"])
+        assert [file.name for file in (tmp_path / "deep").iterdir()] == ["answers.csv"]
+        assert (tmp_path / "deep/answers.csv").read_text().splitlines()[1] == 'a,0,"[1, 2]"'
 
 
 class TestInputs:
