@@ -5,7 +5,7 @@
     rnn-cookbook run forecasting --data sales.csv --horizon 28 --lookback 112 --segment 7
     rnn-cookbook predict runs/forecasting/<time> --output forecast.csv --backtest 5   # beyond the end of the file
 
-Measured: nothing yet
+Measured: mse 0.3585 ± 0.0009 | ridge 0.3635 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 2.2 min
 
 The model (SegRNN: Lin et al. 2023): 1. each window moved by its last value; 2. segments of it are the steps of a GRU; 3. all segments
 of the future are decoded side by side from its last state, so that no forecast feeds on a forecast; 4. quantiles that cannot cross, by
@@ -33,7 +33,7 @@ from rnn_cookbook.runs import log
 class Config:
     data: str = "ETTh1"  # ETTh1, sample, or your own table: .csv, .tsv, .jsonl, .parquet
     data_dir: str = ""  # where data sets are kept, else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
-    columns: str = ""  # value columns of your table, separated by commas; all numbers when empty, y in a long table
+    columns: str = ""  # value columns of your table, separated by commas; all others when empty, y in a long table
     time_column: str = ""  # if it is not called ds, date, time, timestamp, …
     id_column: str = ""  # of a long table, if it is not called unique_id
     covariates: str = ""  # columns known ahead, separated by commas; their rows go on where the values end
@@ -78,11 +78,14 @@ class Config:
         )
         if self.model == "direct" and self.lookback < self.segment:
             raise InputError(f"--lookback {self.lookback} is less than one --segment {self.segment}")
-        rising_shares("quantiles", self.quantiles)
+        rising_shares("quantiles", self.quantiles, including=0.5)
+        own = [name for name in ("columns", "time_column", "id_column", "covariates", "frequency") if getattr(self, name)]
+        if self.data in ("ETTh1", "sample") and own:
+            raise InputError(f"--{own[0].replace('_', '-')} is for tables of your own, not for {self.data}")
 
     @property
     def levels(self) -> tuple[float, ...]:
-        return rising_shares("quantiles", self.quantiles)
+        return rising_shares("quantiles", self.quantiles, including=0.5)
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,11 @@ class Prediction:
 
     def __post_init__(self):
         check_settings(self, at_least={"backtest": 0})
-        if Path(self.output).suffix == ".png":
+        if self.output and (Path(self.output).suffix.lower() == ".png" or Path(self.output).is_dir()):
             raise InputError(f"--output is the table, such as forecast.csv (the plot goes beside it), got {self.output}")
 
 
-# fmt: off
 SAMPLE = Config(data="sample", lookback=672, horizon=24, segment=24, units=48, embedding=48, dropout=0.2, epochs=10, learning_rate=3e-3)
-# fmt: on
 METRIC, HIGHER_IS_BETTER = "mse", False  # what the results are compared by
 SETTINGS = {
     "default": Config(),
@@ -172,41 +173,41 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     """Scores of every window of a split; with a run, also what its folder shows: forecasts, a backtest, and plots of the errors."""
     windows = cut(config, data, split)
     log.info("evaluating on %d %s windows", windows.examples, split)
-    (past, actual), (point, quantiles) = windows.arrays(), forecasts.Forecaster(model, data.encoder, batch_size=config.batch_size)(windows)
+    point, quantiles = forecasts.Forecaster(model, data.encoder, batch_size=config.batch_size)(windows)
     if run:
-        own = [data.encoder.own_units(data.series, windows, part) for part in (past, actual, point, quantiles)]
-        reporting.write_forecasts(run, data.series, windows, *own, levels=config.levels, season=data.season)
-        reporting.add_errors_by_step(run, "this model", forecasts.errors_by_step(actual, point))
+        reporting.write_forecasts(run, data.series, windows, data.encoder, point, quantiles, levels=config.levels, season=data.season)
+        reporting.add_errors_by_step(run, "this model", forecasts.errors_by_step(windows.arrays()[1], point))
     return scorer(data, windows)(point, quantiles, levels=config.levels)
 
 
 def baselines(config: Config, data: Data, run=None) -> dict:
     """Naive forecasts and a linear one of the same test windows. What is to be chosen for them is chosen on validation."""
     train, validation, test = (cut(config, data, split) for split in ("train", "validation", "test"))
-    _, actual = test.arrays()
 
     def keep(name, point):
         if run:
-            reporting.add_errors_by_step(run, name, forecasts.errors_by_step(actual, point))
+            reporting.add_errors_by_step(run, name, forecasts.errors_by_step(test.arrays()[1], point))
 
     return forecasts.forecast_baselines(train, validation, test, season=data.season, score=scorer(data, test), keep=keep)
 
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
-    """The steps after the end of each series of each table; without a table, of the data that the model was trained on."""
+    """The steps after the end of each series of a table; without a table, of the data that the model was trained on."""
     config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
-    for path in [path for paths in inputs for path in paths] or [config.data]:
-        series = read(config, path, columns=facts["columns"])
-        series = tables.matching(series, path=path, channels=facts["channels"], frequency=facts["frequency"], lookback=config.lookback)
-        encoder = encode.series.SeriesEncoder.load(loaded.path).adapted(series)
-        forecaster = forecasts.Forecaster(loaded.model, encoder, batch_size=config.batch_size)
-        if options.backtest:
-            spans, found = forecaster.backtest(series, origins=options.backtest, season=facts["season"])
-            reporting.tell_backtest(series, spans, found, chosen_until=facts["chosen_until"])
-        point, quantiles = forecaster.ahead(series)
-        if options.output:
-            reporting.plot_ahead(Path(options.output).with_suffix(".png"), series, point, quantiles, levels=config.levels)
-        yield from reporting.forecast_rows(series, point, quantiles, levels=config.levels)
+    given = [path for paths in inputs for path in paths] or [config.data]
+    if len(given) > 1:
+        raise InputError(f"one table at a time, got {', '.join(given)}")
+    shape = {"frequency": facts["frequency"], "lookback": config.lookback, "horizon": config.horizon}
+    series = tables.matching(read(config, given[0], columns=facts["columns"]), path=given[0], channels=facts["channels"], **shape)
+    encoder = encode.series.SeriesEncoder.load(loaded.path).adapted(series)
+    forecaster = forecasts.Forecaster(loaded.model, encoder, batch_size=config.batch_size)
+    if options.backtest:
+        spans, found = forecaster.backtest(series, origins=options.backtest, season=facts["season"])
+        reporting.tell_backtest(series, spans, found, chosen_until=facts["chosen_until"])
+    point, quantiles = forecaster.ahead(series)
+    yield from reporting.forecast_rows(series, point, quantiles, levels=config.levels)
+    if options.output:
+        reporting.plot_ahead(Path(options.output).with_suffix(".png"), series, point, quantiles, levels=config.levels)
 
 
 def search_space(hp, config: Config) -> Config:
@@ -241,8 +242,8 @@ def main(config: Config, run) -> str:
         "season": data.season,
         "chosen_until": {each.name: str(each.times[first]) for each, (first, _) in chosen},  # what came before the test
     }
-    encoders = [data.encoder.save]
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=encoders)
+    learnt = {"facts": facts, "model": model, "encoders": [data.encoder.save]}
+    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), **learnt)
     reporting.plot_training(run, history, metric="mse", unit="of scaled values")
     report = reporting.write_metrics(
         run,
@@ -271,7 +272,6 @@ def read(config: Config, path: str, columns: "str | list[str]" = "") -> "list[ta
 
 
 def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> "encode.series.Windows":
-    training_part = split == "train"
     return data.encoder.windows(
         data.series,
         data.spans[split],
@@ -279,8 +279,8 @@ def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> "en
         horizon=config.horizon,
         batch_size=config.batch_size,
         teacher=teacher,
-        stride=config.stride if training_part else 1,
-        shuffle=training_part,
+        stride=config.stride if split == "train" else 1,
+        shuffle=split == "train",
         seed=config.seed,
     )
 

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import importlib.util
 import io
+import itertools
 import json
 import os
 import queue
@@ -270,7 +271,13 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     from rnn_cookbook.data.lines import read_inputs
 
     recipe = _add_prediction_options(parser, arguments)
-    options = parser.parse_intermixed_args(arguments)  # intermixed: inputs may stand after options
+    options, unknown = parser.parse_known_intermixed_args(arguments)  # intermixed: inputs may stand after options
+    if unknown:
+        if not recipe:  # whose options they might be
+            from rnn_cookbook.bundle import load_bundle
+
+            load_bundle(options.run)
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.inputs and options.input != "-":
         raise InputError("give inputs as arguments or with --input, not both")
     tables = hasattr(recipe, "Prediction")
@@ -314,12 +321,11 @@ def _add_prediction_options(parser: argparse.ArgumentParser, arguments: list[str
     parser.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
     parser.add_argument("--format", choices=("jsonl", "csv"), help="of the answers (default: csv of tables, else jsonl)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    sketch = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    sketch.add_argument("run", nargs="?")
-    sketch.add_argument("--recipe")
-    known, _ = sketch.parse_known_args(arguments)
-    name = known.recipe or (known.run and _trained_by(Path(known.run)))
-    recipe = load_recipe(name) if name and (known.recipe or name in recipe_files()) else None
+    after = [value for option, value in itertools.pairwise(arguments) if option == "--recipe"]
+    given = next(iter(after + [argument[9:] for argument in arguments if argument.startswith("--recipe=")]), None)
+    # The run is the first argument that is one: the values of options that are not known yet may stand before it.
+    name = given or next(filter(None, (_trained_by(Path(argument)) for argument in arguments if not argument.startswith("-"))), None)
+    recipe = load_recipe(name) if name and (given or name in recipe_files()) else None
     if hasattr(recipe, "Prediction"):
         _add_fields(parser.add_argument_group(f"options of {Path(name).stem}"), recipe, "Prediction")
     if not hasattr(getattr(recipe, "Prediction", None), "output"):

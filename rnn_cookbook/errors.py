@@ -39,14 +39,16 @@ def check_shares(**shares: float) -> None:
             raise InputError(f"{name} must be at least 0 and below 1, got {share}")
 
 
-def rising_shares(name: str, text: str) -> tuple[float, ...]:
-    """Numbers between 0 and 1 that rise, separated by commas, such as quantiles: InputError, naming the option, of anything else."""
+def rising_shares(name: str, text: str, *, including: float) -> tuple[float, ...]:
+    """Numbers between 0 and 1 that rise, separated by commas, such as quantiles, `including` among them: InputError, naming the option, of
+    anything else."""
     try:
         shares = tuple(float(part) for part in text.split(","))
     except ValueError:
         shares = ()
     _check(name, repr(text), bool(shares) and list(shares) == sorted(set(shares)), "numbers that rise, separated by commas")
     _check(name, repr(text), shares[0] > 0 and shares[-1] < 1, "numbers between 0 and 1")
+    _check(name, repr(text), including in shares, f"numbers with {including} among them")
     return shares
 
 

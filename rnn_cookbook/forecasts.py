@@ -49,7 +49,7 @@ class RidgeForecaster:
         self.alpha = alpha
 
     def fit(self, windows: Windows) -> "RidgeForecaster":
-        """Learns from all windows; the normal equations are summed up, so that memory does not grow with them."""
+        """Learns from all windows; the normal equations are summed up in double precision, some windows at a time."""
         self.gram, self.moments = _normal_equations(windows)
         return self.solve(self.alpha)
 
@@ -277,13 +277,15 @@ class Scorer:
         Args:
             point: float[windows, horizon, channels], scaled.
             quantiles: float[windows, horizon, channels, quantiles], scaled.
-            levels: of the quantiles.
+            levels: of the quantiles; of one alone there is no coverage nor width.
         """
         actual = self.own_units(self.actual)
         scores = {**point_scores(self.actual, point), **own_unit_scores(actual, self.own_units(point), naive_error=self.naive_error)}
         if quantiles is not None:
             found = quantile_scores(actual, self.own_units(quantiles), levels)
-            scores |= {"pinball_units": found["pinball"], "coverage": found["coverage"], "width_units": found["width"]}
+            scores["pinball_units"] = found["pinball"]
+            if len(levels) > 1:
+                scores |= {"coverage": found["coverage"], "width_units": found["width"]}
         return scores
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from rnn_cookbook import forecasts
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.data.tags import Span
 from rnn_cookbook.diagnostics import gpu_summary
-from rnn_cookbook.encode.series import Windows
+from rnn_cookbook.encode.series import SeriesEncoder, Windows
 from rnn_cookbook.errors import listing
 from rnn_cookbook.metrics import accuracy_by_length
 from rnn_cookbook.runs import Run, environment, log, peak_memory_mb, write_atomically, write_text
@@ -189,8 +190,7 @@ def write_forecasts(
     run: Run,
     series: Sequence[Series],
     windows: Windows,
-    past: np.ndarray,
-    actual: np.ndarray,
+    encoder: SeriesEncoder,
     point: np.ndarray,
     quantiles: np.ndarray | None,
     *,
@@ -204,22 +204,23 @@ def write_forecasts(
 
     Args:
         run: where to write.
-        series: those that the windows were cut from.
+        series, encoder: what the windows were cut from, and by.
         windows: what was forecast.
-        past, actual, point: float[windows, lookback or horizon, channels], in the series' own units.
-        quantiles: float[windows, horizon, channels, quantiles], or None.
+        point: float[windows, horizon, channels], scaled.
+        quantiles: float[windows, horizon, channels, quantiles], scaled, or None.
         levels: of the quantiles.
         season: steps, of the naive forecast and of the lags.
     """
-    horizon = windows.horizon
+    horizon, scaled = windows.horizon, (*windows.arrays(), point, quantiles)
     apart = np.flatnonzero(((windows.starts - windows.starts[np.searchsorted(windows.series, windows.series)]) % horizon) == 0)
-    naive = forecasts.seasonal_naive(past[apart], horizon, season=season)
+    past, actual, point, quantiles = (encoder.own_units(series, windows, part, rows=apart) for part in scaled)
+    naive = forecasts.seasonal_naive(past, horizon, season=season)
     named = [(series[windows.series[i]], windows.starts[i]) for i in apart]
     origins = [
         {"unique_id": one.label(channel), "first_step": str(one.times[start]), **origin}
         for c, channel in enumerate(series[0].channels)
         for (one, start), origin in zip(
-            named, forecasts.rolling_origins(*(part[..., c : c + 1] for part in (actual[apart], point[apart], naive))), strict=True
+            named, forecasts.rolling_origins(*(part[..., c : c + 1] for part in (actual, point, naive))), strict=True
         )
     ]
     write_text(run.path / "backtest.csv", pd.DataFrame(origins).to_csv(index=False))
@@ -237,13 +238,13 @@ def write_forecasts(
                 "forecast": _rounded(point[i, :, c]),
                 **({} if quantiles is None else {f"q{level:g}": _rounded(quantiles[i, :, c, q]) for q, level in enumerate(levels)}),
             }
-            for i, (one, start) in zip(apart, named, strict=True)
+            for i, (one, start) in enumerate(named)
             for c, channel in enumerate(one.channels)
         ),
     )
     fans, channels = [], actual.shape[2]
-    for place, i in enumerate(np.linspace(0, len(actual) - 1, min(4, len(actual))).round().astype(int)):
-        one, start, c = series[windows.series[i]], windows.starts[i], channels - 1 - place % channels
+    for place, i in enumerate(np.linspace(0, len(named) - 1, min(4, len(named))).round().astype(int)):
+        (one, start), c = named[i], channels - 1 - place % channels
         before = min(windows.lookback, 2 * max(horizon, season))
         fans.append(
             Fan(
@@ -258,8 +259,8 @@ def write_forecasts(
         )
     plot_fans(run.path / "plots" / "forecasts.png", fans, levels=levels)
     longest = np.bincount(windows.series).argmax()
-    of = windows.series == longest
-    plot_residual_autocorrelation(run, (actual - point)[of, 0], season=season, name=series[longest].name)
+    ahead = (scaled[1][:, 0] - scaled[2][:, 0])[windows.series == longest]
+    plot_residual_autocorrelation(run, ahead, season=season, name=series[longest].name)
 
 
 def forecast_rows(series: Sequence[Series], point: np.ndarray, quantiles: np.ndarray | None, *, levels: Sequence[float]) -> Iterator[dict]:
@@ -325,7 +326,7 @@ def plot_ahead(path: Path, series: Sequence[Series], point: np.ndarray, quantile
 
 
 def _rounded(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.6g}") for value in values]
+    return [float(f"{value:.10g}") for value in values]
 
 
 @dataclass
@@ -357,7 +358,7 @@ def plot_fans(path: Path, fans: Sequence[Fan], *, levels: Sequence[float]) -> No
         if fan.actual is not None:
             axes.plot(fan.times, fan.actual, color=_ORANGE, linewidth=1, label="what came")
         axes.set_title(fan.title, fontsize=10, parse_math=False)
-        axes.tick_params(axis="x", rotation=20)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
     for axes in grid[len(fans) :]:  # where the last row is not full
         axes.set_visible(False)
     grid[0].legend(frameon=False, fontsize=8)
@@ -398,7 +399,7 @@ def add_errors_by_step(run: Run, name: str, errors: np.ndarray) -> None:
         style = {"color": colours[column]} if column in colours else {"color": _GREY, "linestyle": ("-", "--", ":", "-.")[i % 4]}
         axes.plot(table.index, table[column], **style, label=column)
     axes.set(xlabel="steps ahead", ylabel="mean squared error (scaled values)")
-    axes.set_ylim(0, 1.5 * table.max().sort_values().iloc[(table.shape[1] - 1) // 2])  # who is far off leaves the picture
+    axes.set_ylim(0, 1.5 * table.max().sort_values().iloc[(table.shape[1] - 1) // 2] or 1)  # who is far off leaves the picture
     axes.legend(frameon=False)
     _save(run, "error_by_step", figure)
 

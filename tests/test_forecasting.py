@@ -306,6 +306,16 @@ BAD = [
     ),
     (["--data", "my.csv", "--quantiles", "ten"], "--quantiles must be numbers that rise, separated by commas, got 'ten'"),
     (["--data", "my.csv", "--quantiles", "0.5,1"], "--quantiles must be numbers between 0 and 1, got '0.5,1'"),
+    (["--data", "my.csv", "--quantiles", "0.1,0.9"], "--quantiles must be numbers with 0.5 among them, got '0.1,0.9'"),
+    (["--columns", "OT"], "--columns is for tables of your own, not for ETTh1"),
+    (
+        ["--data", "my.csv", "--columns", "sales", "--frequency", "0D"],
+        "--frequency '0D' does not suit my.csv: it would put 200 rows into inf",
+    ),
+    (
+        ["--data", "my.csv", "--columns", "sales", "--frequency", "us"],
+        "--frequency 'us' does not suit my.csv: it would put 200 rows into 1.7",
+    ),
     (["--data", "my.csv", "--horizon", "0"], "--horizon must be at least 1, got 0"),
     (
         ["--data", "gaps.csv", "--columns", "sales"],
@@ -342,6 +352,8 @@ def test_bad_tables_to_predict(capsys):
         (["weekly.csv"], "weekly.csv has steps of 7D; the model was trained on steps of D and can forecast no others"),
         (["other.csv"], "other.csv has no column 'sales'"),
         (["my.csv", "--backtest", "-1"], "--backtest must be at least 0, got -1"),
+        (["my.csv", "weekly.csv"], "one table at a time, got my.csv, weekly.csv"),
+        (["my.csv", "--output", "run"], "--output is the table, such as forecast.csv (the plot goes beside it), got run"),
         (["my.csv", "--output", "f.png"], "--output is the table, such as forecast.csv (the plot goes beside it), got f.png"),
     ):
         capsys.readouterr()
@@ -349,6 +361,32 @@ def test_bad_tables_to_predict(capsys):
         captured = capsys.readouterr()
         assert message in captured.err.splitlines()[-1]
         assert captured.out == ""
+
+
+def test_options_may_stand_before_the_run(capsys):
+    """Their values are not taken for the run, and the recipe's own options are known all the same."""
+    daily(200).to_csv("my.csv", index=False)
+    run("--data", "my.csv", "--columns", "sales", *SHORT)
+    capsys.readouterr()
+    assert cli.main(["predict", "--output", "f.csv", "--backtest", "2", "run", "my.csv"]) == 0
+    assert len(pd.read_csv("f.csv")) == 7
+    assert "backtest of sales" in capsys.readouterr().err
+    assert Path("f.png").exists()
+    assert cli.main(["predict", "nowhere", "my.csv", "--backtest", "2"]) == 2
+    assert "nowhere holds no trained model" in capsys.readouterr().err
+
+
+def test_a_table_of_another_size_is_told(capsys):
+    """A wide table has no name by which it would be new: it is scaled as in training, and said to be far from it."""
+    daily(200).to_csv("my.csv", index=False)
+    run("--data", "my.csv", "--columns", "sales", *SHORT)
+    daily(200).assign(sales=lambda rows: rows["sales"] * 1e6).to_csv("large.csv", index=False)
+    capsys.readouterr()
+    assert cli.main(["predict", "run", "large.csv"]) == 0
+    captured = capsys.readouterr()
+    assert "'sales': far from what the model was trained on" in captured.err
+    assert cli.main(["predict", "run", "my.csv"]) == 0
+    assert "far from" not in capsys.readouterr().err
 
 
 def test_the_bundle_knows_its_data(sample_run):

@@ -220,13 +220,13 @@ class TestBacktest:
 
 
 def test_autocorrelation_of_noise_and_of_a_walk():
-    noise = RNG.normal(size=(4000, 2))
+    noise = np.random.default_rng(1).normal(size=(20_000, 2))
     memory = noise.copy()
     for i in range(1, len(memory)):
         memory[i] += 0.7 * memory[i - 1]
     np.testing.assert_allclose(forecasts.autocorrelation(noise, lags=5), 0, atol=0.05)
     np.testing.assert_allclose(forecasts.autocorrelation(memory, lags=4), 0.7 ** np.arange(1, 5), atol=0.05)
-    with_constant = np.concatenate([memory, np.ones((4000, 1))], axis=1)
+    with_constant = np.concatenate([memory, np.ones((20_000, 1))], axis=1)
     np.testing.assert_allclose(forecasts.autocorrelation(with_constant, lags=4), forecasts.autocorrelation(memory, lags=4))
 
 

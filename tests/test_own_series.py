@@ -238,10 +238,56 @@ def test_the_season_that_one_would_try_first(frequency, season):
 TRAINED = {"path": "my.csv", "channels": 1, "frequency": "h", "lookback": 20}
 
 
+def test_the_shares_leave_something_to_train_on():
+    with pytest.raises(InputError, match=r"--validation-fraction 0\.6 and --test-fraction 0\.6 leave nothing to train on"):
+        split_by_time([plain(100)], lookback=10, horizon=5, validation=0.6, test=0.6)
+
+
+@pytest.mark.parametrize("form", ["%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y"])
+@pytest.mark.parametrize("frequency", ["MS", "QS", "ME"])
+def test_months_are_not_taken_for_the_days_of_januaries(tmp_path, form, frequency):
+    times = pd.date_range("2019-01-01", periods=24, freq=frequency)
+    (series,) = read_series(write(tmp_path / "a.csv", table(times.strftime(form), a=np.arange(24.0))))
+    assert list(series.times) == list(times)
+
+
+def test_quarters_are_the_same_ones_whatever_the_first(tmp_path):
+    for ending in "SE":
+        found = []
+        for start in ("2020-01-01", "2020-04-01"):
+            times = pd.date_range(start, periods=8, freq=f"Q{ending}")
+            found.append(read_series(write(tmp_path / "a.csv", table(times, a=np.arange(8.0))))[0].times.freqstr)
+        assert found[0] == found[1]
+
+
+def test_a_row_of_no_series_is_named(tmp_path):
+    frame = table(a=np.arange(6)).assign(unique_id=["x", "x", "x", None, "x", "x"])
+    for suffix, row in ((".csv", 5), (".parquet", 4)):  # a CSV has a header
+        with pytest.raises(InputError, match=f"row {row}: no name of a series in column 'unique_id' \\(1 such rows\\)"):
+            read_series(write(tmp_path / f"a{suffix}", frame), columns="a")
+
+
+def test_times_are_no_numbers(tmp_path):
+    path = write(tmp_path / "a.parquet", table(a=np.arange(6), updated=HOURS))
+    with pytest.raises(InputError, match="column 'updated' holds times, no numbers; name the columns"):
+        read_series(path)
+
+
 class TestMatching:
     def test_short_series_get_no_forecast(self, messages):
         assert [one.name for one in matching([plain(30, "a"), plain(10, "b")], **TRAINED)] == ["a"]
         assert "1 of 2 series have less than 20 steps and get no forecast: b" in messages.text
+
+    def test_series_without_their_covariates_get_no_forecast(self, messages):
+        def known(steps, rows, name):
+            times = pd.date_range("2024-01-01", periods=rows, freq="h")
+            return Series(times, np.zeros((steps, 1)), ["x"], name, known=np.zeros((rows, 1)), covariates=["price"])
+
+        both = [known(30, 35, "a"), known(30, 31, "b")]
+        assert [one.name for one in matching(both, **TRAINED, horizon=5)] == ["a"]
+        assert "1 of 2 series get no forecast: 'price' of series 'b' end at" in messages.text
+        with pytest.raises(InputError, match="'price' of series 'b' end at"):
+            matching(both[1:], **TRAINED, horizon=5)
 
     @pytest.mark.parametrize(
         ("series", "message"),

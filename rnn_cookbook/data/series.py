@@ -121,6 +121,9 @@ def read_series(
     wanted = _named(path, names, columns, option="--columns")
     if identifier:
         check_column(path, names, identifier, option="--id-column")
+        unknown = frame.index[frame[identifier].isna()]
+        if len(unknown):
+            raise InputError(f"{path}, row {unknown[0]}: no name of a series in column {identifier!r} ({len(unknown)} such rows)")
         wanted = wanted or [
             _the_column(path, [n for n in names if n not in (time, identifier, *known)], "", VALUE_NAMES, "value", "--columns")
         ]
@@ -160,8 +163,10 @@ def split_by_time(
         validation, test: shares of each series' steps.
 
     Raises:
-        InputError: every series is too short; says what would fit the longest.
+        InputError: every series is too short; says what would fit the longest. The shares leave nothing to train on.
     """
+    if validation + test >= 1:
+        raise InputError(f"--validation-fraction {validation} and --test-fraction {test} leave nothing to train on")
     kept, spans = [], {"train": [], "validation": [], "test": []}
     for one in series:
         first, second = _borders(len(one), validation, test)
@@ -197,16 +202,17 @@ def _borders(steps: int, validation: float, test: float) -> tuple[int, int]:
     return second - round(steps * validation), second
 
 
-def matching(series: Sequence[Series], *, path: str | Path, channels: int, frequency: str, lookback: int) -> list[Series]:
-    """Those of the series of a table that a trained model can go on with; shorter ones are left out, which is logged.
+def matching(series: Sequence[Series], *, path: str | Path, channels: int, frequency: str, lookback: int, horizon: int = 0) -> list[Series]:
+    """Those of the series of a table that a trained model can go on with; shorter ones, and those whose covariates end too early, are left
+    out, which is logged.
 
     Args:
         path: of the table, for messages.
         channels, frequency: of the series that the model was trained on.
-        lookback: steps that it reads.
+        lookback, horizon: steps that it reads and forecasts.
 
     Raises:
-        InputError: other steps, another number of channels, or every series is too short.
+        InputError: other steps, another number of channels, or no series is long enough and has its covariates.
     """
     found = series[0].times.freqstr
     if found != frequency:
@@ -219,7 +225,18 @@ def matching(series: Sequence[Series], *, path: str | Path, channels: int, frequ
     if short:
         names = listing(one.name for one in short)
         log.warning("%d of %d series have less than %d steps and get no forecast: %s", len(short), len(series), lookback, names)
-    return [one for one in series if len(one) >= lookback]
+    found, failures = [], []
+    for one in (one for one in series if len(one) >= lookback):
+        try:
+            one.ahead(horizon)
+            found.append(one)
+        except InputError as error:
+            failures.append(error)
+    if failures and not found:
+        raise failures[0]
+    if failures:
+        log.warning("%d of %d series get no forecast: %s", len(failures), len(series), failures[0])
+    return found
 
 
 def season_of(frequency: pd.DateOffset) -> int:
@@ -259,6 +276,8 @@ def _named(path: Path, names: list[str], given: str | Sequence[str], *, option: 
 
 def _numbers(path: Path, column: pd.Series) -> pd.Series:
     """float64, missing values as NaN."""
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        raise InputError(f"{path}: column {column.name!r} holds times, no numbers; name the columns to forecast with --columns")
     text = column.map(lambda value: isinstance(value, str) and value.strip().lower() in _MISSING)
     numbers = pd.to_numeric(column.mask(text), errors="coerce").astype(float)
     wrong = column.index[numbers.isna() & ~text & column.notna()]
@@ -300,7 +319,14 @@ def _parsed(path: Path, text: pd.Series) -> pd.Series:
     if readings[0].isna().any():
         for day_first in (False, True):
             readings.append(pd.to_datetime(text, format="mixed", dayfirst=day_first, errors="coerce"))
-        readings.sort(key=lambda times: (times.isna().sum(), times.sort_values().diff().nunique()))
+        # The first or last days of months are even, though months are not; the days of Januaries only look so.
+        readings.sort(
+            key=lambda times: (
+                times.isna().sum(),
+                not ((times.dt.day == 1).all() or times.dt.is_month_end.all()),
+                times.sort_values().diff().nunique(),
+            )
+        )
         if not readings[0].isna().any():
             log.info("%s: %r is read as %s", path, text.iloc[-1], readings[0].iloc[-1])
     times = readings[0]
@@ -357,7 +383,14 @@ def _on_grid(
 
 def _resampled(of: str, frame: pd.DataFrame, frequency: str) -> pd.DataFrame:
     try:
+        offset = pd.tseries.frequencies.to_offset(frequency)
+        start = frame.index[0]
+        steps = (frame.index[-1] - start) / (start + offset - start) if start + offset > start else np.inf
+        if steps > 100 * len(frame) + 1000:
+            raise InputError(f"--frequency {frequency!r} does not suit {of}: it would put {len(frame)} rows into {steps:g} steps")
         resampled = frame.resample(frequency).mean()
+    except InputError:
+        raise
     except (ValueError, TypeError) as error:
         raise InputError(
             f"--frequency {frequency!r} is none that pandas knows ({error}); write h, 15min, D, W-MON, MS, for example"
@@ -378,7 +411,9 @@ def _grid(of: str, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
     for longest, shortest, letter in ((31, 28, "M"), (92, 90, "Q"), (366, 365, "Y")):
         if shortest <= days <= longest:
             ends = times.is_month_end.all()
-            anchor = f"-{times[0]:%b}".upper() if letter != "M" else ""
+            # Quarters from January, April, July or October are the same ones.
+            month = times[0].month if letter == "Y" else (times[0].month - 1) % 3 + 1
+            anchor = "" if letter == "M" else f"-{pd.Timestamp(2000, month, 1):%b}".upper()
             if ends or (times.day == 1).all():
                 return pd.date_range(times[0], times[-1], freq=f"{letter}{'E' if ends else 'S'}{anchor}")
     # Days by the calendar: where clocks are put forward and back, they have 23 hours and 25.

@@ -70,6 +70,12 @@ class SeriesEncoder:
         new = [one for one in series if one.name not in self.values.facts]
         if new:
             log.info("%d series that training did not see are scaled by their own values: %s", len(new), listing(one.name for one in new))
+        for one in (one for one in series if one.name in self.values.facts):
+            mean, scale = self.values.facts[one.name]
+            far = np.abs(np.median(one.values, axis=0) - mean) > 10 * scale
+            if far.any():
+                named = listing(repr(channel) for channel, is_far in zip(one.channels, far, strict=True) if is_far)
+                log.warning("%s: far from what the model was trained on; its forecasts will say little", named)
         own = SeriesScaler.fit({one.name: one.values for one in new})
         return SeriesEncoder(SeriesScaler(self.values.facts | own.facts), self.covariates, calendar=self.calendar)
 
@@ -93,13 +99,20 @@ class SeriesEncoder:
             ]
         return known if known[0].shape[1] else None
 
-    def own_units(self, series: Sequence[Series], windows: "Windows", scaled: np.ndarray | None) -> np.ndarray | None:
-        """float[windows, horizon, channels] or float[windows, horizon, channels, quantiles] of `windows` of `series`, unscaled: float64.
-        None, of a forecast without quantiles, stays None."""
+    def own_units(self, series: Sequence[Series], windows: "Windows", scaled: np.ndarray | None, *, rows=slice(None)) -> np.ndarray | None:
+        """float[windows, time, channels] or float[windows, time, channels, quantiles] of `windows` of `series`, unscaled: float64. None,
+        of a forecast without quantiles, stays None.
+
+        Args:
+            series, windows: see `windows`.
+            scaled: of all windows.
+            rows: which of them to give.
+        """
         if scaled is None:
             return None
         facts = zip(*(self.values.facts[one.name] for one in series), strict=True)
-        mean, scale = (np.stack(part)[windows.series][:, None] for part in facts)  # [windows, 1, channels]
+        mean, scale = (np.stack(part)[windows.series[rows]][:, None] for part in facts)  # [windows, 1, channels]
+        scaled = scaled[rows]
         return scaled * scale[..., None] + mean[..., None] if scaled.ndim == 4 else scaled * scale + mean
 
     def save(self, folder: Path) -> None:
@@ -223,7 +236,7 @@ class Windows:
         return (inputs if len(inputs) > 1 else window), target
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """All windows and targets in their order, float32[windows, lookback, channels] and [windows, horizon, channels]: views."""
+        """All windows and targets in their order, float32[windows, lookback, channels] and [windows, horizon, channels]: copies."""
         values = np.lib.stride_tricks.sliding_window_view(self._values.numpy(), self.lookback + self.horizon, axis=0)
         steps = values[self._rows - self.lookback].transpose(0, 2, 1)
         return steps[:, : self.lookback], steps[:, self.lookback :]
