@@ -108,6 +108,7 @@ def test_predict_goes_on_after_the_end_in_a_new_process(sample_run, tmp_path):
     assert "begins within what the model was trained on: too good to be true" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_backtest_of_the_test_split_agrees_with_the_run(sample_run):
     """Other code, the same windows: `predict --backtest 75` is the test split's backtest."""
     folder, _ = sample_run
@@ -158,10 +159,10 @@ def run(*arguments) -> dict:
     "options",
     [
         ["--head", "student_t"],
-        ["--model", "recursive"],
         *(
             pytest.param(options, marks=pytest.mark.slow)
             for options in (
+                ["--model", "recursive"],
                 ["--head", "gaussian", "--normalization", "standard", "--cell", "lstm"],
                 ["--head", "point", "--depth", "2"],
                 ["--quantiles", "0.05, 0.25, 0.5, 0.75, 0.95", "--cell", "simple_rnn"],
@@ -216,6 +217,7 @@ def test_a_long_table_with_series_of_any_scale_and_length(capsys):
     assert "backtest of shop 2: mean absolute error" in told
 
 
+@pytest.mark.slow
 def test_a_promotion_known_ahead_is_forecast(tmp_path):
     """What nobody could know from the past: with the covariate the error is that of the noise, without it that of the promotions."""
     daily(500, promotions=True).to_csv("my.csv", index=False)
@@ -250,6 +252,7 @@ def test_another_future_changes_nothing_that_was_learnt(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
     class Killed(Exception):
         pass
@@ -285,6 +288,7 @@ def test_a_constant_series_is_told_and_divides_nothing_by_zero(capsys):
     assert "mase" not in report["test"], "nothing to divide by"
 
 
+@pytest.mark.slow
 def test_a_season_longer_than_the_window_is_told(capsys):
     frame = daily(200)
     frame["date"] = pd.date_range("2024-01-01", periods=200, freq="min")
@@ -376,6 +380,7 @@ def test_options_may_stand_before_the_run(capsys):
     assert "nowhere holds no trained model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_table_of_another_size_is_told(capsys):
     """A wide table has no name by which it would be new: it is scaled as in training, and said to be far from it."""
     daily(200).to_csv("my.csv", index=False)

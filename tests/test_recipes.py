@@ -80,6 +80,7 @@ class TestEveryRecipe:
         assert config.data == "sample"
         assert len(hp.space) >= 4
 
+    @pytest.mark.slow
     def test_copied_alone_into_an_empty_folder_it_runs(self, name, tmp_path):
         shutil.copy(cli.recipe_files()[name], tmp_path / "mine.py")
         command = [sys.executable, "mine.py", "--data", "sample", "--epochs", "1", "--no-baselines", "--quiet", "--output", "out"]
