@@ -155,15 +155,15 @@ def build_model(config: Config, data: Data):
     def mse(actual, forecast):
         return keras.losses.mean_squared_error(actual, centre(forecast))
 
-    rate = training.warmup_cosine(config.learning_rate, steps=epochs(config, data) * len(windows))
+    rate = training.warmup_cosine(config.learning_rate, steps=epochs(config, windows) * len(windows))
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None), loss=loss[config.head], metrics=[mse])
     return model
 
 
 def train(config: Config, model, data: Data, run) -> dict:
     windows, validation = (cut(config, data, split, teacher=config.model == "recursive") for split in ("train", "validation"))
-    log.info("training: %d epochs of %d windows", epochs(config, data), windows.examples)
-    history = training.fit(model, windows, validation, epochs=epochs(config, data), patience=config.patience, run=run)
+    log.info("training: %d epochs of %d windows", epochs(config, windows), windows.examples)
+    history = training.fit(model, windows, validation, epochs=epochs(config, windows), patience=config.patience, run=run)
     if config.linear and config.model == "direct":
         history["linear_share"] = forecasts.mix_linear(model, forecasts.fit_ridge(windows, validation), validation)
     return history
@@ -183,12 +183,13 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
 def baselines(config: Config, data: Data, run=None) -> dict:
     """Naive forecasts and a linear one of the same test windows. What is to be chosen for them is chosen on validation."""
     train, validation, test = (cut(config, data, split) for split in ("train", "validation", "test"))
+    score = scorer(data, test)
 
     def keep(name, point):
         if run:
-            reporting.add_errors_by_step(run, name, forecasts.errors_by_step(test.arrays()[1], point))
+            reporting.add_errors_by_step(run, name, forecasts.errors_by_step(score.actual, point))
 
-    return forecasts.forecast_baselines(train, validation, test, season=data.season, score=scorer(data, test), keep=keep)
+    return forecasts.forecast_baselines(train, validation, test, season=data.season, score=score, keep=keep)
 
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
@@ -242,8 +243,7 @@ def main(config: Config, run) -> str:
         "season": data.season,
         "chosen_until": {each.name: str(each.times[first]) for each, (first, _) in chosen},  # what came before the test
     }
-    learnt = {"facts": facts, "model": model, "encoders": [data.encoder.save]}
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), **learnt)
+    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.encoder.save])
     reporting.plot_training(run, history, metric="mse", unit="of scaled values")
     report = reporting.write_metrics(
         run,
@@ -289,9 +289,9 @@ def scorer(data: Data, windows) -> "forecasts.Scorer":
     return forecasts.Scorer(windows, series=data.series, encoder=data.encoder, train=data.spans["train"], season=data.season)
 
 
-def epochs(config: Config, data: Data) -> int:
+def epochs(config: Config, windows) -> int:
     """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
-    return max(config.epochs, -(-config.least_steps // len(cut(config, data, "train"))))
+    return max(config.epochs, -(-config.least_steps // len(windows)))
 
 
 if __name__ == "__main__":
