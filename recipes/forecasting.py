@@ -9,7 +9,7 @@ Measured: mse 0.3585 ± 0.0009 | ridge 0.3635 | 2 cores of Intel(R) Xeon(R) Proc
 
 The model (SegRNN: Lin et al. 2023): 1. each window moved by its last value; 2. segments of it are the steps of a GRU; 3. all segments
 of the future are decoded side by side from its last state, so that no forecast feeds on a forecast; 4. quantiles that cannot cross, by
-the pinball loss; 5. mixed with a linear forecast by the share that validation gives it (Bates and Granger 1969).
+the pinball loss; 5. mixed with two linear forecasts by the shares that validation gives them (Bates and Granger 1969).
 
 Traps avoided: a scale that knows the test split; windows dropped at the end of the last batch; a plain recurrent network that loses to a
 linear one and is not told so; intervals that nobody counted; gaps between time stamps, filled in silence.
@@ -56,7 +56,7 @@ class Config:
     embedding: int = 128  # width of the segments' vectors (direct)
     dropout: float = 0.3  # before the output (direct)
     normalization: Literal["last", "last_scaled", "standard", "none"] = "last"  # of each window, see `models.forecaster`
-    linear: bool = True  # mix with the ridge regression's forecast, by the share that is best on validation (direct)
+    linear: bool = True  # mix with ridge regression and seasonal mean, by the shares that are best on validation (direct)
     stride: int = 1  # steps from one training window to the next
     epochs: int = 6  # passes over the training windows
     least_steps: int = 500  # short series get more epochs, so that there are so many steps
@@ -165,7 +165,7 @@ def train(config: Config, model, data: Data, run) -> dict:
     log.info("training: %d epochs of %d windows", epochs(config, windows), windows.examples)
     history = training.fit(model, windows, validation, epochs=epochs(config, windows), patience=config.patience, run=run)
     if config.linear and config.model == "direct":
-        history["linear_share"] = forecasts.mix_linear(model, forecasts.fit_ridge(windows, validation), validation)
+        history["shares"] = forecasts.mix_linear(model, forecasts.linear_forecasts(windows, validation, season=data.season), validation)
     return history
 
 

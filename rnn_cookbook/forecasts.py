@@ -1,6 +1,6 @@
 """Forecasts compared: what a practitioner would try first, and the field's measures of points, quantiles and intervals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import keras
@@ -62,10 +62,16 @@ class RidgeForecaster:
 
     def predict(self, window: np.ndarray) -> np.ndarray:
         """float[windows, lookback, channels] -> float32[windows, horizon, channels]."""
-        last = window[:, -1:]
-        rows = np.ascontiguousarray((window - last).transpose(0, 2, 1)).reshape(-1, window.shape[1])  # one product of all, not one each
-        change = (rows @ self.weights[:-1] + self.weights[-1]).reshape(len(window), window.shape[2], -1)
-        return change.transpose(0, 2, 1) + last
+        return apply_linear(self.weights, window)
+
+
+def apply_linear(weights: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """A linear forecast by float[lookback + 1, horizon] weights, the constant last, of the window less its last value, which is added
+    again: float[windows, lookback, channels] -> float[windows, horizon, channels]."""
+    last = window[:, -1:]
+    rows = np.ascontiguousarray((window - last).transpose(0, 2, 1)).reshape(-1, window.shape[1])  # one product of all, not one each
+    change = (rows @ weights[:-1] + weights[-1]).reshape(len(window), window.shape[2], -1)
+    return change.transpose(0, 2, 1) + last
 
 
 def _normal_equations(windows: Windows, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
@@ -231,22 +237,45 @@ def verdict(origins: Sequence[dict[str, float]]) -> str:
     return f"{told}: the model wins by {1 - ours / theirs:.0%}{few}"
 
 
-def mix_linear(model: keras.Model, ridge: RidgeForecaster, validation: Windows) -> float:
-    """Moves the forecasts of a trained `models.forecaster(linear=True)` towards those of `ridge` by that share, 0 to 1, which has the least
-    squared error on the validation windows (Bates and Granger 1969), in closed form. Returns the share.
+def linear_forecasts(train: Windows, validation: Windows, *, season: int) -> dict[str, np.ndarray]:
+    """The baselines that are linear in the window, for `mix_linear`: "ridge" by `fit_ridge`, and "seasonal_mean", float32[lookback + 1,
+    horizon] each, see `apply_linear`."""
+    impulses = np.eye(train.lookback + 1, train.lookback, dtype=np.float32)  # what each step of the window adds; no constant
+    return {
+        "ridge": fit_ridge(train, validation).weights,
+        "seasonal_mean": seasonal_mean(impulses[..., None], train.horizon, season=season)[..., 0],
+    }
 
-    Two forecasts that err differently are better together; and a network that has overfitted gives way to the linear one.
+
+def mix_linear(model: keras.Model, linear: Mapping[str, np.ndarray], validation: Windows) -> dict[str, float]:
+    """Mixes the forecasts of a trained `models.forecaster(linear=True)` with linear ones, by the shares with the least squared error on
+    the validation windows, none negative and 1 together (Bates and Granger 1969). Returns the shares, "network" and those of `linear`.
+
+    Forecasts that err differently are better together; and a network that has overfitted gives way.
     """
     layer = model.get_layer("linear")
-    weights = [ridge.weights[:-1], ridge.weights[-1]]
-    layer.set_weights([*weights, np.float32(0)])
+    layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
     past, actual = validation.arrays()
-    own = Forecaster(model, None)(validation)[0].astype(np.float64)
-    towards = ridge.predict(past) - own
-    share = float(np.clip(np.sum(towards * (actual - own)) / max(np.sum(np.square(towards)), 1e-12), 0, 1))
-    layer.set_weights([*weights, np.float32(share)])
-    log.info("mixed with the linear forecast: %.0f%% of it, by validation", 100 * share)
-    return share
+    found = [Forecaster(model, None)(validation)[0], *(apply_linear(weights, past) for weights in linear.values())]
+    shares = dict(zip(("network", *linear), combine([forecast - actual for forecast in found]), strict=True))
+    towards = 1 - shares["network"]
+    weights = sum(shares[name] * weights for name, weights in linear.items()) / max(towards, 1e-12)
+    layer.set_weights([weights[:-1], weights[-1], np.float32(towards)])
+    log.info("mixed by validation: %s", ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
+    return shares
+
+
+def combine(errors: Sequence[np.ndarray]) -> list[float]:
+    """Shares of forecasts, none negative and 1 together, for the least squared error of their mixture, from the errors of each."""
+    from scipy.optimize import nnls
+
+    flat = np.stack([np.ravel(error) for error in errors]).astype(np.float64)
+    gram = flat @ flat.T / flat.shape[1]
+    gram += 1e-9 * max(np.trace(gram), 1e-30) * np.eye(len(gram))  # forecasts that are the same share evenly
+    # The least w'Gw of shares that add up to 1 is, but for its length, the least w'Gw - 2 sum(w).
+    root = np.linalg.cholesky(gram)
+    shares, _ = nnls(root.T, np.linalg.solve(root, np.ones(len(gram))))
+    return [float(share) for share in shares / shares.sum()]
 
 
 # Measures

@@ -261,7 +261,8 @@ class MixLinear(keras.layers.Layer):
     (float[batch, horizon, channels, (values)] forecast, float[batch, lookback, channels] window) -> the forecast's shape
 
     The linear forecast is the window's last value, plus a function of the window from which that is subtracted, one for all channels.
-    Levels move, spreads stay. Kernel, bias and share are 0 at first and never trained: `forecasts.mix_linear` sets them.
+    Levels move, spreads stay. Kernel, bias and share are 0 at first and never trained: `forecasts.mix_linear` sets them, of one linear
+    forecast or of the weighted mean of several.
 
     Args:
         head: that made the forecast.

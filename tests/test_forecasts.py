@@ -59,7 +59,8 @@ def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, 
     point, _ = forecasts.point_and_quantiles(raw, head=head, quantiles=(0.1, 0.5, 0.9))
     linear = ridge.predict(past)
     validation.arrays = lambda: (past, trust * linear + (1 - trust) * point)
-    assert forecasts.mix_linear(model, ridge, validation) == pytest.approx(trust, abs=1e-4)
+    shares = forecasts.mix_linear(model, {"ridge": ridge.weights}, validation)
+    assert shares == pytest.approx({"network": 1 - trust, "ridge": trust}, abs=1e-4)
     mixed = np.array(model(past))
     found, _ = forecasts.point_and_quantiles(mixed, head=head, quantiles=(0.1, 0.5, 0.9))
     np.testing.assert_allclose(found, trust * linear + (1 - trust) * point, atol=2e-4)
@@ -72,10 +73,46 @@ def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, 
 def test_what_is_mixed_stays_so_when_it_is_saved(tmp_path):
     ridge, validation = forecasts.RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
     model = forecaster(lookback=12, horizon=5, channels=2, linear=True, head="quantiles", units=4, embedding_size=4)
-    assert 0 < forecasts.mix_linear(model, ridge, validation) <= 1
+    assert 0 < forecasts.mix_linear(model, {"ridge": ridge.weights}, validation)["ridge"] <= 1
     model.save(tmp_path / "model.keras")
     past, _ = validation.arrays()
     np.testing.assert_array_equal(model(past), load_model(tmp_path / "model.keras")(past))
+
+
+@pytest.mark.parametrize("season", [3, 4, 5, 30])  # into the window of 12: whole times, not whole, longer than it
+def test_the_linear_forecasts_to_mix_are_those_of_the_baselines(season):
+    train, validation = windows(0, 200), windows(200, 300)
+    past, _ = validation.arrays()
+    found = forecasts.linear_forecasts(train, validation, season=season)
+    wanted = {
+        "ridge": forecasts.fit_ridge(train, validation).predict(past),
+        "seasonal_mean": forecasts.seasonal_mean(past, 5, season=season),
+    }
+    assert found.keys() == wanted.keys()
+    for name, forecast in wanted.items():
+        np.testing.assert_allclose(forecasts.apply_linear(found[name], past), forecast, atol=1e-4)
+
+
+def test_shares_are_the_best_that_are_not_negative():
+    """Of three forecasts: the shares by which the truth was made; none for what only a negative share would help."""
+    parts = RNG.normal(size=(3, 4000))
+    for wanted in ([0.2, 0.3, 0.5], [0, 1, 0], [0.6, 0.4, 0]):
+        assert forecasts.combine([part - np.array(wanted) @ parts for part in parts]) == pytest.approx(wanted, abs=1e-4)
+    truth = 1.5 * parts[0] - 0.5 * parts[1]
+    assert forecasts.combine([parts[0] - truth, parts[1] - truth]) == pytest.approx([1, 0], abs=1e-6)
+    errors = [RNG.normal(size=1000) * 2, RNG.normal(size=1000), RNG.normal(size=1000) + 1]
+    best = forecasts.combine(errors)
+    assert sum(best) == pytest.approx(1)
+    assert min(best) >= 0
+    least = np.mean(np.square(np.tensordot(best, errors, 1)))
+    for other in RNG.dirichlet(np.ones(3), size=500):
+        assert least <= np.mean(np.square(np.tensordot(other, errors, 1))) + 1e-12
+
+
+def test_equal_forecasts_share_evenly():
+    error = RNG.normal(size=100)
+    assert forecasts.combine([error, error]) == pytest.approx([0.5, 0.5], abs=1e-3)
+    assert sum(forecasts.combine([np.zeros(5), np.zeros(5)])) == pytest.approx(1)
 
 
 def test_ridge_finds_a_linear_law_and_nothing_else_does():
