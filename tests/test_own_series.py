@@ -95,6 +95,32 @@ def test_days_are_those_of_the_calendar_where_clocks_change(tmp_path):
     assert series.future(1)[0] == pd.Timestamp("2024-04-06", tz="Europe/Berlin")
 
 
+def test_an_index_of_times_is_the_time(tmp_path):
+    """As pandas users write Parquet: the times in the index, with a name or without, alone or beside the series' names."""
+    for name in (None, "when"):
+        frame = pd.DataFrame({"a": np.arange(6.0)}, index=pd.DatetimeIndex(HOURS[:6], name=name))
+        frame.to_parquet(tmp_path / "a.parquet")
+        (series,) = read_series(tmp_path / "a.parquet", time_column=name or "")
+        assert series.channels == ["a"]
+        assert str(series.times[0]) == str(HOURS[0])
+    index = pd.MultiIndex.from_product([["x", "y"], HOURS[:6]], names=["unique_id", "ds"])
+    pd.DataFrame({"y": np.arange(12.0)}, index=index).to_parquet(tmp_path / "long.parquet")
+    assert [one.values[0, 0] for one in read_series(tmp_path / "long.parquet")] == [0, 6]
+
+
+def test_a_name_with_a_comma_stands_in_quotes(tmp_path):
+    path = write(tmp_path / "a.csv", table(**{"load, kW": np.arange(6.0), "b": 0.0, "c": np.arange(6.0)}))
+    assert read_series(path, columns='"load, kW",c')[0].channels == ["load, kW", "c"]
+
+
+def test_months_on_another_day_are_told_what_to_say(tmp_path):
+    path = write(tmp_path / "a.csv", table(pd.date_range("2024-01-15", periods=12, freq="MS") + pd.Timedelta("14D"), a=np.arange(12.0)))
+    with pytest.raises(InputError, match="--frequency MS "):
+        read_series(path)
+    (series,) = read_series(path, frequency="MS")
+    assert series.values[:, 0].tolist() == list(range(12))
+
+
 def test_years_alone(tmp_path):
     (series,) = read_series(write(tmp_path / "a.csv", pd.DataFrame({"year": range(1990, 2000), "births": range(10)})))
     assert (series.times[0].year, series.times[-1].year, len(series)) == (1990, 1999, 10)

@@ -4,6 +4,7 @@ grid of time.
 What is not even is made so by a stated rule or refused, never guessed in silence.
 """
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ ID_NAMES = ("unique_id", "series_id", "item_id", "series")
 VALUE_NAMES = ("y", "value", "target")
 FILLS = ("refuse", "linear", "last", "zero")
 _MISSING = ("", "na", "n/a", "nan", "null", "none")
+_MONTHS = ((31, 28, "M"), (92, 90, "Q"), (366, 365, "Y"))  # days at most and at least, pandas' letter
 _ZONE = re.compile(r"\d\d:\d\d.*?(Z|[+-]\d\d:?(?:\d\d)?)$")
 
 
@@ -92,8 +94,8 @@ def read_series(
     A table is long where it has a column that is called unique_id (or as `id_column` says). Rows out of order are sorted, which is logged.
 
     Args:
-        columns: names of the value columns, as a list or separated by commas; if empty, all that are neither time nor covariate (wide), or
-            y (long).
+        columns: names of the value columns, as a list or separated by commas (a name with a comma in double quotes); if empty, all that
+            are neither time nor covariate (wide), or y (long).
         time_column: if empty, the column with a usual name (ds, date, timestamp, ...).
         id_column: of a long table, if it is called otherwise.
         covariates: names of columns that are known ahead, separated by commas. Rows at the end that have these and no value are the future.
@@ -112,6 +114,8 @@ def read_series(
     frame = read_table(path)
     if not len(frame):
         raise InputError(f"{path} has no rows")
+    if any(frame.index.names) or isinstance(frame.index, pd.DatetimeIndex):  # Parquet keeps them
+        frame = frame.reset_index(names=None if any(frame.index.names) else "time")
     frame.index = pd.RangeIndex(len(frame)) + first_row(path)  # as an editor counts the rows
     names = [str(column) for column in frame.columns]
     frame.columns = names
@@ -268,10 +272,11 @@ def _the_column(path: Path, names: list[str], given: str, usual: Sequence[str], 
 
 
 def _named(path: Path, names: list[str], given: str | Sequence[str], *, option: str) -> list[str]:
-    wanted = [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
-    for name in wanted:
+    if isinstance(given, str):  # as in a CSV, a name with a comma stands in double quotes
+        given = [name.strip() for name in next(csv.reader([given], skipinitialspace=True), []) if name.strip()]
+    for name in given:
         check_column(path, names, name, option=option)
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(given))
 
 
 def _numbers(path: Path, column: pd.Series) -> pd.Series:
@@ -361,9 +366,11 @@ def _on_grid(
         grid = _grid(of, frame.index)
         off = np.flatnonzero(~frame.index.isin(grid))
         if len(off):
+            usual = (grid[1] - grid[0]) / pd.Timedelta("1D")
+            better = next((f"{letter}S" for longest, shortest, letter in _MONTHS if shortest <= usual <= longest), grid.freqstr)
             raise InputError(
                 f"{of}, row {rows[off[0]]}: {frame.index[off[0]]} does not lie on the grid that starts at {grid[0]} in steps of "
-                f"{grid.freqstr} ({len(off)} such rows). Say --frequency {grid.freqstr} (or another) to average the rows of each step"
+                f"{grid.freqstr} ({len(off)} such rows). Say --frequency {better} (or another) to average the rows of each step"
             )
         frame = frame.reindex(grid)
     values, covariates = frame[wanted], frame[known]
@@ -408,7 +415,7 @@ def _grid(of: str, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
     days = usual / pd.Timedelta("1D")
     if days == 1 and not (times.dayofweek > 4).any() and len(times) > 10:
         return pd.date_range(times[0], times[-1], freq="B")
-    for longest, shortest, letter in ((31, 28, "M"), (92, 90, "Q"), (366, 365, "Y")):
+    for longest, shortest, letter in _MONTHS:
         if shortest <= days <= longest:
             ends = times.is_month_end.all()
             # Quarters from January, April, July or October are the same ones.
