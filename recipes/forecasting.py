@@ -59,7 +59,7 @@ class Config:
     linear: bool = True  # mix with ridge regression and seasonal mean, by the shares that are best on validation (direct)
     stride: int = 1  # steps from one training window to the next
     epochs: int = 6  # passes over the training windows
-    least_steps: int = 500  # short series get more epochs, so that there are so many steps
+    least_steps: int = 300  # short series get more epochs, so that there are so many steps
     batch_size: int = 64  # windows a step
     learning_rate: float = 1e-3  # its peak, before it falls by a cosine
     clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
@@ -99,7 +99,7 @@ class Prediction:
             raise InputError(f"--output is the table, such as forecast.csv (the plot goes beside it), got {self.output}")
 
 
-SAMPLE = Config(data="sample", lookback=672, horizon=24, segment=24, units=48, embedding=48, dropout=0.2, epochs=10, learning_rate=3e-3)
+SAMPLE = Config(data="sample", lookback=672, horizon=24, segment=24, units=48, embedding=48, dropout=0.2, epochs=11, learning_rate=3e-3)
 METRIC, HIGHER_IS_BETTER = "mse", False  # what the results are compared by
 SETTINGS = {
     "default": Config(),
