@@ -43,7 +43,7 @@ def run_sample(recipe: str, tmp_path_factory) -> tuple[Path, subprocess.Complete
     return folder / "run", ended
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of the real data sets; the test is skipped where there is none."""
     if not DATA.exists():

@@ -20,7 +20,7 @@ from rnn_cookbook.runs import log
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "date_time", "day", "month", "year")
 ID_NAMES = ("unique_id", "series_id", "item_id", "series")
 VALUE_NAMES = ("y", "value", "target")
-FILLS = ("refuse", "linear", "last", "zero")
+FILLS = ("refuse", "linear", "last", "zero", "keep")
 _MISSING = ("", "na", "n/a", "nan", "null", "none")
 _MONTHS = ((31, 28, "M"), (92, 90, "Q"), (366, 365, "Y"))  # days at most and at least, pandas' letter
 _ZONE = re.compile(r"\d\d:\d\d.*?(Z|[+-]\d\d:?(?:\d\d)?)$")
@@ -101,8 +101,8 @@ def read_series(
         covariates: names of columns that are known ahead, separated by commas. Rows at the end that have these and no value are the future.
         frequency: of the grid, as pandas writes it ("h", "15min", "D", "MS"). If empty, the usual distance between neighbours, which every
             row must keep to. If given, rows that fall into the same step are averaged.
-        fill: what becomes of steps without a value: "refuse" them, or put in "linear" interpolation, the "last" value, or "zero". At the
-            ends, where there is nothing to interpolate between, the nearest value.
+        fill: what becomes of steps without a value: "refuse" them, put in "linear" interpolation, the "last" value, or "zero", or "keep"
+            them as NaN. At the ends, where there is nothing to interpolate between, the nearest value.
 
     Raises:
         InputError: no such file or column; time stamps that cannot be read, occur twice, lie off the grid or in several time zones; values
@@ -437,7 +437,9 @@ def _filled(of: str, frame: pd.DataFrame, fill: str) -> pd.DataFrame:
     told = f"{of}: no value for {', '.join(f'{count} steps of {name!r}' for name, count in counts.items())} (the first at {first})"
     if fill == "refuse":
         raise InputError(f"{told}. Choose what to put in: --fill linear, last or zero")
-    log.warning("%s; filled: %s", told, fill)
+    log.warning("%s; %s", told, "left out" if fill == "keep" else f"filled: {fill}")
+    if fill == "keep":
+        return frame
     if fill == "zero":
         return frame.fillna(0.0)
     filled = frame.interpolate("linear") if fill == "linear" else frame.ffill()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from rnn_cookbook.errors import InputError
@@ -19,17 +20,32 @@ def data_folder(data_dir: str | Path | None = None) -> Path:
     return Path(data_dir or os.environ.get("RNN_COOKBOOK_DATA") or "~/tensorflow_datasets").expanduser()
 
 
-def download(file: str, *, url: str, sha256: str, data_dir: str | Path | None = None) -> Path:
+def download(file: str, *, url: str, sha256: str, data_dir: str | Path | None = None, part: Callable[[bytes], bytes] | None = None) -> Path:
     """Where `file` ("ett/ETTh1.csv") lies in the data folder; downloaded if it is not there yet, and checked in either case.
 
     The download shows its progress, and the file appears whole or not at all.
+
+    Args:
+        file: in the data folder.
+        url: where it comes from.
+        sha256: of its content, or of what `part` takes from it, where only that matters.
+        data_dir: see `data_folder`.
+        part: see there.
 
     Raises:
         InputError: the file on disk is another one, or it is not there and cannot be downloaded.
     """
     path = data_folder(data_dir) / file
+
+    def checksum(path: Path) -> str:
+        content = path.read_bytes()
+        try:
+            return hashlib.sha256(part(content) if part else content).hexdigest()
+        except ValueError as error:  # not the format that `part` reads
+            return f"none, for {error}"
+
     if path.exists():
-        if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
+        if (found := checksum(path)) != sha256:
             raise InputError(
                 f"{path} is not the file of {url}: its SHA-256 is {found[:12]}…, not {sha256[:12]}…. Remove it to have it downloaded "
                 "again, or give your own file with --data"
@@ -40,9 +56,11 @@ def download(file: str, *, url: str, sha256: str, data_dir: str | Path | None = 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as partial:
-            loaded = get_file(path.name, url, cache_dir=partial, cache_subdir="", file_hash=sha256, hash_algorithm="sha256")
+            loaded = Path(get_file(path.name, url, cache_dir=partial, cache_subdir=""))
+            if (found := checksum(loaded)) != sha256:
+                raise ValueError(f"what came from {url} has the SHA-256 {found[:12]}…, not {sha256[:12]}…")
             os.replace(loaded, path)
-    # Keras raises a bare Exception for what the network does, ValueError for a wrong checksum; OSError is the disk's.
+    # Keras raises a bare Exception for what the network does; OSError is the disk's.
     except Exception as error:
         raise InputError(
             f"{file} is not in {data_folder(data_dir)} and could not be downloaded ({str(error)[:200]}). {_WAYS_ON}"

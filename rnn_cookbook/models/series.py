@@ -198,6 +198,7 @@ def recursive_forecaster(
 def online_forecaster(
     *,
     channels: int = 1,
+    features: int = 0,
     horizon: int = 1,
     cell: str = "gru",
     units: int = 64,
@@ -209,7 +210,7 @@ def online_forecaster(
 ) -> keras.Model:
     """At every step the next `horizon` values, from all before: for streams, where every point both ends a window and begins one.
 
-    float32[batch, time, channels] -> float32[batch, time, horizon, channels], with a probabilistic head one axis more
+    float32[batch, time, features] -> float32[batch, time, horizon, channels], with a probabilistic head one axis more
 
     Output [:, t] has seen the steps up to t and no later one; so padding on the right changes nothing before it, and `streaming` runs the
     model point by point. Scale the series first (`keras.layers.Normalization`, or by hand): the window that `forecaster` normalises by
@@ -217,17 +218,21 @@ def online_forecaster(
 
     Args:
         channels: series side by side, forecast jointly.
+        features: numbers heard at every step; the channels alone when 0.
         horizon: steps ahead, 1 for a next-step predictor.
         cell, units, depth: see `recurrent.rnn_stack`; `rnn` are further options of it.
         head, quantiles: see `forecaster`.
         output_dropout: before the output, the same components at every step.
     """
-    if min(channels, horizon) < 1:
-        raise InputError(f"a forecaster needs 1 or more channels and steps ahead, got channels={channels}, horizon={horizon}")
+    if min(channels, horizon, features + 1) < 1:
+        raise InputError(
+            f"a forecaster needs 1 or more channels and steps ahead and 0 or more features, got channels={channels}, horizon={horizon}, "
+            f"features={features}"
+        )
     check_options("online_forecaster", rnn, causal=True)
     check_shares(output_dropout=output_dropout)
     finish = ForecastHead(head, quantiles=quantiles, dtype="float32", name="head")
-    sequence = keras.Input((None, channels), name="sequence")
+    sequence = keras.Input((None, features or channels), name="sequence")
     x = rnn_stack(sequence, mask=None, cell=cell, units=units, depth=depth, **rnn)
     if output_dropout:
         x = keras.layers.SpatialDropout1D(output_dropout, name="output_dropout")(x)
