@@ -78,7 +78,7 @@ class TailProbability:
             excess = np.where(rank < count[:, None], self.peaks - threshold[:, None], 0.0)
             mean = np.maximum(excess.sum(axis=1) / count, self.finest)
             weighted = (excess * rank).sum(axis=1) / (count * (count - 1))
-            shape = np.clip(2 - mean / np.maximum(mean - 2 * weighted, 1e-300), 0.0, self.heaviest)
+            shape = np.clip(2 - mean / np.maximum(mean - 2 * weighted, 1e-6 * mean), 0.0, self.heaviest)
             over = (values - threshold) / (mean * (1 - shape))
             # log of 1 over (1 + shape * over) ** (-1 / shape), whose limit for a shape of 0 is `over`
             exponent = np.where(shape > 1e-6, np.log1p(shape * np.maximum(over, 0)) / np.maximum(shape, 1e-6), over)
@@ -380,18 +380,13 @@ def rolling_z(values: np.ndarray, *, window: int = 300) -> np.ndarray:
 def windowed_gaussian(values: np.ndarray, *, window: int = 6400, step: int = 100) -> np.ndarray:
     """1 less the tail probability of a normal distribution, fitted to a window of the past that moves on by `step` values when it is full:
     the benchmark's own baseline."""
-    scores, past, waiting = np.zeros(len(values)), [], []
-    mean = deviation = 0.0
-    for row, value in enumerate(values):
-        if np.isnan(value):
-            continue
-        if past:
-            scores[row] = 1 - 0.5 * erfc(abs(value - mean) / deviation / np.sqrt(2))
-        (past if len(past) < window else waiting).append(value)
-        if len(waiting) == step:
-            past, waiting = past[step:] + waiting, []
-        if not waiting:
-            mean, deviation = np.mean(past), np.std(past) or 1e-6
+    scores, rows = np.zeros(len(values)), np.flatnonzero(~np.isnan(values))
+    there = values[rows]
+    for i, row in enumerate(rows[1:], start=1):
+        start = max(0, (i - window) // step * step)
+        if i <= window or (i - window) % step == 0:
+            mean, deviation = np.mean(there[start : start + min(i, window)]), np.std(there[start : start + min(i, window)]) or 1e-6
+        scores[row] = 1 - 0.5 * erfc(abs(there[i] - mean) / deviation / np.sqrt(2))
     return scores
 
 
