@@ -1,21 +1,22 @@
-"""Anomalies in streams: how improbable each point is, given all that came before, in constant memory; and what such scores are worth.
+"""Anomalies in streams: how improbable each point is, given all that came before, in constant memory.
 
 A score is -log10 of a probability: 3 is a point such as one in a thousand. Nothing looks ahead, and a detector's state can be saved and
 restored.
 """
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
-from scipy.special import erfc
-from scipy.stats import genpareto
 
+from rnn_cookbook.data.anomalies import LabelledStream, LineStream
+from rnn_cookbook.encode.series import SeriesScaler
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import write_atomically
+from rnn_cookbook.runs import log, write_atomically
 from rnn_cookbook.streaming import Stream
 
 LARGEST = 50.0  # of a score of one tail
@@ -158,7 +159,7 @@ def point_features(values: np.ndarray, *, season: int, before: int = 0, seen: in
 
     known = (at + seen >= season) & (season > 0)
     now, ago = values[..., at, :], back(season)
-    following = np.where(known[:, None], back(season - 1), 0.0)  # one season before the next step
+    following = np.where(known[:, None], back(max(season - 1, 0)), 0.0)  # one season before the next step
     ago = np.where(known[:, None], ago, 0.0)
     parts = [now, 3 * (now - back(1)), 3 * (following - ago), np.where(known[:, None], following - now, 0.0)]
     flags = np.broadcast_to(known[:, None].astype(float), (*now.shape[:-1], 1))
@@ -227,7 +228,7 @@ class ReconstructionErrors:
         first = max(0, self.window - 1 - self.past.shape[1])  # of the values, with a full window
         if first < values.shape[1]:
             windows = np.lib.stride_tricks.sliding_window_view(context, self.window, axis=1)[:, first - values.shape[1] :]
-            windows = np.arcsinh(windows.transpose(0, 1, 3, 2)).reshape(-1, self.window, values.shape[2])
+            windows = squashed(windows.transpose(0, 1, 3, 2)).reshape(-1, self.window, values.shape[2])
             said = np.concatenate([np.asarray(self.model(part)) for part in np.array_split(windows, -(-len(windows) // 1024))])
             shape = (len(values), -1, self.window, values.shape[2])
             errors[:, first:] = np.abs(windows - said).reshape(shape).mean(axis=2)
@@ -296,7 +297,7 @@ class Detector:
         if np.isinf(values).any():
             raise InputError("a value is infinite; accepted are finite numbers, and NaN for a missing one")
         scaled = (values - self.mean[:, None]) / self.scale[:, None]
-        heard = _carried(scaled, self.last)
+        heard = carried(scaled, self.last)
         self.last = heard[:, -1] if heard.shape[1] else self.last
         errors, expected = self.errors.feed(heard)
         errors = np.where(np.isnan(scaled), np.nan, errors)
@@ -360,124 +361,125 @@ class Detector:
         return {"errors": self.errors, "tails": self.tails, "error": self.error, "change": self.change, "rest": self.rest}
 
 
-def _carried(values: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """float[streams, steps, channels] with the last value in the place of each that is missing, `last` before the first."""
-    whole = np.concatenate([last[:, None], values], axis=1)
-    index = np.where(np.isnan(whole), 0, np.arange(whole.shape[1])[None, :, None])
-    return np.take_along_axis(whole, np.maximum.accumulate(index, axis=1), axis=1)[:, 1:]
+def carried(values: np.ndarray, last: np.ndarray | float = 0.0) -> np.ndarray:
+    """float[..., steps, channels] with the last value in the place of each that is missing, `last` before the first."""
+    last = np.broadcast_to(last, (*values.shape[:-2], values.shape[-1]))
+    whole = np.concatenate([last[..., None, :], values], axis=-2)
+    index = np.where(np.isnan(whole), 0, np.arange(whole.shape[-2])[:, None])
+    return np.take_along_axis(whole, np.maximum.accumulate(index, axis=-2), axis=-2)[..., 1:, :]
 
 
-# Baselines: scores of one channel, float64[rows] -> float64[rows], by what came before each row
+def squashed(values: np.ndarray) -> np.ndarray:
+    """Inverse hyperbolic sine, as an autoencoder reads scaled values: a spike is loud and not deafening."""
+    return np.arcsinh(values).astype(np.float32)
 
 
-def rolling_z(values: np.ndarray, *, window: int = 300) -> np.ndarray:
-    """How many standard deviations of the last `window` values a value is away from their mean."""
-    past = pd.Series(values).shift(1).rolling(window, min_periods=WARM_UP)
-    distance = (pd.Series(values) - past.mean()).abs() / past.std().clip(lower=_least(values))
-    return distance.fillna(0.0).to_numpy()
+class PersistenceErrors:
+    """What the last value did not foretell: `PredictionErrors` without a network, to see what the network is good for."""
+
+    def __init__(self, *, streams: int, channels: int):
+        self.last = np.full((streams, channels), np.nan)
+
+    def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        expected = np.concatenate([self.last[:, None], values[:, :-1]], axis=1)
+        self.last = values[:, -1]
+        return values - expected, expected
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"last": self.last}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.last = state["last"]
 
 
-def windowed_gaussian(values: np.ndarray, *, window: int = 6400, step: int = 100) -> np.ndarray:
-    """1 less the tail probability of a normal distribution, fitted to a window of the past that moves on by `step` values when it is full:
-    the benchmark's own baseline."""
-    scores, rows = np.zeros(len(values)), np.flatnonzero(~np.isnan(values))
-    there = values[rows]
-    for i, row in enumerate(rows[1:], start=1):
-        start = max(0, (i - window) // step * step)
-        if i <= window or (i - window) % step == 0:
-            mean, deviation = np.mean(there[start : start + min(i, window)]), np.std(there[start : start + min(i, window)]) or 1e-6
-        scores[row] = 1 - 0.5 * erfc(abs(there[i] - mean) / deviation / np.sqrt(2))
-    return scores
+@dataclass
+class Scored:
+    """Of one stream: what counts for alarms, the same before the rest, float64[rows] each; what was expected, float64[rows, channels]."""
+
+    score: np.ndarray
+    evidence: np.ndarray
+    expected: np.ndarray
 
 
-def seasonal_residual(values: np.ndarray, *, season: int, window: int = 300) -> np.ndarray:
-    """`rolling_z` of the change since one season ago."""
-    return rolling_z((pd.Series(values) - pd.Series(values).shift(season)).to_numpy(), window=window)
-
-
-def _least(values: np.ndarray) -> float:
-    """A deviation so small that it is none, in the values' units."""
-    return 1e-6 * (np.nanmax(np.abs(values), initial=0.0) or 1.0)
-
-
-# Thresholds and measures
-
-
-def quiet_threshold(scores: np.ndarray, *, alarms: float) -> float:
-    """The threshold that so many scores of as many as these will reach, by peaks over threshold: for streams without labels.
-
-    Args:
-        scores: float[rows], of a part that is taken to be usual.
-        alarms: expected, may be below 1: then it lies beyond all that was seen.
-
-    Raises:
-        InputError: too few scores above 0.
-    """
-    peaks = np.sort(scores[scores > 0])
-    count = max(10, len(peaks) // 10)
-    if len(peaks) <= count or not 0 < alarms < count:
-        raise InputError(
-            f"a threshold for {alarms:g} alarms needs more than {max(10, int(alarms))} scores above 0 in the part that is taken to be "
-            f"usual, got {len(peaks)}: make it longer"
-        )
-    base = peaks[-count - 1]
-    shape, _, scale = genpareto.fit(peaks[-count:] - base, floc=0)
-    return float(base + genpareto.isf(alarms / count, max(shape, 0.0), scale=scale))
-
-
-def alarms_of(scores: np.ndarray, threshold: float, *, gap: int) -> list[tuple[int, int]]:
-    """Rows [first, last] of each alarm: rows that reach the threshold, at most `gap` rows from one to the next."""
-    rows = np.flatnonzero(scores >= threshold)
-    parts = np.split(rows, np.flatnonzero(np.diff(rows) > gap) + 1) if len(rows) else []
-    return [(int(part[0]), int(part[-1])) for part in parts]
-
-
-def event_scores(
-    scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], threshold: float, *, gap: int, first: Sequence[int]
-) -> dict[str, float]:
-    """Anomalies found, rather than rows: "event_recall", of the windows those with an alarm; "event_precision", of the alarms those in a
-    window; "event_f1"; "delay", mean rows from the beginning of a found window to its first alarm; "alarms" and "false_alarms".
+def score_streams(
+    streams: Sequence[np.ndarray], make: Callable[[list[int]], Detector], *, groups: Sequence, chunk: int = 512, told: str = ""
+) -> list[Scored]:
+    """Scores whole streams of any length, those of a group side by side, in one pass.
 
     Args:
-        scores: float[rows] of each stream.
-        windows: rows [first, last] of each anomaly, of each stream.
-        threshold: from which on a row is an alarm.
-        gap: rows between alarms that are one, see `alarms_of`.
-        first: row of each stream from which on alarms and windows count.
+        streams: float64[rows, channels] each.
+        make: the detector of the streams of these numbers.
+        groups: what each stream is grouped by, such as its season.
+        chunk: rows at a time.
+        told: what progress is logged under; nothing when empty.
     """
-    found = right = total = alarms = 0
-    delays = []
-    for score, spans, begin in zip(scores, windows, first, strict=True):
-        spans = [(max(start, begin), end) for start, end in spans if end >= begin]
-        rows = np.flatnonzero(score >= threshold)
-        for start, end in spans:
-            inside = rows[(rows >= start) & (rows <= end)]
-            total += 1
-            if len(inside):
-                found += 1
-                delays.append(int(inside[0]) - start)
-        told = alarms_of(np.where(np.arange(len(score)) < begin, -np.inf, score), threshold, gap=gap)
-        alarms += len(told)
-        right += sum(any(one <= end and other >= start for start, end in spans) for one, other in told)
-    precision, recall = right / alarms if alarms else 0.0, found / total if total else 0.0
-    return {
-        "event_f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
-        "event_precision": precision,
-        "event_recall": recall,
-        "delay": float(np.mean(delays)) if delays else 0.0,
-        "alarms": alarms,
-        "false_alarms": alarms - right,
-    }
+    found: list[Scored] = [None] * len(streams)
+    rows, total, logged = 0, sum(map(len, streams)), time.perf_counter()
+    for group in dict.fromkeys(groups):
+        members = [i for i, own in enumerate(groups) if own == group]
+        lengths = [len(streams[i]) for i in members]
+        values = np.full((len(members), max(lengths), streams[members[0]].shape[1]), np.nan)
+        for place, i in enumerate(members):
+            values[place, : lengths[place]] = streams[i]
+        detector = make(members)
+        parts = []
+        for start in range(0, values.shape[1], chunk):
+            parts.append(detector.score(values[:, start : start + chunk]))
+            rows += sum(min(max(length - start, 0), chunk) for length in lengths)
+            if told and time.perf_counter() - logged > 10:
+                log.info("%s: %d of %d rows", told, rows, total)
+                logged = time.perf_counter()
+        score, evidence, expected = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+        for place, i in enumerate(members):
+            whole = slice(lengths[place])
+            found[i] = Scored(score[place, whole], evidence[place, whole], expected[place, whole])
+    return found
 
 
-def best_event_threshold(
-    scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], *, gap: int, first: Sequence[int], most: int = 200
-) -> float:
-    """The threshold with the best "event_f1" of `event_scores`, of at most `most` that are tried; the highest of several. For labelled
-    validation streams."""
-    values = np.unique(np.concatenate([score[begin:] for score, begin in zip(scores, first, strict=True)]))
-    values = values[values > 0]
-    if not len(values):
-        return np.inf
-    tried = np.unique(np.quantile(values, 1 - np.geomspace(1 / len(values), 1, most), method="nearest"))
-    return float(max(tried, key=lambda value: (event_scores(scores, windows, value, gap=gap, first=first)["event_f1"], value)))
+def rows(detector: Detector, stream: LabelledStream | LineStream, *, threshold: float, state: str = "") -> Iterator[dict]:
+    """Scores of a stream as its rows come: "unique_id", "ds", "score", "alarm" (1 from `threshold` on, else 0), and "expected" of each
+    channel, empty before anything was.
+
+    Args:
+        detector: of one stream.
+        stream: whole, or line by line.
+        threshold: of the score.
+        state: file of the detector's state: read where there is one, and written when the rows end, or are not asked for any more.
+    """
+    if state and Path(state).exists():
+        detector.load(state)
+    try:
+        for times, values in stream.parts():
+            score, _, expected = detector.score(values[None])
+            for i, at in enumerate(times):
+                told = {f"expected {name}": float(f"{value:.6g}") for name, value in zip(stream.channels, expected[0, i], strict=True)}
+                told = {name: "" if np.isnan(value) else value for name, value in told.items()}
+                yield {
+                    "unique_id": stream.name,
+                    "ds": at,
+                    "score": round(float(score[0, i]), 4),
+                    "alarm": int(score[0, i] >= threshold),
+                    **told,
+                }
+    finally:
+        if state:
+            detector.save(state)
+
+
+# Scales
+
+
+def usual_scale(streams: Sequence[LabelledStream], first: Sequence[int]) -> SeriesScaler:
+    """By the rows before `first` of each stream."""
+    return SeriesScaler.fit({one.name: one.usual(rows) for one, rows in zip(streams, first, strict=True)})
+
+
+def scale_of(stream: LabelledStream | LineStream, facts: dict[str, list], *, first: float) -> SeriesScaler:
+    """The scale of a stream that training saw; of another, its own by the first share of its rows, which is logged."""
+    if stream.name not in facts:
+        rows = round(first * len(stream))
+        if not len(stream.usual(rows)):
+            raise InputError(f"the first {rows} rows of stream {stream.name!r}, which training did not see, have no value to scale it by")
+        log.info("stream %r, which training did not see, is scaled by its first %d rows", stream.name, rows)
+        return usual_scale([stream], [rows])
+    return SeriesScaler({stream.name: tuple(facts[stream.name])})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnn_cookbook.data.anomalies import LabelledStream
 from rnn_cookbook.errors import InputError
 
 PROBATION, LONGEST_PROBATION = 0.15, 750  # share of a file's rows, rows
@@ -93,6 +94,19 @@ def nab_scores(
     if thresholds is None:
         return {name: best_threshold(scores, windows, profile)[1] for name, profile in PROFILES.items()}
     return {name: score_at(scores, windows, profile, thresholds[name]) for name, profile in PROFILES.items()}
+
+
+def measures(streams: Sequence[LabelledStream], scores: Sequence[np.ndarray], *, chosen_on: str) -> dict[str, float]:
+    """`nab_scores`, each at the threshold that suits these streams best, as the benchmark has it; and as "nab_standard_artificial" and so
+    on at the threshold that suits those best whose name begins with `chosen_on`."""
+    windows = [one.windows for one in streams]
+    chosen = [i for i, one in enumerate(streams) if one.name.startswith(chosen_on)]
+    parts = [scores[i] for i in chosen], [windows[i] for i in chosen]
+    found = nab_scores(scores, windows)
+    if any(parts[1]):
+        thresholds = {name: best_threshold(*parts, profile)[0] for name, profile in PROFILES.items()}
+        found |= {f"{name}_{chosen_on}": worth for name, worth in nab_scores(scores, windows, thresholds=thresholds).items()}
+    return found
 
 
 def _worth(rows: int, spans: Sequence[tuple[int, int]], profile: Profile) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,9 @@ import pandas as pd
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from rnn_cookbook import forecasts
+from rnn_cookbook import alarms, forecasts
+from rnn_cookbook.anomalies import Scored
+from rnn_cookbook.data.anomalies import LabelledStream
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.data.tags import Span
 from rnn_cookbook.diagnostics import gpu_summary
@@ -469,3 +471,73 @@ def plot_by_length(run: Run, groups: list[dict], *, unit: str) -> None:
 def _save(run: Run, name: str, figure: Figure) -> None:
     path: Path = run.path / "plots" / f"{name}.png"
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=120))
+
+
+def write_anomalies(
+    run: Run,
+    streams: Sequence[LabelledStream],
+    found: Sequence[Scored],
+    *,
+    threshold: float,
+    spans: Sequence[tuple[int, int]],
+    gap: int,
+    shown: int = 6,
+) -> None:
+    """What a detector's run folder shows of a split: `scores.csv.gz`, every row of every stream; `predictions.jsonl`, every alarm; and
+    `plots/anomalies.png`, the streams with the most anomalies and the most alarms.
+
+    Args:
+        run: where to write.
+        streams: with their labels.
+        found: their scores.
+        threshold: from which on a score is an alarm.
+        spans: rows [first, end) of each stream that count.
+        gap: rows between alarms that are one.
+        shown: streams in the plot.
+    """
+    tables, told, interest = [], [], []
+    for one, scored, (first, end) in zip(streams, found, spans, strict=True):
+        rows = {"unique_id": one.name, "ds": one.times, "score": scored.score.round(4), "evidence": scored.evidence.round(4)}
+        tables.append(pd.DataFrame(rows))
+        own = [(start + first, last + first) for start, last in alarms.alarms_of(scored.score[first:end], threshold, gap=gap)]
+        for start, last in own:
+            known = any(begin <= start <= until for begin, until in one.windows)
+            peak = float(scored.score[start : last + 1].max())
+            told.append(
+                {
+                    "unique_id": one.name,
+                    "start": str(one.times[start]),
+                    "end": str(one.times[last]),
+                    "score": round(peak, 4),
+                    **({"labelled": known} if any(each.windows for each in streams) else {}),
+                }
+            )
+        interest.append((len(one.windows), len(own)))
+    table = pd.concat(tables)
+    write_atomically(run.path / "scores.csv.gz", lambda path: table.to_csv(path, index=False, compression="gzip"))
+    run.write_lines("predictions.jsonl", told)
+    chosen = sorted(sorted(range(len(streams)), key=lambda i: interest[i], reverse=True)[:shown])
+    figure = Figure(figsize=(11, 2.6 * len(chosen)), layout="constrained")
+    for axes, i in zip(figure.subplots(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
+        _plot_stream(axes, streams[i], found[i].score, threshold=threshold, span=spans[i])
+    _save(run, "anomalies", figure)
+
+
+def _plot_stream(axes, stream: LabelledStream, score: np.ndarray, *, threshold: float, span: tuple[int, int]) -> None:
+    rows = np.arange(len(stream))  # not the times: they may go back, and leave gaps
+    axes.plot(rows, stream.values, linewidth=0.7, color=_GREY, label="values")
+    for number, (first, last) in enumerate(stream.windows):
+        axes.axvspan(first, last, color=_ORANGE, alpha=0.2, linewidth=0, label=None if number else "labelled")
+    axes.axvspan(0, span[0], color=_GREY, alpha=0.12, linewidth=0, label="does not count")
+    alarm = rows[(score >= threshold) & (rows >= span[0]) & (rows < span[1])]
+    axes.plot(alarm, stream.values[alarm, 0], "v", color=_BLUE, markersize=5, label="alarm")
+    axes.set_title(stream.name, fontsize=10, parse_math=False)
+    axes.set_xlim(0, len(stream))
+    ticks = np.linspace(0, len(stream) - 1, 6).astype(int)
+    axes.set_xticks(ticks, [f"{stream.times[row]:%Y-%m-%d %H:%M}" for row in ticks], fontsize=8)
+    below = axes.twinx()
+    below.plot(rows, score, color=_BLUE, linewidth=0.6, alpha=0.6)
+    below.axhline(threshold, color=_BLUE, linestyle=":", linewidth=0.8)
+    below.set_ylim(0, 3 * max(threshold, float(score.max()), 1e-9))  # in the lower third
+    below.set_ylabel("score", fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rnn_cookbook import nab
-from rnn_cookbook.anomalies import windowed_gaussian
+from rnn_cookbook.alarms import windowed_gaussian
 from rnn_cookbook.data.anomalies import nab_files, read_nab
 from rnn_cookbook.errors import InputError
 

@@ -1,8 +1,10 @@
 """Streams with labelled anomalies: the Numenta Anomaly Benchmark, and your own tables with labels or without."""
 
+import csv
 import itertools
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +16,7 @@ from rnn_cookbook.data import sources
 from rnn_cookbook.data.series import ID_NAMES, Series, read_series, season_of
 from rnn_cookbook.data.texts import check_column, first_row, read_table, usual_column
 from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.runs import log
 
 NAB_URL = "https://raw.githubusercontent.com/numenta/NAB/master"
 FLAG_NAMES = ("label", "is_anomaly", "anomaly", "outlier", "y_true")
@@ -21,7 +24,7 @@ BEGIN_NAMES, END_NAMES = ("start", "begin", "from", "start_time"), ("end", "to",
 
 
 @dataclass
-class Stream:
+class LabelledStream:
     """Rows in the order in which they came, and the windows [first, last] of rows, last included, of what is known to be anomalous.
 
     `values` is float64[rows, channels], NaN where a value is missing; `season` the steps of the season that one would try first.
@@ -37,10 +40,69 @@ class Stream:
     def __len__(self) -> int:
         return len(self.values)
 
-    @property
-    def weeks(self) -> float:
-        """How long it is; by its usual distance between rows."""
-        return len(self) * usual_step(self.times) / pd.Timedelta("7D")
+    def usual(self, first: int) -> np.ndarray:
+        """Of the rows before `first` those without a missing value."""
+        return self.values[:first][~np.isnan(self.values[:first]).any(axis=1)]
+
+    def weeks(self, rows: int) -> float:
+        """How long so many rows are, by their usual distance."""
+        return rows * usual_step(self.times) / pd.Timedelta("7D")
+
+    def parts(self, size: int = 512) -> Iterator[tuple[list[str], np.ndarray]]:
+        """The rows in stretches: their times and values."""
+        for start in range(0, len(self), size):
+            yield [str(at) for at in self.times[start : start + size]], self.values[start : start + size]
+
+
+class LineStream:
+    """Rows that come line by line, as CSV: a time and the values of the channels; the first line may be a header. Empty fields and nan
+    are missing values.
+
+    Args:
+        channels: names of the values.
+        name: of the stream.
+        lines: where they come from; standard input if None.
+    """
+
+    def __init__(self, channels: Sequence[str], *, name: str = "", lines: Iterable[str] | None = None):
+        self.channels, self.name, self.lines, self.season = list(channels), name, lines, 1
+
+    def parts(self) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Each row as soon as it is there: its time and its values, float64[1, channels]. A last line that does not end is left out, which
+        is logged.
+
+        Raises:
+            InputError: a line of other fields, or that are no numbers; names the line.
+        """
+        for number, line in enumerate(sys.stdin if self.lines is None else self.lines, start=1):
+            if not line.endswith("\n"):
+                log.warning("line %d stops in the middle, and is left out: %r", number, line[-60:])
+                return
+            fields = next(csv.reader([line]), [])
+            if not fields:
+                continue
+            try:
+                if len(fields) != len(self.channels) + 1:
+                    raise ValueError(f"{len(fields)} fields")
+                values = [np.nan if field.strip().lower() in ("", "nan", "na", "null", "none") else float(field) for field in fields[1:]]
+                if np.isinf(values).any():
+                    raise ValueError("an infinite value")
+            except ValueError as error:
+                if number == 1 and not any(_is_number(field) for field in fields[1:]):
+                    continue
+                raise InputError(
+                    f"line {number}, {line.strip()[:80]!r}, has {error}; accepted is a time and {len(self.channels)} numbers "
+                    f"({', '.join(self.channels)}), separated by commas"
+                ) from error
+            yield [fields[0]], np.array([values])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta:
@@ -59,7 +121,7 @@ def nab_files(data_dir: str | Path | None = None) -> list[str]:
     return sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.csv")) or sorted(_checksums())
 
 
-def read_nab(name: str, *, data_dir: str | Path | None = None) -> Stream:
+def read_nab(name: str, *, data_dir: str | Path | None = None) -> LabelledStream:
     """A file of the benchmark with its labels, from the data folder, or downloaded there.
 
     Rows are taken as they are, as the benchmark's scorer does: where a time stamp occurs twice or is missing, nothing is put in.
@@ -84,7 +146,7 @@ def read_nab(name: str, *, data_dir: str | Path | None = None) -> Stream:
     times = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"]))
     limits = [[pd.Timestamp(at) for at in limit] for limit in json.loads(labels.read_text(encoding="utf-8"))[name]]
     windows = [tuple(int(np.flatnonzero(times == at)[0]) for at in limit) for limit in limits]
-    return Stream(name, times, frame[["value"]].to_numpy(float), ["value"], windows, season_of_rows(times))
+    return LabelledStream(name, times, frame[["value"]].to_numpy(float), ["value"], windows, season_of_rows(times))
 
 
 def season_of_rows(times: pd.DatetimeIndex) -> int:
@@ -104,6 +166,67 @@ def _checksums() -> dict[str, str]:
     return json.loads(files("rnn_cookbook.data").joinpath("nab.json").read_text(encoding="utf-8"))
 
 
+# What is usual, and what is tested
+
+
+def split(
+    streams: Sequence[LabelledStream], borders: Sequence[tuple[int, int]], *, validating: str | None = None, testing: str = ""
+) -> dict[str, list[tuple[int, int]]]:
+    """Rows [first, end) of each stream, by split: "train" before the first border, "validation" up to the second, "test" after it.
+
+    Args:
+        streams: of any length.
+        borders: two rows of each.
+        validating: streams whose name begins so validate with all their rows after the first border, and the others with none.
+        testing: then, streams whose name begins so are the test.
+    """
+    spans = {"train": [(0, first) for first, _ in borders], "validation": list(borders)}
+    spans["test"] = [(second, len(one)) for one, (_, second) in zip(streams, borders, strict=True)]
+    if validating is not None:
+        for part, beginning in (("validation", validating), ("test", testing)):
+            spans[part] = [
+                (first, len(one) if one.name.startswith(beginning) else first) for one, (first, _) in zip(streams, borders, strict=True)
+            ]
+    return spans
+
+
+def check_lengths(streams: Sequence[LabelledStream], borders: Sequence[tuple[int, int]], *, needed: int) -> None:
+    """Raises InputError where the training rows of a stream are fewer than `needed`, or where they or all that follows have no value.
+
+    Args:
+        streams: of any length.
+        borders: rows where validation and test begin.
+        needed: rows.
+    """
+    for one, (first, second) in zip(streams, borders, strict=True):
+        of = f"stream {one.name!r}" if one.name else "the stream"
+        usual = len(one.usual(first))
+        if usual < needed or second >= len(one):
+            raise InputError(
+                f"{of} has {len(one)} rows, {usual} of them with values to train on, {len(one) - second} for the test; {needed} or more "
+                "are needed to train on. Give longer streams, another --train-fraction, or a shorter --length or --window"
+            )
+        if not np.ptp(one.usual(first), axis=0).all():
+            log.warning("%s: no variation at all in its first %d rows; it is not scaled", of, first)
+
+
+def the_name(name: str, known: Iterable[str]) -> str:
+    """A stream of the training by its name; the only one where no name is given."""
+    known = list(known)
+    if name in known:
+        return name
+    if not name and len(known) == 1:
+        return known[0]
+    raise InputError(f"which stream is it that goes on? --stream {name!r} is none of {listing(map(repr, known), 12)}")
+
+
+def check_channels(path: str, streams: Sequence[LabelledStream], *, channels: Sequence[str]) -> None:
+    """Raises InputError where streams have not as many values as those of the training."""
+    found = streams[0].channels
+    if len(found) != len(channels):
+        raise InputError(f"{path} has {len(found)} value columns, {listing(found)}; the model was trained on {listing(channels)}")
+
+
 # Your own
 
 
@@ -117,7 +240,7 @@ def read_streams(
     labels: str | Path = "",
     frequency: str = "",
     fill: str = "keep",
-) -> list[Stream]:
+) -> list[LabelledStream]:
     """Streams of a table, see `data.series.read_series`; missing values may stay missing.
 
     Labels are optional: a column of numbers that is called label, is_anomaly or anomaly (or as `label_column` says), above 0 in anomalous
@@ -141,7 +264,8 @@ def read_streams(
     else:
         windows = {one.name: _runs(one.known[: len(one), 0] > 0) if flags else [] for one in series}
     return [
-        Stream(one.name, one.times[: len(one)], one.values, one.channels, windows[one.name], season_of(one.times.freq)) for one in series
+        LabelledStream(one.name, one.times[: len(one)], one.values, one.channels, windows[one.name], season_of(one.times.freq))
+        for one in series
     ]
 
 

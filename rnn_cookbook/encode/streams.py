@@ -104,3 +104,62 @@ class Streams:
                 inputs[row, :steps], targets[row, :steps] = source[start : start + steps], target[start : start + steps]
                 starts[row], weights[row, :steps] = start == 0, 1
             yield (inputs, starts), targets, weights
+
+
+class Chunks:
+    """A `tf.data` pipeline of overlapping stretches of sequences and their targets, in an order that a resumed run repeats.
+
+    Batches are (inputs[batch, length, ...], targets[batch, length, ...]). The end of a sequence that does not make a whole step is read
+    by one more stretch, which overlaps more; a sequence shorter than `length` is left out.
+
+    Args:
+        pairs: (inputs[steps, ...], targets[steps, ...]) of each sequence.
+        length: steps of a stretch.
+        stride: steps from one to the next.
+        batch_size: stretches a batch; the last one may be smaller.
+        shuffle: a new order every epoch, which depends on `seed` and `epoch` only.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+        *,
+        length: int,
+        stride: int,
+        batch_size: int,
+        shuffle: bool = False,
+        seed: int = 0,
+    ):
+        if min(length, stride, batch_size) < 1:
+            raise InputError(f"chunks need a length, stride and batch_size of 1 or more, got {length}, {stride} and {batch_size}")
+        starts = [sorted({*range(0, len(x) - length + 1, stride), len(x) - length}) if len(x) >= length else [] for x, _ in pairs]
+        if not any(starts):
+            longest = max((len(x) for x, _ in pairs), default=0)
+            raise InputError(f"no stretch of {length} steps fits: the longest of {len(pairs)} sequences has {longest}")
+        cut = [(x[at : at + length], y[at : at + length]) for (x, y), places in zip(pairs, starts, strict=True) for at in places]
+        self._inputs, self._targets = (np.stack(part) for part in zip(*cut, strict=True))
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.epoch = 0
+
+    @property
+    def examples(self) -> int:
+        """Stretches an epoch."""
+        return len(self._inputs)
+
+    def __len__(self) -> int:
+        return -(-self.examples // self.batch_size)
+
+    def dataset(self) -> tf.data.Dataset:
+        """One pass is one epoch."""
+        signature = tuple(tf.TensorSpec((None, *part.shape[1:]), tf.as_dtype(part.dtype)) for part in (self._inputs, self._targets))
+        dataset = tf.data.Dataset.from_generator(self._batches, output_signature=signature)
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(4)
+
+    def _batches(self):
+        order = np.arange(self.examples)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield self._inputs[rows], self._targets[rows]

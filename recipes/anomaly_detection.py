@@ -1,0 +1,300 @@
+"""Anomaly detection: what does not fit a stream, point by point as it comes, by a recurrent network and the tails of its errors.
+
+    rnn-cookbook run anomaly_detection                       # the Numenta Anomaly Benchmark (NAB): the files that are there, or a download
+    rnn-cookbook run anomaly_detection --data sample         # a generator, offline, under a minute
+    rnn-cookbook run anomaly_detection --data load.csv --labels anomalies.csv
+    rnn-cookbook predict runs/anomaly_detection/<time> newer.csv --state state.npz > scores.csv
+    tail -f sensor.csv | rnn-cookbook predict runs/anomaly_detection/<time> -
+
+Measured: not yet
+
+The model: 1. a GRU forecasts the next value of every stream, trained on the first part of all; 2. its errors are smoothed; 3. their tail
+probability, that of the value and that of the change since yesterday are fitted to the stream's own past by peaks over threshold
+(Siffer et al. 2017); 4. the sum of their logarithms is the score; 5. an alarm is followed by a rest in which only larger scores count.
+
+Traps avoided: a scale, a threshold or a network that knows the future; a threshold for each file; scores of points adjusted by the
+labels around them; a network that is not compared with none.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from rnn_cookbook import alarms, anomalies, bundle, encode, losses, models, nab, reporting, training
+from rnn_cookbook.baselines import timed_scores
+from rnn_cookbook.data import anomalies as sources
+from rnn_cookbook.data import synthetic
+from rnn_cookbook.errors import InputError, check_settings
+from rnn_cookbook.runs import log
+
+
+@dataclass(frozen=True)
+class Config:
+    data: str = "NAB"  # NAB, sample, or your own table: .csv, .tsv, .jsonl, .parquet
+    data_dir: str = ""  # where data sets are kept, else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
+    columns: str = ""  # value columns of your table, separated by commas; all others when empty, y in a long table
+    time_column: str = ""  # if it is not called ds, date, time, timestamp, …
+    id_column: str = ""  # of a long table, if it is not called unique_id
+    label_column: str = ""  # above 0 in anomalous rows, if it is not called label, is_anomaly or anomaly
+    labels: str = ""  # table of your anomalies, with columns start and end
+    frequency: str = ""  # of the steps (h, 15min, D); the usual distance between rows when empty
+    fill: Literal["keep", "refuse", "linear", "last", "zero"] = "keep"  # what becomes of missing values; kept, they get no score
+    train_fraction: float = 0.3  # of your streams' steps, at their beginning, taken to be usual
+    validation_fraction: float = 0.3  # of them, after it: where there are labels, they choose the threshold
+    model: Literal["predictor", "autoencoder"] = "predictor"  # of the next value, or of the last ones through a bottleneck
+    head: Literal["student_t", "gaussian", "quantiles", "point"] = "student_t"  # what a forecast is (predictor)
+    cell: Literal["simple_rnn", "lstm", "gru"] = "gru"  # recurrent cell
+    units: int = 32  # size of the state
+    depth: int = 1  # recurrent layers
+    code_size: int = 8  # the bottleneck (autoencoder)
+    length: int = 96  # steps of a stretch in training (predictor)
+    window: int = 32  # steps read at once (autoencoder)
+    season: int = 0  # steps of the season to look back on; a day of them when 0
+    smoothing: int = 10  # steps that errors are averaged over
+    rest: int = 288  # steps after a score in which only larger ones count
+    alarms_per_week: float = 0.5  # expected false ones, where no labels choose the threshold
+    epochs: int = 12  # passes over the stretches
+    batch_size: int = 32  # stretches a step
+    learning_rate: float = 5e-3  # its peak, before it falls by a cosine
+    clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
+    patience: int = 0  # epochs without a better validation loss before the training stops; 0 goes through
+    mixed_precision: bool = False  # half-precision arithmetic, for GPUs
+    baselines: bool = True  # score the simple detectors, too
+    seed: int = 0  # of the weights, the order and the sample
+
+    def __post_init__(self):
+        check_settings(
+            self,
+            positive=("learning_rate", "alarms_per_week"),
+            at_least={"units": 1, "depth": 1, "code_size": 1, "length": 2, "window": 2, "season": 0, "smoothing": 1, "rest": 0}
+            | {"epochs": 1, "batch_size": 1, "clip_norm": 0, "patience": 0, "seed": 0},
+            shares=("train_fraction", "validation_fraction"),
+        )
+        if self.train_fraction <= 0 or self.train_fraction + self.validation_fraction >= 1:
+            raise InputError(
+                f"--train-fraction {self.train_fraction} and --validation-fraction {self.validation_fraction} must leave something to "
+                "train on, and something after both"
+            )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    output: str = ""  # table to write
+    state: str = ""  # file of what was learnt of the streams: read if it is there, written at the end, so that the next call goes on
+    stream: str = ""  # which of the streams of the training standard input goes on with; the only one when empty
+    threshold: float = 0.0  # of the score, from which on it is an alarm; that of the run when 0
+
+    def __post_init__(self):
+        check_settings(self, at_least={"threshold": 0})
+
+
+SAMPLE = Config(data="sample", train_fraction=0.4, validation_fraction=0.0, rest=96)
+METRIC, HIGHER_IS_BETTER = "nab_standard", True  # what the results are compared by
+SETTINGS = {"default": Config(), "sample": SAMPLE, "autoencoder": Config(model="autoencoder")}
+
+
+@dataclass
+class Data:
+    streams: "list[sources.LabelledStream]"
+    spans: dict[str, list[tuple[int, int]]]  # rows of each stream, by split
+    scaler: "encode.series.SeriesScaler"  # fitted on the training rows
+    seasons: list[int]  # steps, of each stream
+
+
+def load_data(config: Config) -> Data:
+    """Streams, split by time: their first rows are taken to be usual. Of NAB these are its probation, and its artificial files validate."""
+    log.info("reading %s", config.data)
+    streams, shares = read(config, config.data), (config.train_fraction, config.train_fraction + config.validation_fraction)
+    borders = [tuple(round(len(one) * share) for share in shares) for one in streams]
+    if config.data == "NAB":
+        borders = [(nab.probation(len(one)), nab.probation(len(one))) for one in streams]
+    sources.check_lengths(streams, borders, needed=max(anomalies.WARM_UP, config.length + 2, config.window))
+    whole = {"NAB": "artificial", "sample": "validation"}.get(config.data)  # streams that validate, all of them
+    spans = sources.split(streams, borders, validating=whole, testing="" if config.data == "NAB" else "test")
+    seasons = [config.season or (one.season if 1 < one.season < first else 0) for one, (first, _) in zip(streams, borders, strict=True)]
+    return Data(streams, spans, anomalies.usual_scale(streams, [first for first, _ in borders]), seasons)
+
+
+def build_model(config: Config, data: Data):
+    import keras  # here, not above: `--help` and argument errors answer without TensorFlow
+
+    training.set_precision(config.mixed_precision)
+    channels, shape = len(data.streams[0].channels), {"cell": config.cell, "units": config.units, "depth": config.depth}
+    if config.model == "autoencoder":
+        model, loss = models.autoencoder(features=channels, code_size=config.code_size, **shape), "mae"
+    else:
+        model = models.online_forecaster(channels=channels, features=4 * channels + 1, head=config.head, **shape)
+        loss = {"gaussian": losses.GaussianLoss(), "student_t": losses.StudentTLoss(), "quantiles": losses.QuantileLoss()}
+        loss = loss.get(config.head, keras.losses.Huber(0.2))
+    rate = training.warmup_cosine(config.learning_rate, steps=config.epochs * len(cut(config, data)[0]))
+    model.compile(keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None), loss=loss)
+    return model
+
+
+def train(config: Config, model, data: Data, run) -> dict:
+    chunks, later = cut(config, data)
+    log.info("training: %d epochs of %d stretches", config.epochs, chunks.examples)
+    return training.fit(model, chunks, later, epochs=config.epochs, patience=config.patience, run=run)
+
+
+def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
+    """Scores of all streams in one pass, and what those of a split are worth, at the threshold that is chosen before the test."""
+    log.info("scoring %d rows of %d streams", sum(map(len, data.streams)), len(data.streams))
+    found = scores(config, data, model)
+    worth = measures(config, data, [one.score for one in found], rows=[one.evidence for one in found], split=split)
+    if run:
+        reporting.write_anomalies(run, data.streams, found, threshold=worth["threshold"], spans=data.spans[split], gap=config.rest)
+    return worth
+
+
+def baselines(config: Config, data: Data) -> dict:
+    """Simple detectors of the same rows, their thresholds chosen in the same way; `no_network` is this recipe without its network."""
+    pairs = list(zip(data.streams, data.seasons, strict=True))
+    methods = {
+        "rolling_z": lambda: [alarms.largest(alarms.rolling_z, one.values) for one, _ in pairs],
+        "windowed_gaussian": lambda: [alarms.largest(alarms.windowed_gaussian, one.values) for one, _ in pairs],
+        "seasonal_residual": lambda: [alarms.largest(alarms.seasonal_residual, one.values, season=season or 1) for one, season in pairs],
+        "no_network": lambda: [one.score for one in scores(config, data)],
+    }
+    return timed_scores(methods, lambda found: measures(config, data, found), metric=metric(config))
+
+
+def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
+    """Scores of the rows of a table, or of standard input (-) as they come; without a table, of the data that the model was trained on."""
+    config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
+    given = [path for paths in inputs for path in paths] or [config.data]
+    if len(given) > 1:
+        raise InputError(f"one table at a time, got {', '.join(given)}")
+    if given[0] == "-":
+        streams = [sources.LineStream(facts["channels"], name=sources.the_name(options.stream, facts["scale"]))]
+    else:
+        streams = read(config, given[0])
+        sources.check_channels(given[0], streams, channels=facts["channels"])
+    if options.state and len(streams) > 1:
+        raise InputError(f"--state is of one stream, {given[0]} has {len(streams)}")
+    for one in streams:
+        scaler, season = anomalies.scale_of(one, facts["scale"], first=config.train_fraction), facts["seasons"].get(one.name, one.season)
+        scoring = detector(config, Data([one], {}, scaler, [season]), [0], loaded.model)
+        yield from anomalies.rows(scoring, one, threshold=options.threshold or facts["threshold"], state=options.state)
+
+
+def search_space(hp, config: Config) -> Config:
+    """What is worth tuning, data settings included. `hp` is keras_tuner.HyperParameters."""
+    return replace(
+        config,
+        smoothing=hp.Choice("smoothing", [3, 10, 30]),
+        length=hp.Choice("length", [48, 96, 192]),
+        cell=hp.Choice("cell", ["lstm", "gru"]),
+        units=hp.Choice("units", [16, 32, 64]),
+        learning_rate=hp.Float("learning_rate", 1e-3, 2e-2, sampling="log"),
+        batch_size=hp.Choice("batch_size", [16, 32, 64]),
+    )
+
+
+def main(config: Config, run) -> str:
+    training.seed_everything(config.seed)
+    data = load_data(config)
+    started = time.perf_counter()
+    model = build_model(config, data)
+    history = train(config, model, data, run)
+    history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")
+    test = evaluate(config, model, data, run=run)
+    facts = {
+        "channels": data.streams[0].channels,
+        "threshold": test["threshold"],
+        "seasons": {one.name: season for one, season in zip(data.streams, data.seasons, strict=True)},
+        "scale": data.scaler.to_json(),
+    }
+    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[])
+    reporting.plot_training(run, history, metric="loss")
+    report = reporting.write_metrics(
+        run,
+        config=config,
+        model=model,
+        training=history,
+        splits={name: sum(end - first for first, end in spans) for name, spans in data.spans.items()},
+        validation={} if config.data != "NAB" else evaluate(config, model, data, split="validation"),
+        baselines=baselines(config, data) if config.baselines and metric(config) in test else {},
+        test=test,
+    )
+    if metric(config) not in test:
+        return (
+            f"{test['alarms']} alarms in {test['weeks']:.1f} weeks at a threshold of {test['threshold']:.2f}; no labels say which are right"
+        )
+    others = ("event_precision", "event_recall", "pr_auc") if metric(config) == "event_f1" else ("event_f1", "pr_auc")
+    return reporting.comparison(report, metric=metric(config), others=others)
+
+
+# Small steps of the above
+
+
+def read(config: Config, path: str) -> "list[sources.LabelledStream]":
+    """All streams of the benchmark, of the sample, or of a table."""
+    if path == "NAB":
+        return [sources.read_nab(name, data_dir=config.data_dir) for name in sources.nab_files(config.data_dir)]
+    if path == "sample":
+        return synthetic.anomalous_series(12, 2800, seed=config.seed, clean=config.train_fraction)
+    names = ("columns", "time_column", "id_column", "label_column", "frequency", "fill")
+    labels = config.labels if path == config.data else ""
+    return sources.read_streams(path, labels=labels, **{name: getattr(config, name) for name in names})
+
+
+def cut(config: Config, data: Data) -> "tuple[encode.streams.Chunks, encode.streams.Chunks]":
+    """Stretches of the training rows, and of the last fifth of them, which tells how training goes."""
+    before, after = [], []
+    for one, (_, first), season in zip(data.streams, data.spans["train"], data.seasons, strict=True):
+        values = anomalies.carried(data.scaler.transform(one.name, one.values[:first]))
+        if config.model == "predictor":
+            x, y = anomalies.point_features(values, season=season)[:-1], anomalies.next_changes(values)[:, None]
+        else:
+            x = y = anomalies.squashed(values)
+        border = first - max(first // 5, length(config) + 1)
+        before.append((x[:border], y[:border]))
+        after.append((x[border:], y[border:]))
+    options = {"length": length(config), "stride": max(1, length(config) // 4), "batch_size": config.batch_size}
+    return encode.streams.Chunks(before, **options, shuffle=True, seed=config.seed), encode.streams.Chunks(after, **options)
+
+
+def length(config: Config) -> int:
+    return config.length if config.model == "predictor" else config.window
+
+
+def scores(config: Config, data: Data, model=None) -> "list[anomalies.Scored]":
+    values = [one.values for one in data.streams]
+    return anomalies.score_streams(values, lambda members: detector(config, data, members, model), groups=data.seasons)
+
+
+def detector(config: Config, data: Data, members: list[int], model=None) -> "anomalies.Detector":
+    """Of the streams of these numbers, which have the same season; without a model the last value stands for the forecast."""
+    facts = [data.scaler.facts[data.streams[i].name] for i in members]
+    shape, season = {"streams": len(members), "channels": len(facts[0][0])}, data.seasons[members[0]]
+    if model is None:
+        errors = anomalies.PersistenceErrors(**shape)
+    elif config.model == "autoencoder":
+        errors = anomalies.ReconstructionErrors(model, **shape, window=config.window)
+    else:
+        errors = anomalies.PredictionErrors(model, **shape, season=season)
+    mean, scale = ([fact[i] for fact in facts] for i in range(2))
+    return anomalies.Detector(errors, mean=mean, scale=scale, season=season, smoothing=config.smoothing, rest=config.rest)
+
+
+def measures(config: Config, data: Data, found: list, *, rows: list | None = None, split: str = "test") -> dict:
+    """What scores are worth: see `alarms.measures`; of NAB its own score, too, see `nab.measures`."""
+    options = {"split": split, "gap": config.rest, "alarms_per_week": config.alarms_per_week}
+    worth = alarms.measures(data.streams, found, data.spans, rows=rows, **options)
+    if config.data != "NAB":
+        return worth
+    whole = [i for i, (first, end) in enumerate(data.spans[split]) if end > first]
+    return {**nab.measures([data.streams[i] for i in whole], [found[i] for i in whole], chosen_on="artificial"), **worth}
+
+
+def metric(config: Config) -> str:
+    return METRIC if config.data == "NAB" else "event_f1"
+
+
+if __name__ == "__main__":
+    from rnn_cookbook.cli import main as command
+
+    sys.exit(command(["run", __file__, *sys.argv[1:]]))
