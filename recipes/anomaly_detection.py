@@ -6,7 +6,7 @@
     rnn-cookbook predict runs/anomaly_detection/<time> newer.csv --state state.npz > scores.csv
     tail -f sensor.csv | rnn-cookbook predict runs/anomaly_detection/<time> -
 
-Measured: not yet
+Measured: nab_standard 62.7123 ± 0.8618 | no_network 60.7593 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 0.4 min
 
 The model: 1. a GRU forecasts the next value of every stream, trained on the first part of all; 2. its errors are smoothed; 3. their tail
 probability, that of the value and that of the change since yesterday are fitted to the stream's own past by peaks over threshold

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from rnn_cookbook.data.anomalies import LabelledStream, LineStream
 from rnn_cookbook.encode.series import SeriesScaler
@@ -217,7 +218,8 @@ class ReconstructionErrors:
     """
 
     def __init__(self, model: keras.Model, *, streams: int, channels: int, window: int):
-        self.model, self.window = model, window
+        self.window = window
+        self.run = tf.function(model, reduce_retracing=True)
         self.past = np.zeros((streams, 0, channels))
 
     def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -229,7 +231,7 @@ class ReconstructionErrors:
         if first < values.shape[1]:
             windows = np.lib.stride_tricks.sliding_window_view(context, self.window, axis=1)[:, first - values.shape[1] :]
             windows = squashed(windows.transpose(0, 1, 3, 2)).reshape(-1, self.window, values.shape[2])
-            said = np.concatenate([np.asarray(self.model(part)) for part in np.array_split(windows, -(-len(windows) // 1024))])
+            said = np.concatenate([np.asarray(self.run(part)) for part in np.array_split(windows, -(-len(windows) // 1024))])
             shape = (len(values), -1, self.window, values.shape[2])
             errors[:, first:] = np.abs(windows - said).reshape(shape).mean(axis=2)
             expected[:, first:] = np.sinh(said.reshape(shape)[:, :, -1])

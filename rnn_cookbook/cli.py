@@ -224,7 +224,7 @@ def _run(arguments: list[str]) -> int:
         run.discard_if_untrained()
         raise
     predict = ["rnn-cookbook", "predict", str(run.path), *([] if name in recipe_files() else ["--recipe", arguments[0]])]
-    example = "--output forecast.csv" if hasattr(module, "Prediction") else '"…"'
+    example = "--output answers.csv" if hasattr(module, "Prediction") else '"…"'
     print(f"\n{report}\n\nrun folder: {run.path}\npredict:    {shlex.join(predict)} {example}")
     return 0
 

@@ -518,8 +518,10 @@ def write_anomalies(
     run.write_lines("predictions.jsonl", told)
     chosen = sorted(sorted(range(len(streams)), key=lambda i: interest[i], reverse=True)[:shown])
     figure = Figure(figsize=(11, 2.6 * len(chosen)), layout="constrained")
-    for axes, i in zip(figure.subplots(len(chosen), 1, squeeze=False)[:, 0], chosen, strict=True):
+    grid = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
+    for axes, i in zip(grid, chosen, strict=True):
         _plot_stream(axes, streams[i], found[i].score, threshold=threshold, span=spans[i])
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False, fontsize=8)
     _save(run, "anomalies", figure)
 
 
@@ -540,4 +542,3 @@ def _plot_stream(axes, stream: LabelledStream, score: np.ndarray, *, threshold: 
     below.axhline(threshold, color=_BLUE, linestyle=":", linewidth=0.8)
     below.set_ylim(0, 3 * max(threshold, float(score.max()), 1e-9))  # in the lower third
     below.set_ylabel("score", fontsize=8)
-    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=4)

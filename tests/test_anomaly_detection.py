@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 from conftest import run_sample
 from rnn_cookbook.recipes import anomaly_detection as recipe
 
-from rnn_cookbook import anomalies, nab
+from rnn_cookbook import anomalies, cli, nab
 from rnn_cookbook.bundle import load_bundle
 from rnn_cookbook.data.anomalies import LineStream, nab_files, read_nab, read_streams, split, usual_step
 from rnn_cookbook.data.synthetic import ANOMALIES, anomalous_series
@@ -27,14 +25,22 @@ def sample(tmp_path_factory):
     return run_sample("anomaly_detection", tmp_path_factory)
 
 
-def command(*arguments, **options) -> subprocess.CompletedProcess:
-    line = [sys.executable, "-m", "rnn_cookbook.cli", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, timeout=300, **options)
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """The command line in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments, text: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        code = cli.main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return call
 
 
-def answers(ended) -> list[dict]:
-    assert ended.returncode == 0, ended.stderr
-    return list(csv.DictReader(io.StringIO(ended.stdout)))
+def answers(ended: tuple[int, str, str]) -> list[dict]:
+    code, output, errors = ended
+    assert code == 0, errors
+    return list(csv.DictReader(io.StringIO(output)))
 
 
 def wave(rows=400, spike=None) -> np.ndarray:
@@ -82,7 +88,7 @@ class TestPredict:
         one = anomalous_series(2, 2800, seed=1)[1]
         return [f"{at},{value}\n" for at, value in zip(one.times, one.values[:, 0], strict=True)][:1500], one
 
-    def test_a_stream_line_by_line_is_the_table_and_a_restart_goes_on(self, sample, lines, tmp_path):
+    def test_a_stream_line_by_line_is_the_table_and_a_restart_goes_on(self, sample, lines, tmp_path, command):
         folder, _ = sample
         rows, _ = lines
         table = tmp_path / "new.csv"
@@ -93,17 +99,17 @@ class TestPredict:
         parts = []
         for part in (rows[:700], rows[700:]):
             stream = ["-", "--stream", "test 1", "--state", state]
-            parts += answers(command("predict", folder, *stream, input="".join(part)))
+            parts += answers(command("predict", folder, *stream, text="".join(part)))
         assert [row["alarm"] for row in parts] == [row["alarm"] for row in whole]
         np.testing.assert_allclose([float(row["score"]) for row in parts], [float(row["score"]) for row in whole], atol=1e-3)
         assert any(row["alarm"] == "1" for row in whole)
 
-    def test_a_stream_that_stops_in_mid_line_keeps_what_came(self, sample, lines, tmp_path):
+    def test_a_stream_that_stops_in_mid_line_keeps_what_came(self, sample, lines, tmp_path, command):
         folder, _ = sample
         rows, _ = lines
-        ended = command("predict", folder, "-", "--stream", "test 1", "--state", tmp_path / "s.npz", input="".join(rows[:20]) + "2024-01")
+        ended = command("predict", folder, "-", "--stream", "test 1", "--state", tmp_path / "s.npz", text="".join(rows[:20]) + "2024-01")
         assert len(answers(ended)) == 20
-        assert "line 21 stops in the middle" in ended.stderr
+        assert "line 21 stops in the middle" in ended[2]
         assert (tmp_path / "s.npz").exists()
 
     @pytest.mark.parametrize(
@@ -117,17 +123,17 @@ class TestPredict:
             (["--threshold", "-1"], "", "threshold"),
         ],
     )
-    def test_bad_input(self, sample, arguments, text, message):
-        ended = command("predict", sample[0], *arguments, input=text)
-        assert ended.returncode == 2
-        assert message in ended.stderr
-        assert "Traceback" not in ended.stderr
+    def test_bad_input(self, sample, arguments, text, message, command):
+        code, _, told = command("predict", sample[0], *arguments, text=text)
+        assert code == 2
+        assert message in told
+        assert "Traceback" not in told
 
-    def test_a_saved_state_of_other_streams_is_refused(self, sample, tmp_path):
+    def test_a_saved_state_of_other_streams_is_refused(self, sample, tmp_path, command):
         (tmp_path / "s.npz").write_bytes(b"nothing")
-        ended = command("predict", sample[0], "-", "--stream", "test 1", "--state", tmp_path / "s.npz", input="a,1\n")
-        assert ended.returncode == 2
-        assert "no saved state" in ended.stderr
+        code, _, told = command("predict", sample[0], "-", "--stream", "test 1", "--state", tmp_path / "s.npz", text="a,1\n")
+        assert code == 2
+        assert "no saved state" in told
 
     def test_streams_that_training_did_not_see_are_scaled_by_their_own_beginning(self, sample, messages):
         loaded = load_bundle(sample[0])
@@ -201,21 +207,22 @@ class TestOwnStreams:
         spans = split(streams, borders, validating="validation", testing="test")
         assert spans == {"train": [(0, 800), (0, 900)], "validation": [(800, 2800), (900, 900)], "test": [(800, 800), (900, 2800)]}
 
-    def test_own_tables_run_with_labels_and_without(self, tmp_path):
+    @pytest.mark.slow
+    def test_own_tables_run_with_labels_and_without(self, tmp_path, command):
         values = wave(1200, spike=[700, 1000])
         frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=1200, freq="h"), "load": values, "heat": wave(1200)})
         for name, labelled in (("with", True), ("without", False)):
             flags = np.isin(np.arange(1200), [700, 701, 1000, 1001]).astype(int)
             frame.assign(**({"label": flags} if labelled else {})).to_csv(tmp_path / f"{name}.csv", index=False)
             options = ["--data", tmp_path / f"{name}.csv", "--output", tmp_path / name, "--epochs", "2", "--rest", "24"]
-            ended = command("run", "anomaly_detection", *options, "--model", "autoencoder" if labelled else "predictor")
-            assert ended.returncode == 0, ended.stderr
+            code, output, told = command("run", "anomaly_detection", *options, "--model", "autoencoder" if labelled else "predictor")
+            assert code == 0, told
             report = json.loads((tmp_path / name / "metrics.json").read_text())
             assert ("event_recall" in report["test"]) == labelled
             if labelled:
                 assert report["test"]["event_recall"] == 1
             else:
-                assert "no labels say which are right" in ended.stdout
+                assert "no labels say which are right" in output
 
     @pytest.mark.parametrize(
         ("rows", "options", "message"),
@@ -225,11 +232,11 @@ class TestOwnStreams:
             (400, ["--alarms-per-week", "0"], "alarms-per-week"),
         ],
     )
-    def test_bad_settings(self, tmp_path, rows, options, message):
+    def test_bad_settings(self, tmp_path, rows, options, message, command):
         pd.DataFrame({"time": HOURS[:rows], "value": wave(rows)}).to_csv(tmp_path / "own.csv", index=False)
-        ended = command("run", "anomaly_detection", "--data", tmp_path / "own.csv", "--output", tmp_path / "run", *options)
-        assert ended.returncode == 2
-        assert message in ended.stderr
+        code, _, told = command("run", "anomaly_detection", "--data", tmp_path / "own.csv", "--output", tmp_path / "run", *options)
+        assert code == 2
+        assert message in told
         assert not (tmp_path / "run").exists()
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnn_cookbook.encode.streams import Streams
+from rnn_cookbook.encode.streams import Chunks, Streams
 from rnn_cookbook.errors import InputError
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=40, database=None)
@@ -96,3 +96,38 @@ def test_series_of_several_features_and_own_targets():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         Streams(**arguments)
+
+
+class TestChunks:
+    PAIRS = (
+        (np.arange(10)[:, None], np.arange(10) * 2),
+        (np.arange(100, 107)[:, None], np.arange(7)),
+        (np.arange(3)[:, None], np.arange(3)),
+    )
+
+    def test_stretches_by_hand_and_the_end_is_read_too(self):
+        chunks = Chunks(self.PAIRS, length=4, stride=3, batch_size=3)
+        batches = [(x.numpy(), y.numpy()) for x, y in chunks.dataset()]
+        rows = np.concatenate([x[:, :, 0] for x, _ in batches])
+        assert rows[:, 0].tolist() == [0, 3, 6, 100, 103]
+        assert rows[2].tolist() == [6, 7, 8, 9]
+        np.testing.assert_array_equal(np.concatenate([y for _, y in batches])[:3], rows[:3] * 2)
+        assert (len(chunks), chunks.examples, [len(x) for x, _ in batches]) == (2, 5, [3, 2])
+        longer = Chunks(self.PAIRS[:1], length=4, stride=5, batch_size=3)
+        assert next(iter(longer.dataset()))[0][:, 0, 0].numpy().tolist() == [0, 5, 6]
+
+    def test_the_order_is_that_of_seed_and_epoch(self):
+        orders = []
+        for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0)):
+            chunks = Chunks(self.PAIRS, length=2, stride=1, batch_size=50, shuffle=True, seed=seed)
+            chunks.epoch = epoch
+            orders.append(next(iter(chunks.dataset()))[0][:, 0, 0].numpy().tolist())
+        assert orders[0] == orders[1]
+        assert orders[0] != orders[2] != orders[3]
+        assert sorted(orders[0]) == sorted(orders[2])
+
+    def test_bad_input(self):
+        with pytest.raises(InputError, match="no stretch of 11 steps fits: the longest of 3 sequences has 10"):
+            Chunks(self.PAIRS, length=11, stride=1, batch_size=1)
+        with pytest.raises(InputError, match="got 2, 0 and 1"):
+            Chunks(self.PAIRS, length=2, stride=0, batch_size=1)
