@@ -4,7 +4,7 @@
     rnn-cookbook run anomaly_detection --data sample         # a generator, offline, under a minute
     rnn-cookbook run anomaly_detection --data load.csv --labels anomalies.csv
     rnn-cookbook predict runs/anomaly_detection/<time> newer.csv --state state.npz > scores.csv
-    tail -f sensor.csv | rnn-cookbook predict runs/anomaly_detection/<time> -
+    tail -f sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> -
 
 Measured: nab_standard 62.7123 ± 0.8618 | no_network 60.7593 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 0.4 min
 

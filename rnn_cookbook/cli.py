@@ -61,7 +61,7 @@ def entry() -> None:
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    if sys.argv[1:2] == ["predict"]:
+    if sys.argv[1:2] in (["predict"], ["score"]):
         # At once: the thread that waits for standard input would make the interpreter abort while it shuts down.
         os._exit(code)
     sys.exit(code)
@@ -78,7 +78,7 @@ def _dispatch(arguments: list[str]) -> int:
         "run", help="train and evaluate a recipe, on its benchmark, a sample or your own files", add_help=False, allow_abbrev=False
     )
     run.add_argument("recipe", metavar="RECIPE", nargs="?", help="a name from `rnn-cookbook list`, or a recipe file")
-    predict = commands.add_parser("predict", help="answer raw input with a trained model", allow_abbrev=False)
+    predict = commands.add_parser("predict", aliases=["score"], help="answer raw input with a trained model", allow_abbrev=False)
     for command in (parser, run):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     if arguments[:1] == ["run"] and not arguments[1:2]:
@@ -86,7 +86,7 @@ def _dispatch(arguments: list[str]) -> int:
     # The recipe's own options are known only once the recipe is.
     if arguments[:1] == ["run"]:
         return _run(arguments[1:])
-    if arguments[:1] == ["predict"]:
+    if arguments[:1] in (["predict"], ["score"]):
         return _predict(predict, arguments[1:])
     parser.parse_args(arguments)
     return _list()

@@ -99,7 +99,7 @@ class TestPredict:
         parts = []
         for part in (rows[:700], rows[700:]):
             stream = ["-", "--stream", "test 1", "--state", state]
-            parts += answers(command("predict", folder, *stream, text="".join(part)))
+            parts += answers(command("score", folder, *stream, text="".join(part)))
         assert [row["alarm"] for row in parts] == [row["alarm"] for row in whole]
         np.testing.assert_allclose([float(row["score"]) for row in parts], [float(row["score"]) for row in whole], atol=1e-3)
         assert any(row["alarm"] == "1" for row in whole)

@@ -25,8 +25,8 @@ def command(*arguments, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "sentimental"], "no recipe 'sentimental'; recipes: forecasting, ner, sentiment, or the path of a recipe file"),
-        (["run"], "which recipe? recipes: forecasting, ner, sentiment"),
+        (["run", "sentimental"], "no recipe 'sentimental'; recipes: anomaly_detection, forecasting, ner, sentiment, or the path of a recipe file"),
+        (["run"], "which recipe? recipes: anomaly_detection, forecasting, ner, sentiment"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         ([*RUN, "--epoch", "3"], "unrecognized arguments: --epoch 3"),
         ([*RUN, "--cell", "transformer"], "argument --cell: invalid choice: 'transformer' (choose from"),
@@ -194,7 +194,12 @@ def test_list_has_a_line_for_every_recipe(capsys):
     code, out, _ = command("list", capsys=capsys)
     assert code == 0
     listed = [line.split(":")[0].split() for line in out.splitlines()]
-    assert listed == [["forecasting", "Forecasting"], ["ner", "Named", "entities"], ["sentiment", "Sentiment"]]
+    assert listed == [
+        ["anomaly_detection", "Anomaly", "detection"],
+        ["forecasting", "Forecasting"],
+        ["ner", "Named", "entities"],
+        ["sentiment", "Sentiment"],
+    ]
 
 
 class TestAnswers:
