@@ -3,8 +3,7 @@
     rnn-cookbook run anomaly_detection                       # the Numenta Anomaly Benchmark (NAB): the files that are there, or a download
     rnn-cookbook run anomaly_detection --data sample         # a generator, offline, under a minute
     rnn-cookbook run anomaly_detection --data load.csv --labels anomalies.csv
-    rnn-cookbook predict runs/anomaly_detection/<time> newer.csv --state state.npz > scores.csv
-    tail -f sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> -
+    tail -n 0 -F sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> -   # or a table: predict … newer.csv
 
 Measured: nab_standard 62.7123 ± 0.8618 | no_network 60.7593 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 0.4 min
 
@@ -110,10 +109,10 @@ def load_data(config: Config) -> Data:
     borders = [tuple(round(len(one) * share) for share in shares) for one in streams]
     if config.data == "NAB":
         borders = [(nab.probation(len(one)), nab.probation(len(one))) for one in streams]
-    sources.check_lengths(streams, borders, needed=max(anomalies.WARM_UP, config.length + 2, config.window))
+    sources.check_lengths(streams, borders, each=anomalies.WARM_UP, longest=2 * length(config) + 2)
     whole = {"NAB": "artificial", "sample": "validation"}.get(config.data)  # streams that validate, all of them
     spans = sources.split(streams, borders, validating=whole, testing="" if config.data == "NAB" else "test")
-    seasons = [config.season or (one.season if 1 < one.season < first else 0) for one, (first, _) in zip(streams, borders, strict=True)]
+    seasons = [config.season or one.season_within(first) for one, (first, _) in zip(streams, borders, strict=True)]
     return Data(streams, spans, anomalies.usual_scale(streams, [first for first, _ in borders]), seasons)
 
 
@@ -175,7 +174,8 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Predi
     if options.state and len(streams) > 1:
         raise InputError(f"--state is of one stream, {given[0]} has {len(streams)}")
     for one in streams:
-        scaler, season = anomalies.scale_of(one, facts["scale"], first=config.train_fraction), facts["seasons"].get(one.name, one.season)
+        scaler = anomalies.scale_of(one, facts["scale"], first=config.train_fraction)
+        season = facts["seasons"][one.name] if one.name in facts["seasons"] else config.season or one.season_within(len(one))
         scoring = detector(config, Data([one], {}, scaler, [season]), [0], loaded.model)
         yield from anomalies.rows(scoring, one, threshold=options.threshold or facts["threshold"], state=options.state)
 
@@ -237,8 +237,8 @@ def read(config: Config, path: str) -> "list[sources.LabelledStream]":
     if path == "sample":
         return synthetic.anomalous_series(12, 2800, seed=config.seed, clean=config.train_fraction)
     names = ("columns", "time_column", "id_column", "label_column", "frequency", "fill")
-    labels = config.labels if path == config.data else ""
-    return sources.read_streams(path, labels=labels, **{name: getattr(config, name) for name in names})
+    new = path != config.data
+    return sources.read_streams(path, labels="" if new else config.labels, new=new, **{name: getattr(config, name) for name in names})
 
 
 def cut(config: Config, data: Data) -> "tuple[encode.streams.Chunks, encode.streams.Chunks]":

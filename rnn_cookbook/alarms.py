@@ -10,8 +10,10 @@ from sklearn.metrics import average_precision_score
 
 from rnn_cookbook.data.anomalies import LabelledStream
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.runs import log
 
 WARM_UP = 100  # values before the first score
+USUAL_THRESHOLD = 6.0  # of a sum of -log10 probabilities, where there is nothing to choose it by
 
 
 # Baselines: scores of one channel, float64[rows] -> float64[rows], by what came before each row
@@ -80,12 +82,15 @@ def measures(
     """
     windows = [one.windows for one in streams]
     own, labelled = _part(scores, windows, spans["validation"])
-    if any(labelled):
-        threshold = best_event_threshold(own, labelled, gap=gap)
-    else:
-        quiet, _ = _part(scores, windows, spans["train"])
-        weeks = sum(one.weeks(len(part)) for one, part in zip(streams, quiet, strict=True))
-        threshold = quiet_threshold(np.concatenate(quiet), alarms=alarms_per_week * weeks)
+    threshold = best_event_threshold(own, labelled, gap=gap) if any(labelled) else np.inf
+    if not np.isfinite(threshold):
+        quiet, _ = _part(scores if rows is None else rows, windows, spans["train"])
+        weeks = sum(one.weeks(max(len(part) - WARM_UP, 0)) for one, part in zip(streams, quiet, strict=True))
+        try:
+            threshold = quiet_threshold(np.concatenate(quiet), alarms=alarms_per_week * weeks)
+        except InputError as error:
+            threshold = USUAL_THRESHOLD
+            log.warning("%s. The threshold is %g", error, threshold)
     own, labelled = _part(scores, windows, spans[split])
     weeks = sum(one.weeks(len(part)) for one, part in zip(streams, own, strict=True))
     if not any(labelled):
@@ -117,7 +122,8 @@ def _part(
 
 
 def quiet_threshold(scores: np.ndarray, *, alarms: float) -> float:
-    """The threshold that so many scores of as many as these will reach, by peaks over threshold: for streams without labels.
+    """The threshold that so many scores of as many as these will reach, by peaks over threshold: for streams without labels. Scores that
+    reach it one after the other are one alarm, so that alarms will rather be fewer.
 
     Args:
         scores: float[rows], of a part that is taken to be usual.
@@ -128,14 +134,19 @@ def quiet_threshold(scores: np.ndarray, *, alarms: float) -> float:
     """
     peaks = np.sort(scores[scores > 0])
     count = max(10, len(peaks) // 10)
-    if len(peaks) <= count or not 0 < alarms < count:
+    if len(peaks) <= count or alarms <= 0:
         raise InputError(
-            f"a threshold for {alarms:g} alarms needs more than {max(10, int(alarms))} scores above 0 in the part that is taken to be "
-            f"usual, got {len(peaks)}: make it longer"
+            f"a threshold for {alarms:g} alarms needs more than {count} scores above 0 in the part that is taken to be usual, got "
+            f"{len(peaks)}"
         )
+    if alarms >= count:  # it was seen
+        return float(peaks[-min(int(np.ceil(alarms)), len(peaks))])
     base = peaks[-count - 1]
-    shape, _, scale = genpareto.fit(peaks[-count:] - base, floc=0)
-    return float(base + genpareto.isf(alarms / count, max(shape, 0.0), scale=scale))
+    excess = peaks[-count:] - base
+    shape, _, scale = genpareto.fit(excess, floc=0)
+    if shape < 0:  # no end is known beyond which nothing comes
+        shape, scale = 0.0, excess.mean()
+    return float(base + genpareto.isf(alarms / count, shape, scale=scale))
 
 
 def alarms_of(scores: np.ndarray, threshold: float, *, gap: int) -> list[tuple[int, int]]:

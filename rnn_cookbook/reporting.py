@@ -539,6 +539,9 @@ def _plot_stream(axes, stream: LabelledStream, score: np.ndarray, *, threshold: 
     axes.set_xticks(ticks, [f"{stream.times[row]:%Y-%m-%d %H:%M}" for row in ticks], fontsize=8)
     below = axes.twinx()
     below.plot(rows, score, color=_BLUE, linewidth=0.6, alpha=0.6)
-    below.axhline(threshold, color=_BLUE, linestyle=":", linewidth=0.8)
-    below.set_ylim(0, 3 * max(threshold, float(score.max()), 1e-9))  # in the lower third
+    highest = max(float(score.max()), 1e-9)
+    if np.isfinite(threshold):
+        highest = max(highest, threshold)
+        below.axhline(threshold, color=_BLUE, linestyle=":", linewidth=0.8)
+    below.set_ylim(0, 3 * highest)  # in the lower third
     below.set_ylabel("score", fontsize=8)

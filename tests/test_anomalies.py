@@ -282,6 +282,15 @@ class TestMeasures:
         threshold = alarms.quiet_threshold(rng.exponential(size=20_000), alarms=expected)
         assert threshold == pytest.approx(np.log(20_000 / expected), rel=0.12)
 
+    def test_more_alarms_than_the_tail_has_are_counted(self):
+        scores = np.arange(1.0, 101)
+        assert alarms.quiet_threshold(scores, alarms=12) == 89
+        assert alarms.quiet_threshold(scores, alarms=500) == 1
+
+    def test_scores_with_an_end_get_a_threshold_that_may_be_reached_no_more(self):
+        scores = np.random.default_rng(0).uniform(size=5000)
+        assert 0.99 < alarms.quiet_threshold(scores, alarms=0.5) < 1.5
+
     def test_too_few_scores_for_a_threshold(self):
-        with pytest.raises(InputError, match="got 3: make it longer"):
+        with pytest.raises(InputError, match=r"more than 10 scores above 0 .* got 3"):
             alarms.quiet_threshold(np.array([0, 1, 0, 2, 3.0]), alarms=1)

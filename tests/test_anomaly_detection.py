@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 from dataclasses import replace
 
@@ -75,10 +76,15 @@ class TestSample:
         for one in streams:
             assert len(one.windows) == len(ANOMALIES)
             assert one.windows[0][0] > 0.3 * 2800
-            assert all(after - end >= 48 for (_, end), (after, _) in zip(one.windows, one.windows[1:], strict=False))
+            assert all(after - end >= 96 for (_, end), (after, _) in itertools.pairwise(one.windows))
+            constant = [one.values[first : first + 24].std() for first, _ in one.windows]
+            assert sum(spread < 1e-9 for spread in constant) == 1
+            inside = [one.values[first : last + 1] for first, last in one.windows]
+            usual = one.values[:840]
+            assert sum(bool((part > usual.max() + 0.3).any() or (part < usual.min() - 0.3).any()) for part in inside) == 2
         again = anomalous_series(4, 2800, seed=3)
         np.testing.assert_array_equal(streams[2].values, again[2].values)
-        with pytest.raises(ValueError, match="1000 steps leave"):
+        with pytest.raises(InputError, match=r"1000 steps leave .*--train-fraction"):
             anomalous_series(1, 1000, seed=0)
 
 
@@ -191,6 +197,13 @@ class TestOwnStreams:
         with pytest.raises(InputError, match=message):
             self.run(tmp_path, pd.DataFrame({"time": HOURS, "value": wave()}), labels=tmp_path / "labels.csv")
 
+    def test_a_new_table_needs_no_labels(self, tmp_path):
+        frame = pd.DataFrame({"time": HOURS, "value": wave()})
+        (one,) = self.run(tmp_path, frame, label_column="is bad", new=True)
+        assert one.windows == []
+        (one,) = self.run(tmp_path, frame.assign(**{'is "bad"': 0}), label_column='is "bad"', new=True)
+        assert one.channels == ["value"]
+
     def test_labels_twice(self, tmp_path):
         with pytest.raises(InputError, match="leave one of them out"):
             self.run(tmp_path, pd.DataFrame({"time": HOURS, "value": wave(), "label": 0}), labels="labels.csv")
@@ -214,7 +227,7 @@ class TestOwnStreams:
         for name, labelled in (("with", True), ("without", False)):
             flags = np.isin(np.arange(1200), [700, 701, 1000, 1001]).astype(int)
             frame.assign(**({"label": flags} if labelled else {})).to_csv(tmp_path / f"{name}.csv", index=False)
-            options = ["--data", tmp_path / f"{name}.csv", "--output", tmp_path / name, "--epochs", "2", "--rest", "24"]
+            options = ["--data", tmp_path / f"{name}.csv", "--output", tmp_path / name, "--epochs", "2"]
             code, output, told = command("run", "anomaly_detection", *options, "--model", "autoencoder" if labelled else "predictor")
             assert code == 0, told
             report = json.loads((tmp_path / name / "metrics.json").read_text())
@@ -227,7 +240,8 @@ class TestOwnStreams:
     @pytest.mark.parametrize(
         ("rows", "options", "message"),
         [
-            (100, [], "the stream has 100 rows, 30 of them with values to train on"),
+            (300, [], "the most rows to train on are 90; 194 or more are needed"),
+            (300, ["--length", "20"], "the stream has 300 rows, 90 of them with values to train on"),
             (400, ["--train-fraction", "0.8", "--validation-fraction", "0.3"], "must leave something"),
             (400, ["--alarms-per-week", "0"], "alarms-per-week"),
         ],

@@ -25,7 +25,10 @@ def command(*arguments, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "sentimental"], "no recipe 'sentimental'; recipes: anomaly_detection, forecasting, ner, sentiment, or the path of a recipe file"),
+        (
+            ["run", "sentimental"],
+            "no recipe 'sentimental'; recipes: anomaly_detection, forecasting, ner, sentiment, or the path of a recipe file",
+        ),
         (["run"], "which recipe? recipes: anomaly_detection, forecasting, ner, sentiment"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         ([*RUN, "--epoch", "3"], "unrecognized arguments: --epoch 3"),

@@ -44,6 +44,10 @@ class LabelledStream:
         """Of the rows before `first` those without a missing value."""
         return self.values[:first][~np.isnan(self.values[:first]).any(axis=1)]
 
+    def season_within(self, rows: int) -> int:
+        """Its season if there is one, and if so many rows are longer than that; else 0."""
+        return self.season if 1 < self.season < rows else 0
+
     def weeks(self, rows: int) -> float:
         """How long so many rows are, by their usual distance."""
         return rows * usual_step(self.times) / pd.Timedelta("7D")
@@ -118,7 +122,12 @@ def nab_files(data_dir: str | Path | None = None) -> list[str]:
     """Names of the benchmark's files that are in the data folder, such as "realKnownCause/nyc_taxi.csv"; of those that can be downloaded,
     where there are none."""
     folder = sources.data_folder(data_dir) / "nab" / "data"
-    return sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.csv")) or sorted(_checksums())
+    found, known = sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.csv")), _checksums()
+    if found and (missing := known.keys() - set(found)):
+        log.warning(
+            "%d of the %d files of NAB are not in %s, and left out; empty it to have all downloaded", len(missing), len(known), folder
+        )
+    return found or sorted(known)
 
 
 def read_nab(name: str, *, data_dir: str | Path | None = None) -> LabelledStream:
@@ -144,12 +153,16 @@ def read_nab(name: str, *, data_dir: str | Path | None = None) -> LabelledStream
     )
     frame = pd.read_csv(path)
     times = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"]))
-    limits = [[pd.Timestamp(at) for at in limit] for limit in json.loads(labels.read_text(encoding="utf-8"))[name]]
+    own = json.loads(labels.read_text(encoding="utf-8")).get(name)
+    if own is None:
+        raise InputError(f"{path} is no file of the benchmark: {labels} has no labels for it; give your own files with --data")
+    limits = [[pd.Timestamp(at) for at in limit] for limit in own]
     windows = [tuple(int(np.flatnonzero(times == at)[0]) for at in limit) for limit in limits]
     return LabelledStream(name, times, frame[["value"]].to_numpy(float), ["value"], windows, season_of_rows(times))
 
 
 def season_of_rows(times: pd.DatetimeIndex) -> int:
+    """Steps of the season of rows that need not be even, see `season_of`."""
     return season_of(pd.tseries.frequencies.to_offset(usual_step(times)))
 
 
@@ -190,21 +203,27 @@ def split(
     return spans
 
 
-def check_lengths(streams: Sequence[LabelledStream], borders: Sequence[tuple[int, int]], *, needed: int) -> None:
-    """Raises InputError where the training rows of a stream are fewer than `needed`, or where they or all that follows have no value.
+def check_lengths(streams: Sequence[LabelledStream], borders: Sequence[tuple[int, int]], *, each: int, longest: int) -> None:
+    """Raises InputError where the training rows with values of a stream are fewer than `each`, or nothing follows them; or where no stream
+    has `longest` training rows, of which the last fifth or half is kept to see how training goes.
 
     Args:
         streams: of any length.
         borders: rows where validation and test begin.
-        needed: rows.
+        each, longest: rows.
     """
+    if (most := max(first for first, _ in borders)) < longest:
+        raise InputError(
+            f"the most rows to train on are {most}; {longest} or more are needed. Give longer streams, another --train-fraction, or a "
+            "shorter --length or --window"
+        )
     for one, (first, second) in zip(streams, borders, strict=True):
         of = f"stream {one.name!r}" if one.name else "the stream"
         usual = len(one.usual(first))
-        if usual < needed or second >= len(one):
+        if usual < each or second >= len(one):
             raise InputError(
-                f"{of} has {len(one)} rows, {usual} of them with values to train on, {len(one) - second} for the test; {needed} or more "
-                "are needed to train on. Give longer streams, another --train-fraction, or a shorter --length or --window"
+                f"{of} has {len(one)} rows, {usual} of them with values to train on, {len(one) - second} for the test; {each} or more "
+                "are needed to train on. Leave it out, or give another --train-fraction"
             )
         if not np.ptp(one.usual(first), axis=0).all():
             log.warning("%s: no variation at all in its first %d rows; it is not scaled", of, first)
@@ -240,24 +259,29 @@ def read_streams(
     labels: str | Path = "",
     frequency: str = "",
     fill: str = "keep",
+    new: bool = False,
 ) -> list[LabelledStream]:
     """Streams of a table, see `data.series.read_series`; missing values may stay missing.
 
     Labels are optional: a column of numbers that is called label, is_anomaly or anomaly (or as `label_column` says), above 0 in anomalous
     rows; or a table of their own, `labels`, with columns start and end, both included, and unique_id where there are several streams.
+    A `new` table need not have the `label_column` of an older one.
 
     Raises:
         InputError: what `read_series` raises; labels twice; windows that cannot be read, lie outside their stream, or overlap.
     """
     path = Path(path)
     names = [str(name) for name in read_table(path).columns]
+    if label_column and new and label_column not in names:
+        label_column = ""
     if label_column:
         check_column(path, names, label_column, option="--label-column")
     flags = label_column or usual_column(names, FLAG_NAMES) or ""
     if flags and labels:
         raise InputError(f"{path} has labels in its column {flags!r}, and {labels} has others: leave one of them out")
     options = {"time_column": time_column, "id_column": id_column, "frequency": frequency, "fill": fill}
-    quoted = f'"{flags}"' if flags else ""
+    escaped = flags.replace('"', '""')
+    quoted = f'"{escaped}"' if flags else ""
     series = read_series(path, columns=columns, covariates=quoted, **options)
     if labels:
         windows = _labelled_windows(Path(labels), series)

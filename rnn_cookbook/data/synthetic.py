@@ -7,6 +7,7 @@ import numpy as np
 
 from rnn_cookbook.data.tagged import Tagged
 from rnn_cookbook.data.texts import Texts
+from rnn_cookbook.errors import InputError
 
 if TYPE_CHECKING:  # at run time it would load pandas for everybody who asks for help
     from rnn_cookbook.data.anomalies import LabelledStream
@@ -254,7 +255,9 @@ def anomalous_series(count: int, steps: int, *, seed: int, clean: float = 0.3) -
     first = round(clean * steps)
     room = (steps - first) // len(ANOMALIES)
     if room < 4 * day:
-        raise ValueError(f"{steps} steps leave {room} for each anomaly, less than 4 days of {day}")
+        raise InputError(
+            f"the sample's {steps} steps leave {room} for each anomaly, less than 4 days of {day}: take a smaller --train-fraction"
+        )
     for number in range(count):
         kinds = [str(kind) for kind in rng.permutation(ANOMALIES)]
         places = [(kind, first + i * room + int(rng.integers(day, room - 2 * day))) for i, kind in enumerate(kinds)]
