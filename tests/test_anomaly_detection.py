@@ -228,7 +228,9 @@ class TestOwnStreams:
             flags = np.isin(np.arange(1200), [700, 701, 1000, 1001]).astype(int)
             frame.assign(**({"label": flags} if labelled else {})).to_csv(tmp_path / f"{name}.csv", index=False)
             options = ["--data", tmp_path / f"{name}.csv", "--output", tmp_path / name, "--epochs", "2"]
-            code, output, told = command("run", "anomaly_detection", *options, "--model", "autoencoder" if labelled else "predictor")
+            # The echo of a spike one season later would silence the next one for a default rest.
+            options += ["--model", "autoencoder", "--rest", "24"] if labelled else []
+            code, output, told = command("run", "anomaly_detection", *options)
             assert code == 0, told
             report = json.loads((tmp_path / name / "metrics.json").read_text())
             assert ("event_recall" in report["test"]) == labelled
