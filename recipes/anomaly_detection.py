@@ -263,7 +263,7 @@ def length(config: Config) -> int:
 
 def scores(config: Config, data: Data, model=None) -> "list[anomalies.Scored]":
     values = [one.values for one in data.streams]
-    return anomalies.score_streams(values, lambda members: detector(config, data, members, model), groups=data.seasons)
+    return anomalies.score_streams(values, lambda members: detector(config, data, members, model), groups=data.seasons, told="scored")
 
 
 def detector(config: Config, data: Data, members: list[int], model=None) -> "anomalies.Detector":

@@ -12,7 +12,7 @@ from rnn_cookbook.data.anomalies import LabelledStream
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.runs import log
 
-WARM_UP = 100  # values before the first score
+WARM_UP = 100  # values of a stream before it is scored
 USUAL_THRESHOLD = 6.0  # of a sum of -log10 probabilities, where there is nothing to choose it by
 
 
@@ -34,7 +34,8 @@ def windowed_gaussian(values: np.ndarray, *, window: int = 6400, step: int = 100
     for i, row in enumerate(rows[1:], start=1):
         start = max(0, (i - window) // step * step)
         if i <= window or (i - window) % step == 0:
-            mean, deviation = np.mean(there[start : start + min(i, window)]), np.std(there[start : start + min(i, window)]) or 1e-6
+            past = there[start : start + min(i, window)]
+            mean, deviation = np.mean(past), np.std(past) or 1e-6
         scores[row] = 1 - 0.5 * erfc(abs(there[i] - mean) / deviation / np.sqrt(2))
     return scores
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnn_cookbook.alarms import WARM_UP
 from rnn_cookbook.data.anomalies import LabelledStream, LineStream
 from rnn_cookbook.encode.series import SeriesScaler
 from rnn_cookbook.errors import InputError
@@ -21,7 +22,6 @@ from rnn_cookbook.runs import log, write_atomically
 from rnn_cookbook.streaming import Stream
 
 LARGEST = 50.0  # of a score of one tail
-WARM_UP = 100  # values of a stream before it is scored
 
 
 class TailProbability:

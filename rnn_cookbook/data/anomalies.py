@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class LineStream:
     """
 
     def __init__(self, channels: Sequence[str], *, name: str = "", lines: Iterable[str] | None = None):
-        self.channels, self.name, self.lines, self.season = list(channels), name, lines, 1
+        self.channels, self.name, self.lines = list(channels), name, lines
 
     def parts(self) -> Iterator[tuple[list[str], np.ndarray]]:
         """Each row as soon as it is there: its time and its values, float64[1, channels]. A last line that does not end is left out, which
@@ -175,6 +176,7 @@ def _labels_of_known_files(content: bytes) -> bytes:
     return json.dumps({name: labels.get(name) for name in sorted(_checksums())}).encode()
 
 
+@cache
 def _checksums() -> dict[str, str]:
     return json.loads(files("rnn_cookbook.data").joinpath("nab.json").read_text(encoding="utf-8"))
 
