@@ -251,16 +251,21 @@ def mix_linear(model: keras.Model, linear: Mapping[str, np.ndarray], validation:
     """Mixes the forecasts of a trained `models.forecaster(linear=True)` with linear ones, by the shares with the least squared error on
     the validation windows, none negative and 1 together (Bates and Granger 1969). Returns the shares, "network" and those of `linear`.
 
-    Forecasts that err differently are better together; and a network that has overfitted gives way.
+    Forecasts that err differently are better together; and a network that has overfitted gives way. As much as the error becomes smaller,
+    root mean square on validation, so does the spread of what the network says.
     """
     layer = model.get_layer("linear")
-    layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    kernel, bias = (np.zeros_like(weight) for weight in layer.get_weights()[:2])
+    layer.set_weights([kernel, bias, np.float32(0), np.float32(1)])
     past, actual = validation.arrays()
     found = [Forecaster(model, None)(validation)[0], *(apply_linear(weights, past) for weights in linear.values())]
-    shares = dict(zip(("network", *linear), combine([forecast - actual for forecast in found]), strict=True))
+    errors = [forecast - actual for forecast in found]
+    shares = dict(zip(("network", *linear), combine(errors), strict=True))
     towards = 1 - shares["network"]
     weights = sum(shares[name] * weights for name, weights in linear.items()) / max(towards, 1e-12)
-    layer.set_weights([weights[:-1], weights[-1], np.float32(towards)])
+    mixed = sum(share * error for share, error in zip(shares.values(), errors, strict=True))
+    spread = np.sqrt(np.mean(np.square(mixed)) / max(np.mean(np.square(errors[0])), 1e-12))
+    layer.set_weights([weights[:-1], weights[-1], np.float32(towards), np.float32(spread)])
     log.info("mixed by validation: %s", ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
     return shares
 

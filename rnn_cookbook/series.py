@@ -261,8 +261,8 @@ class MixLinear(keras.layers.Layer):
     (float[batch, horizon, channels, (values)] forecast, float[batch, lookback, channels] window) -> the forecast's shape
 
     The linear forecast is the window's last value, plus a function of the window from which that is subtracted, one for all channels.
-    Levels move, spreads stay. Kernel, bias and share are 0 at first and never trained: `forecasts.mix_linear` sets them, of one linear
-    forecast or of the weighted mean of several.
+    Levels move together, and lie closer to each other by a fixed factor, `spread`; so do distributions. Kernel, bias and share are 0 at
+    first, the factor 1, and none is ever trained: `forecasts.mix_linear` sets them, of one linear forecast or the mean of several.
 
     Args:
         head: that made the forecast.
@@ -278,15 +278,19 @@ class MixLinear(keras.layers.Layer):
         self.kernel = self.add_weight(shape=(window[1], forecast[1]), name="kernel", **options)
         self.bias = self.add_weight(shape=(forecast[1],), name="bias", **options)
         self.share = self.add_weight(shape=(), name="share", **options)
+        self.spread = self.add_weight(shape=(), name="spread", **{**options, "initializer": "ones"})
 
     def call(self, inputs):
         forecast, window = (ops.cast(part, "float32") for part in inputs)
         last = window[:, -1:]
         linear = last + ops.transpose(ops.matmul(ops.transpose(window - last, (0, 2, 1)), self.kernel) + self.bias, (0, 2, 1))
-        move = self.share * (linear - self.head.centre(forecast))
+        centre = self.head.centre(forecast)
+        moved = centre + self.share * (linear - centre)
         if not self.head.spread:
-            return forecast + move
-        return forecast + move[..., None] * ops.array([1.0 if kind == 0 else 0.0 for kind in self.head.spread])
+            return moved
+        centre, moved = centre[..., None], moved[..., None]
+        levels, spreads = (ops.array([1.0 if kind == wanted else 0.0 for kind in self.head.spread]) for wanted in (0, 1))
+        return forecast + levels * (moved - centre + (self.spread - 1) * (forecast - centre)) + spreads * (self.spread - 1) * forecast
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, "float32")

@@ -50,7 +50,8 @@ def test_ridge_is_that_of_scikit_learn(alpha):
 @pytest.mark.parametrize("head", ["point", "quantiles", "gaussian", "student_t"])
 @pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
 def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, trust):
-    """Values come true by the linear forecast, by the network's own, or half and half: the share is found, levels move, spreads stay."""
+    """Values come true by the linear forecast, by the network's own, or half and half, and noise: the share is found, levels move, and
+    spreads shrink as the error does."""
     ridge, validation = forecasts.RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
     keras.utils.set_random_seed(1)
     model = forecaster(lookback=12, horizon=5, channels=2, linear=True, head=head, units=4, embedding_size=4)
@@ -58,16 +59,23 @@ def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, 
     raw = np.array(model(past))
     point, _ = forecasts.point_and_quantiles(raw, head=head, quantiles=(0.1, 0.5, 0.9))
     linear = ridge.predict(past)
-    validation.arrays = lambda: (past, trust * linear + (1 - trust) * point)
+    apart = linear - point
+    noise = RNG.normal(size=point.shape) * 0.3 * apart.std()
+    noise -= apart * np.sum(noise * apart) / np.sum(np.square(apart))  # it favours neither
+    actual = trust * linear + (1 - trust) * point + noise
+    validation.arrays = lambda: (past, actual)
     shares = forecasts.mix_linear(model, {"ridge": ridge.weights}, validation)
     assert shares == pytest.approx({"network": 1 - trust, "ridge": trust}, abs=1e-4)
     mixed = np.array(model(past))
     found, _ = forecasts.point_and_quantiles(mixed, head=head, quantiles=(0.1, 0.5, 0.9))
     np.testing.assert_allclose(found, trust * linear + (1 - trust) * point, atol=2e-4)
+    closer = np.sqrt(np.mean(np.square(noise)) / np.mean(np.square(point - actual)))
+    assert closer == pytest.approx(1) if not trust else closer < 0.95
     if head == "quantiles":
-        np.testing.assert_allclose(np.diff(mixed, axis=-1), np.diff(raw, axis=-1), atol=2e-4)
+        np.testing.assert_allclose(np.diff(mixed, axis=-1), closer * np.diff(raw, axis=-1), atol=2e-4)
     elif head != "point":
-        np.testing.assert_allclose(mixed[..., 1:], raw[..., 1:], atol=1e-6)
+        np.testing.assert_allclose(mixed[..., 1], closer * raw[..., 1], rtol=1e-4)
+        np.testing.assert_array_equal(mixed[..., 2:], raw[..., 2:])
 
 
 def test_what_is_mixed_stays_so_when_it_is_saved(tmp_path):
