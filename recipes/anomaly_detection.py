@@ -3,13 +3,14 @@
     rnn-cookbook run anomaly_detection                       # the Numenta Anomaly Benchmark (NAB): the files that are there, or a download
     rnn-cookbook run anomaly_detection --data sample         # a generator, offline, under a minute
     rnn-cookbook run anomaly_detection --data load.csv --labels anomalies.csv
-    tail -n 0 -F sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> -   # or a table: predict … newer.csv
+    rnn-cookbook predict runs/anomaly_detection/<time> newer.csv
+    tail -n 0 -F sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> - --state state.npz
 
 Measured: nab_standard 62.7123 ± 0.8618 | no_network 60.7593 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 0.4 min
 
 The model: 1. a GRU forecasts the next value of every stream, trained on the first part of all; 2. its errors are smoothed; 3. their tail
-probability, that of the value and that of the change since yesterday are fitted to the stream's own past by peaks over threshold
-(Siffer et al. 2017); 4. the sum of their logarithms is the score; 5. an alarm is followed by a rest in which only larger scores count.
+probability, that of the value and that of its distance from the usual one at this time of the day are fitted to the stream's own past by
+peaks over threshold (Siffer et al. 2017); 4. the sum of their logarithms is the score; 5. an alarm is followed by a rest in which only larger scores count.
 
 Traps avoided: a scale, a threshold or a network that knows the future; a threshold for each file; scores of points adjusted by the
 labels around them; a network that is not compared with none.
@@ -19,9 +20,10 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Literal
 
-from rnn_cookbook import alarms, anomalies, bundle, encode, losses, models, nab, reporting, training
+from rnn_cookbook import alarms, anomalies, bundle, encode, losses, models, nab, reporting, scoring, training
 from rnn_cookbook.baselines import timed_scores
 from rnn_cookbook.data import anomalies as sources
 from rnn_cookbook.data import synthetic
@@ -36,14 +38,14 @@ class Config:
     columns: str = ""  # value columns of your table, separated by commas; all others when empty, y in a long table
     time_column: str = ""  # if it is not called ds, date, time, timestamp, …
     id_column: str = ""  # of a long table, if it is not called unique_id
-    label_column: str = ""  # above 0 in anomalous rows, if it is not called label, is_anomaly or anomaly
+    label_column: str = ""  # above 0 or true in anomalous rows, if it is not called label, is_anomaly or anomaly
     labels: str = ""  # table of your anomalies, with columns start and end
     frequency: str = ""  # of the steps (h, 15min, D); the usual distance between rows when empty
     fill: Literal["keep", "refuse", "linear", "last", "zero"] = "keep"  # what becomes of missing values; kept, they get no score
     train_fraction: float = 0.3  # of your streams' steps, at their beginning, taken to be usual
     validation_fraction: float = 0.3  # of them, after it: where there are labels, they choose the threshold
     model: Literal["predictor", "autoencoder"] = "predictor"  # of the next value, or of the last ones through a bottleneck
-    head: Literal["student_t", "gaussian", "quantiles", "point"] = "student_t"  # what a forecast is (predictor)
+    head: Literal["student_t", "gaussian", "quantiles", "point"] = "quantiles"  # what a forecast is (predictor)
     cell: Literal["simple_rnn", "lstm", "gru"] = "gru"  # recurrent cell
     units: int = 32  # size of the state
     depth: int = 1  # recurrent layers
@@ -52,7 +54,7 @@ class Config:
     window: int = 32  # steps read at once (autoencoder)
     season: int = 0  # steps of the season to look back on; a day of them when 0
     smoothing: int = 10  # steps that errors are averaged over
-    rest: int = 288  # steps after a score in which only larger ones count
+    rest: int = 0  # steps after a score in which only larger ones count; one season when 0
     alarms_per_week: float = 0.5  # expected false ones, where no labels choose the threshold
     epochs: int = 12  # passes over the stretches
     batch_size: int = 32  # stretches a step
@@ -81,15 +83,16 @@ class Config:
 @dataclass(frozen=True)
 class Prediction:
     output: str = ""  # table to write
-    state: str = ""  # file of what was learnt of the streams: read if it is there, written at the end, so that the next call goes on
-    stream: str = ""  # which of the streams of the training standard input goes on with; the only one when empty
+    state: str = ""  # file of what was learnt of the streams: read if it is there, kept up to date, so that the next call goes on
+    fresh: bool = False  # do not go on from what the training learnt of its streams
+    stream: str = ""  # which of the known streams standard input goes on with; the only one when empty
     threshold: float = 0.0  # of the score, from which on it is an alarm; that of the run when 0
 
     def __post_init__(self):
         check_settings(self, at_least={"threshold": 0})
 
 
-SAMPLE = Config(data="sample", train_fraction=0.4, validation_fraction=0.0, rest=96)
+SAMPLE = Config(data="sample", train_fraction=0.4, validation_fraction=0.0)
 METRIC, HIGHER_IS_BETTER = "nab_standard", True  # what the results are compared by
 SETTINGS = {"default": Config(), "sample": SAMPLE, "autoencoder": Config(model="autoencoder")}
 
@@ -99,7 +102,7 @@ class Data:
     streams: "list[sources.LabelledStream]"
     spans: dict[str, list[tuple[int, int]]]  # rows of each stream, by split
     scaler: "encode.series.SeriesScaler"  # fitted on the training rows
-    seasons: list[int]  # steps, of each stream
+    seasons: list[int]  # steps
 
 
 def load_data(config: Config) -> Data:
@@ -109,11 +112,11 @@ def load_data(config: Config) -> Data:
     borders = [tuple(round(len(one) * share) for share in shares) for one in streams]
     if config.data == "NAB":
         borders = [(nab.probation(len(one)), nab.probation(len(one))) for one in streams]
-    sources.check_lengths(streams, borders, each=anomalies.WARM_UP, longest=2 * length(config) + 2)
+    streams, borders = sources.long_enough(streams, borders, each=alarms.WARM_UP, longest=2 * length(config) + 2)
     whole = {"NAB": "artificial", "sample": "validation"}.get(config.data)  # streams that validate, all of them
     spans = sources.split(streams, borders, validating=whole, testing="" if config.data == "NAB" else "test")
     seasons = [config.season or one.season_within(first) for one, (first, _) in zip(streams, borders, strict=True)]
-    return Data(streams, spans, anomalies.usual_scale(streams, [first for first, _ in borders]), seasons)
+    return Data(streams, spans, scoring.usual_scale(streams, [first for first, _ in borders]), seasons)
 
 
 def build_model(config: Config, data: Data):
@@ -138,13 +141,12 @@ def train(config: Config, model, data: Data, run) -> dict:
     return training.fit(model, chunks, later, epochs=config.epochs, patience=config.patience, run=run)
 
 
-def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
-    """Scores of all streams in one pass, and what those of a split are worth, at the threshold that is chosen before the test."""
-    log.info("scoring %d rows of %d streams", sum(map(len, data.streams)), len(data.streams))
-    found = scores(config, data, model)
+def evaluate(config: Config, model, data: Data, split: str = "test", run=None, found=None) -> dict:
+    """What the scores of a split are worth, at the threshold that is chosen before the test; `found` are those of all streams."""
+    found = found or scores(config, data, model)
     worth = measures(config, data, [one.score for one in found], rows=[one.evidence for one in found], split=split)
     if run:
-        reporting.write_anomalies(run, data.streams, found, threshold=worth["threshold"], spans=data.spans[split], gap=config.rest)
+        reporting.write_anomalies(run, data.streams, found, threshold=worth["threshold"], spans=data.spans[split], gaps=rests(config, data))
     return worth
 
 
@@ -163,21 +165,17 @@ def baselines(config: Config, data: Data) -> dict:
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
     """Scores of the rows of a table, or of standard input (-) as they come; without a table, of the data that the model was trained on."""
     config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
-    given = [path for paths in inputs for path in paths] or [config.data]
-    if len(given) > 1:
-        raise InputError(f"one table at a time, got {', '.join(given)}")
-    if given[0] == "-":
-        streams = [sources.LineStream(facts["channels"], name=sources.the_name(options.stream, facts["scale"]))]
+    path, rows_of = sources.only_table(inputs, config.data), {"channels": facts["channels"], "frequency": facts["frequency"]}
+    memory = scoring.Memory(options.state, trained="" if options.fresh else loaded.path / scoring.STATES)
+    if path == "-":
+        streams = [sources.LineStream(name=sources.the_name(options.stream, [*facts["scales"], *memory.states]), **rows_of)]
     else:
-        streams = read(config, given[0])
-        sources.check_channels(given[0], streams, channels=facts["channels"])
-    if options.state and len(streams) > 1:
-        raise InputError(f"--state is of one stream, {given[0]} has {len(streams)}")
+        streams = sources.matching(path, read(config, path), **rows_of)
+    known = {"scales": facts["scales"], "seasons": facts["seasons"], "first": config.train_fraction, "season": config.season}
     for one in streams:
-        scaler = anomalies.scale_of(one, facts["scale"], first=config.train_fraction)
-        season = facts["seasons"][one.name] if one.name in facts["seasons"] else config.season or one.season_within(len(one))
-        scoring = detector(config, Data([one], {}, scaler, [season]), [0], loaded.model)
-        yield from anomalies.rows(scoring, one, threshold=options.threshold or facts["threshold"], state=options.state)
+        scaler, season = scoring.terms_of(one, memory, **known)
+        alone = detector(config, Data([one], {}, scaler, [season]), [0], loaded.model)
+        yield from scoring.rows(alone, one, threshold=options.threshold or facts["threshold"], memory=memory)
 
 
 def search_space(hp, config: Config) -> Config:
@@ -200,14 +198,12 @@ def main(config: Config, run) -> str:
     model = build_model(config, data)
     history = train(config, model, data, run)
     history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")
-    test = evaluate(config, model, data, run=run)
-    facts = {
-        "channels": data.streams[0].channels,
-        "threshold": test["threshold"],
-        "seasons": {one.name: season for one, season in zip(data.streams, data.seasons, strict=True)},
-        "scale": data.scaler.to_json(),
-    }
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[])
+    found = scores(config, data, model)
+    test = evaluate(config, model, data, run=run, found=found)
+    facts = {"threshold": test["threshold"], "channels": data.streams[0].channels, "frequency": data.streams[0].frequency}
+    facts |= {"scales": data.scaler.to_json(), "seasons": dict(zip([one.name for one in data.streams], data.seasons, strict=True))}
+    kept = {"facts": facts, "model": model, "encoders": [partial(scoring.save_states, data.streams, found, data.scaler)]}
+    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), **kept)
     reporting.plot_training(run, history, metric="loss")
     report = reporting.write_metrics(
         run,
@@ -215,14 +211,12 @@ def main(config: Config, run) -> str:
         model=model,
         training=history,
         splits={name: sum(end - first for first, end in spans) for name, spans in data.spans.items()},
-        validation={} if config.data != "NAB" else evaluate(config, model, data, split="validation"),
+        validation={} if config.data != "NAB" else evaluate(config, model, data, split="validation", found=found),
         baselines=baselines(config, data) if config.baselines and metric(config) in test else {},
         test=test,
     )
     if metric(config) not in test:
-        return (
-            f"{test['alarms']} alarms in {test['weeks']:.1f} weeks at a threshold of {test['threshold']:.2f}; no labels say which are right"
-        )
+        return f"{test['alarms']} alarms in {test['weeks']:.1f} weeks from a score of {test['threshold']:.2f} on; no labels to compare with"
     others = ("event_precision", "event_recall", "pr_auc") if metric(config) == "event_f1" else ("event_f1", "pr_auc")
     return reporting.comparison(report, metric=metric(config), others=others)
 
@@ -236,8 +230,7 @@ def read(config: Config, path: str) -> "list[sources.LabelledStream]":
         return [sources.read_nab(name, data_dir=config.data_dir) for name in sources.nab_files(config.data_dir)]
     if path == "sample":
         return synthetic.anomalous_series(12, 2800, seed=config.seed, clean=config.train_fraction)
-    names = ("columns", "time_column", "id_column", "label_column", "frequency", "fill")
-    new = path != config.data
+    new, names = path != config.data, ("columns", "time_column", "id_column", "label_column", "frequency", "fill")
     return sources.read_streams(path, labels="" if new else config.labels, new=new, **{name: getattr(config, name) for name in names})
 
 
@@ -277,16 +270,23 @@ def detector(config: Config, data: Data, members: list[int], model=None) -> "ano
     else:
         errors = anomalies.PredictionErrors(model, **shape, season=season)
     mean, scale = ([fact[i] for fact in facts] for i in range(2))
-    return anomalies.Detector(errors, mean=mean, scale=scale, season=season, smoothing=config.smoothing, rest=config.rest)
+    return anomalies.Detector(
+        errors, mean=mean, scale=scale, season=season, smoothing=config.smoothing, rest=rests(config, data)[members[0]]
+    )
+
+
+def rests(config: Config, data: Data) -> list[int]:
+    """Steps of each stream: within one season the echo of an anomaly, which looks back on it, is over."""
+    return [config.rest or max(season, config.smoothing) for season in data.seasons]
 
 
 def measures(config: Config, data: Data, found: list, *, rows: list | None = None, split: str = "test") -> dict:
-    """What scores are worth: see `alarms.measures`; of NAB its own score, too, see `nab.measures`."""
-    options = {"split": split, "gap": config.rest, "alarms_per_week": config.alarms_per_week}
+    """What scores are worth: see `alarms.measures`; of NAB its own score, too, see `nab.measures`, which as a test is of all files."""
+    options = {"split": split, "gaps": rests(config, data), "alarms_per_week": config.alarms_per_week}
     worth = alarms.measures(data.streams, found, data.spans, rows=rows, **options)
     if config.data != "NAB":
         return worth
-    whole = [i for i, (first, end) in enumerate(data.spans[split]) if end > first]
+    whole = [i for i, (first, end) in enumerate(data.spans[split]) if end > first or split == "test"]
     return {**nab.measures([data.streams[i] for i in whole], [found[i] for i in whole], chosen_on="artificial"), **worth}
 
 

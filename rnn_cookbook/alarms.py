@@ -65,7 +65,7 @@ def measures(
     *,
     rows: Sequence[np.ndarray] | None = None,
     split: str = "test",
-    gap: int,
+    gaps: Sequence[int],
     alarms_per_week: float,
 ) -> dict[str, float]:
     """`event_scores` of the rows of a split, "false_alarms_per_week", and "pr_auc", the average precision row by row; where the split has
@@ -78,12 +78,12 @@ def measures(
         spans: rows [first, end) of each stream, of "train", "validation" and "test".
         rows: scores of each row by itself, for the average precision; `scores` if None.
         split: what is measured.
-        gap: rows between alarms that are one.
+        gaps: rows between alarms that are one, of each stream.
         alarms_per_week: expected false ones, without labels.
     """
     windows = [one.windows for one in streams]
     own, labelled = _part(scores, windows, spans["validation"])
-    threshold = best_event_threshold(own, labelled, gap=gap) if any(labelled) else np.inf
+    threshold = best_event_threshold(own, labelled, gaps=gaps) if any(labelled) else np.inf
     if not np.isfinite(threshold):
         quiet, _ = _part(scores if rows is None else rows, windows, spans["train"])
         weeks = sum(one.weeks(max(len(part) - WARM_UP, 0)) for one, part in zip(streams, quiet, strict=True))
@@ -95,8 +95,9 @@ def measures(
     own, labelled = _part(scores, windows, spans[split])
     weeks = sum(one.weeks(len(part)) for one, part in zip(streams, own, strict=True))
     if not any(labelled):
-        return {"threshold": threshold, "alarms": sum(len(alarms_of(part, threshold, gap=gap)) for part in own), "weeks": weeks}
-    found = event_scores(own, labelled, threshold, gap=gap)
+        told = [alarms_of(part, threshold, gap=gap) for part, gap in zip(own, gaps, strict=True)]
+        return {"threshold": threshold, "alarms": sum(map(len, told)), "weeks": weeks}
+    found = event_scores(own, labelled, threshold, gaps=gaps)
     flags = [np.zeros(len(part), bool) for part in own]
     for flag, spans_of in zip(flags, labelled, strict=True):
         for first, last in spans_of:
@@ -163,7 +164,7 @@ def alarms_of(scores: np.ndarray, threshold: float, *, gap: int) -> list[tuple[i
 
 
 def event_scores(
-    scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], threshold: float, *, gap: int
+    scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], threshold: float, *, gaps: Sequence[int]
 ) -> dict[str, float]:
     """Anomalies found, not rows: "event_recall", of the windows those with a row of an alarm; "event_precision", of the alarms those that
     begin in a window; "event_f1"; "delay", mean rows from the beginning of a found window to its first alarm; "alarms" and
@@ -173,11 +174,11 @@ def event_scores(
         scores: float[rows] of each stream.
         windows: rows [first, last] of each anomaly, of each stream.
         threshold: from which on a row is an alarm.
-        gap: rows between alarms that are one, see `alarms_of`.
+        gaps: rows between alarms that are one, of each stream, see `alarms_of`.
     """
     found = right = total = alarms = 0
     delays = []
-    for score, spans in zip(scores, windows, strict=True):
+    for score, spans, gap in zip(scores, windows, gaps, strict=True):
         rows = np.flatnonzero(score >= threshold)
         for start, end in spans:
             inside = rows[(rows >= start) & (rows <= end)]
@@ -199,7 +200,9 @@ def event_scores(
     }
 
 
-def best_event_threshold(scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], *, gap: int, most: int = 200) -> float:
+def best_event_threshold(
+    scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], *, gaps: Sequence[int], most: int = 200
+) -> float:
     """The threshold with the best "event_f1" of `event_scores`, of at most `most` that are tried; the highest of several. For labelled
     validation streams."""
     values = np.unique(np.concatenate(list(scores)))
@@ -207,4 +210,4 @@ def best_event_threshold(scores: Sequence[np.ndarray], windows: Sequence[Sequenc
     if not len(values):
         return np.inf
     tried = np.unique(np.quantile(values, 1 - np.geomspace(1 / len(values), 1, most), method="nearest"))
-    return float(max(tried, key=lambda value: (event_scores(scores, windows, value, gap=gap)["event_f1"], value)))
+    return float(max(tried, key=lambda value: (event_scores(scores, windows, value, gaps=gaps)["event_f1"], value)))

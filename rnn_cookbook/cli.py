@@ -12,12 +12,13 @@ import os
 import queue
 import re
 import shlex
+import signal
 import sys
 import tempfile
 import threading
 import typing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -58,10 +59,13 @@ def entry() -> None:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="replace")  # JSON lines are UTF-8, on Windows too
+    answering = sys.argv[1:2] in (["predict"], ["score"])
+    if answering:  # a service that is stopped ends as by an error: what it learnt is kept
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    if sys.argv[1:2] in (["predict"], ["score"]):
+    if answering:
         # At once: the thread that waits for standard input would make the interpreter abort while it shuts down.
         os._exit(code)
     sys.exit(code)
@@ -302,12 +306,16 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     log_to_console()  # what is worth telling beside the answers
     form = options.format or ("csv" if tables else "jsonl")
     given = options.inputs or ([] if options.input == "-" else [options.input])
-    answers = recipe.predict(loaded, [given] if tables else _as_they_come(inputs), **settings)
-    if not options.output:
+    # Closed at once, however this ends: what a recipe keeps of its streams is written then.
+    with ExitStack() as stack:
+        answers = recipe.predict(loaded, [given] if tables else _as_they_come(inputs), **settings)
+        if hasattr(answers, "close"):
+            stack.callback(answers.close)
+        if options.output:
+            write_text(Path(options.output), "".join(_lines(answers, form)))
+            return 0
         for line in _lines(answers, form):
             print(line, end="", flush=True)
-        return 0
-    write_text(Path(options.output), "".join(_lines(answers, form)))
     return 0
 
 

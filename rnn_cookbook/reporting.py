@@ -480,7 +480,7 @@ def write_anomalies(
     *,
     threshold: float,
     spans: Sequence[tuple[int, int]],
-    gap: int,
+    gaps: Sequence[int],
     shown: int = 6,
 ) -> None:
     """What a detector's run folder shows of a split: `scores.csv.gz`, every row of every stream; `predictions.jsonl`, every alarm; and
@@ -492,11 +492,11 @@ def write_anomalies(
         found: their scores.
         threshold: from which on a score is an alarm.
         spans: rows [first, end) of each stream that count.
-        gap: rows between alarms that are one.
+        gaps: rows between alarms that are one, of each stream.
         shown: streams in the plot.
     """
     tables, told, interest = [], [], []
-    for one, scored, (first, end) in zip(streams, found, spans, strict=True):
+    for one, scored, (first, end), gap in zip(streams, found, spans, gaps, strict=True):
         rows = {"unique_id": one.name, "ds": one.times, "score": scored.score.round(4), "evidence": scored.evidence.round(4)}
         tables.append(pd.DataFrame(rows))
         own = [(start + first, last + first) for start, last in alarms.alarms_of(scored.score[first:end], threshold, gap=gap)]
@@ -512,7 +512,7 @@ def write_anomalies(
                     **({"labelled": known} if any(each.windows for each in streams) else {}),
                 }
             )
-        interest.append((len(one.windows), len(own)))
+        interest.append((first < end, len(one.windows), len(own)))
     table = pd.concat(tables)
     write_atomically(run.path / "scores.csv.gz", lambda path: table.to_csv(path, index=False, compression="gzip"))
     run.write_lines("predictions.jsonl", told)

@@ -187,6 +187,11 @@ class _Keeper(keras.callbacks.Callback):
         with np.load(self.file, allow_pickle=False) as arrays:
             self.state = json.loads(arrays["state"].tobytes())
             for name, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
+                if (kept := sum(array.startswith(f"{name}/") for array in arrays.files)) != len(variables):
+                    raise InputError(
+                        f"{self.file} does not fit the model: its {name} has {kept} arrays, expected {len(variables)}. It was written by "
+                        "another version of the recipe or the library; go on with that one, or start anew in another --output"
+                    )
                 for index, variable in enumerate(variables):
                     value = arrays[f"{name}/{index}"]
                     if value.shape != tuple(variable.shape):

@@ -244,6 +244,16 @@ def test_no_space_left_on_the_device(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_a_checkpoint_of_a_model_with_fewer_weights_is_refused(tmp_path):
+    fit(tmp_path / "run", epochs=1)
+    checkpoint = tmp_path / "run/checkpoints/last.npz"
+    arrays = dict(np.load(checkpoint))
+    del arrays["model/0"]
+    np.savez(checkpoint, **arrays)
+    with pytest.raises(InputError, match=r"its model has \d+ arrays, expected \d+\. It was written by another version"):
+        fit(tmp_path / "run", resume=True)
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     fit(tmp_path / "run", epochs=1)
     checkpoint = tmp_path / "run/checkpoints/last.npz"

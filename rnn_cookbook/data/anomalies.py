@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,12 +14,14 @@ import numpy as np
 import pandas as pd
 
 from rnn_cookbook.data import sources
-from rnn_cookbook.data.series import ID_NAMES, Series, read_series, season_of
+from rnn_cookbook.data.series import ID_NAMES, MISSING, Series, read_series, read_times, season_of
 from rnn_cookbook.data.texts import check_column, first_row, read_table, usual_column
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
 
 NAB_URL = "https://raw.githubusercontent.com/numenta/NAB/master"
+FLAGS = {"true": 1.0, "yes": 1.0, "anomaly": 1.0, "anomalous": 1.0, "outlier": 1.0, "abnormal": 1.0}
+FLAGS |= dict.fromkeys(("false", "no", "normal", "nominal", "inlier", "ok"), 0.0)
 FLAG_NAMES = ("label", "is_anomaly", "anomaly", "outlier", "y_true")
 BEGIN_NAMES, END_NAMES = ("start", "begin", "from", "start_time"), ("end", "to", "until", "stop", "end_time")
 
@@ -28,7 +30,8 @@ BEGIN_NAMES, END_NAMES = ("start", "begin", "from", "start_time"), ("end", "to",
 class LabelledStream:
     """Rows in the order in which they came, and the windows [first, last] of rows, last included, of what is known to be anomalous.
 
-    `values` is float64[rows, channels], NaN where a value is missing; `season` the steps of the season that one would try first.
+    `values` is float64[rows, channels], NaN where a value is missing; `season` the steps of the season that one would try first;
+    `frequency` that of the rows, as pandas writes it, if they lie on an even grid.
     """
 
     name: str
@@ -37,6 +40,7 @@ class LabelledStream:
     channels: list[str]
     windows: list[tuple[int, int]] = field(default_factory=list)
     season: int = 1
+    frequency: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -53,32 +57,35 @@ class LabelledStream:
         """How long so many rows are, by their usual distance."""
         return rows * usual_step(self.times) / pd.Timedelta("7D")
 
-    def parts(self, size: int = 512) -> Iterator[tuple[list[str], np.ndarray]]:
-        """The rows in stretches: their times and values."""
+    def parts(self, size: int = 512) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray]]:
+        """The rows in stretches: their times as text, their times, and their values."""
         for start in range(0, len(self), size):
-            yield [str(at) for at in self.times[start : start + size]], self.values[start : start + size]
+            times = self.times[start : start + size]
+            yield [str(at) for at in times], times, self.values[start : start + size]
 
 
 class LineStream:
-    """Rows that come line by line, as CSV: a time and the values of the channels; the first line may be a header. Empty fields and nan
-    are missing values.
+    """Rows that come line by line, as CSV: a time and the values of the channels; the first line may be a header, which says their order.
+    Empty fields and nan are missing values.
 
     Args:
         channels: names of the values.
         name: of the stream.
+        frequency: of the rows, as pandas writes it; "" if they have none.
         lines: where they come from; standard input if None.
     """
 
-    def __init__(self, channels: Sequence[str], *, name: str = "", lines: Iterable[str] | None = None):
-        self.channels, self.name, self.lines = list(channels), name, lines
+    def __init__(self, channels: Sequence[str], *, name: str = "", frequency: str = "", lines: Iterable[str] | None = None):
+        self.channels, self.name, self.frequency, self.lines = list(channels), name, frequency, lines
 
-    def parts(self) -> Iterator[tuple[list[str], np.ndarray]]:
-        """Each row as soon as it is there: its time and its values, float64[1, channels]. A last line that does not end is left out, which
-        is logged.
+    def parts(self) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray]]:
+        """Each row as soon as it is there: its time as it stands, its time (NaT where that is not ISO 8601), and its values,
+        float64[1, channels]. A last line that does not end is left out, which is logged.
 
         Raises:
-            InputError: a line of other fields, or that are no numbers; names the line.
+            InputError: a line of other fields, or that are no numbers; names the line. A header with other names.
         """
+        order, width, read = list(range(len(self.channels))), len(self.channels), True
         for number, line in enumerate(sys.stdin if self.lines is None else self.lines, start=1):
             if not line.endswith("\n"):
                 log.warning("line %d stops in the middle, and is left out: %r", number, line[-60:])
@@ -87,19 +94,26 @@ class LineStream:
             if not fields:
                 continue
             try:
-                if len(fields) != len(self.channels) + 1:
+                if number == 1 and fields[1:] and not any(_is_number(field) for field in fields[1:]):
+                    order, width = same_channels("the header", [field.strip() for field in fields[1:]], self.channels), len(fields) - 1
+                    continue
+                if len(fields) != width + 1:
                     raise ValueError(f"{len(fields)} fields")
-                values = [np.nan if field.strip().lower() in ("", "nan", "na", "null", "none") else float(field) for field in fields[1:]]
+                values = [np.nan if field.strip().lower() in MISSING else float(field) for field in np.array(fields[1:])[order]]
                 if np.isinf(values).any():
                     raise ValueError("an infinite value")
             except ValueError as error:
-                if number == 1 and not any(_is_number(field) for field in fields[1:]):
-                    continue
                 raise InputError(
-                    f"line {number}, {line.strip()[:80]!r}, has {error}; accepted is a time and {len(self.channels)} numbers "
-                    f"({', '.join(self.channels)}), separated by commas"
+                    f"line {number}, {line.strip()[:80]!r}, has {error}; accepted is a time and {width} numbers "
+                    f"({listing(self.channels, 12)}), separated by commas"
                 ) from error
-            yield [fields[0]], np.array([values])
+            time = pd.to_datetime([fields[0]], format="ISO8601", errors="coerce")
+            if read and time.hasnans:
+                log.warning(
+                    "line %d: %r is no time as in ISO 8601; rows are taken one after the other, whatever their times", number, fields[0]
+                )
+            read = not time.hasnans
+            yield [fields[0]], time, np.array([values])
 
 
 def _is_number(text: str) -> bool:
@@ -108,6 +122,15 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def steps_between(first: pd.Timestamp, second: pd.Timestamp, frequency: str) -> int:
+    """How many steps of a frequency lie between two times, rounded."""
+    offset = pd.tseries.frequencies.to_offset(frequency)
+    if isinstance(offset, pd.offsets.BusinessDay):
+        return int(np.busday_count(first.date(), second.date()))
+    some = pd.date_range("2024-01-01", periods=49, freq=offset)
+    return round((second - first) / ((some[-1] - some[0]) / 48))
 
 
 def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta:
@@ -193,47 +216,72 @@ def split(
         streams: of any length.
         borders: two rows of each.
         validating: streams whose name begins so validate with all their rows after the first border, and the others with none.
-        testing: then, streams whose name begins so are the test.
+        testing: then, of these others, streams whose name begins so are the test.
     """
     spans = {"train": [(0, first) for first, _ in borders], "validation": list(borders)}
     spans["test"] = [(second, len(one)) for one, (_, second) in zip(streams, borders, strict=True)]
     if validating is not None:
-        for part, beginning in (("validation", validating), ("test", testing)):
-            spans[part] = [
-                (first, len(one) if one.name.startswith(beginning) else first) for one, (first, _) in zip(streams, borders, strict=True)
-            ]
+        names = [one.name for one in streams]
+        chosen = {
+            "validation": [name.startswith(validating) for name in names],
+            "test": [name.startswith(testing) and not name.startswith(validating) for name in names],
+        }
+        for part, flags in chosen.items():
+            spans[part] = [(first, len(one) if flag else first) for one, (first, _), flag in zip(streams, borders, flags, strict=True)]
     return spans
 
 
-def check_lengths(streams: Sequence[LabelledStream], borders: Sequence[tuple[int, int]], *, each: int, longest: int) -> None:
-    """Raises InputError where the training rows with values of a stream are fewer than `each`, or nothing follows them; or where no stream
-    has `longest` training rows, of which the last fifth or half is kept to see how training goes.
+def long_enough(
+    streams: Sequence[LabelledStream], borders: Sequence[tuple[int, int]], *, each: int, longest: int
+) -> tuple[list[LabelledStream], list[tuple[int, int]]]:
+    """The streams, and their borders, with values in `each` training rows or more, and after the second border; the others are left out,
+    which is logged.
 
     Args:
         streams: of any length.
         borders: rows where validation and test begin.
-        each, longest: rows.
+        each: rows.
+        longest: training rows of one stream at least, of which the last fifth or half is kept to see how training goes.
+
+    Raises:
+        InputError: no stream is long enough.
     """
     if (most := max(first for first, _ in borders)) < longest:
         raise InputError(
             f"the most rows to train on are {most}; {longest} or more are needed. Give longer streams, another --train-fraction, or a "
             "shorter --length or --window"
         )
-    for one, (first, second) in zip(streams, borders, strict=True):
+    kept, reasons = [], []
+    for i, (one, (first, second)) in enumerate(zip(streams, borders, strict=True)):
         of = f"stream {one.name!r}" if one.name else "the stream"
-        usual = len(one.usual(first))
-        if usual < each or second >= len(one):
-            raise InputError(
-                f"{of} has {len(one)} rows, {usual} of them with values to train on, {len(one) - second} for the test; {each} or more "
-                "are needed to train on. Leave it out, or give another --train-fraction"
+        usual, rest = len(one.usual(first)), int((~np.isnan(one.values[second:])).all(axis=1).sum())
+        if usual < each or not rest:
+            reasons.append(
+                f"{of} has {len(one)} rows, {usual} of them with values to train on, {rest} for the test; {each} or more are needed to "
+                "train on, and one for the test"
             )
+            continue
+        kept.append(i)
         if not np.ptp(one.usual(first), axis=0).all():
             log.warning("%s: no variation at all in its first %d rows; it is not scaled", of, first)
+    if not kept:
+        raise InputError(f"{reasons[0]}. Give longer streams, or another --train-fraction")
+    if reasons:
+        log.warning("%d of %d streams are too short, and left out: %s", len(reasons), len(streams), listing(reasons, 3))
+    return [streams[i] for i in kept], [borders[i] for i in kept]
+
+
+def only_table(inputs: Iterable[list[str]], default: str) -> str:
+    """The one table that is to be scored."""
+    given = [path for paths in inputs for path in paths] or [default]
+    if len(given) > 1:
+        raise InputError(f"one table at a time, got {', '.join(given)}")
+    return given[0]
 
 
 def the_name(name: str, known: Iterable[str]) -> str:
-    """A stream of the training by its name; the only one where no name is given."""
-    known = list(known)
+    """A stream that is known, by its name; the only one where no name is given."""
+    known = list(dict.fromkeys(known))
     if name in known:
         return name
     if not name and len(known) == 1:
@@ -241,11 +289,35 @@ def the_name(name: str, known: Iterable[str]) -> str:
     raise InputError(f"which stream is it that goes on? --stream {name!r} is none of {listing(map(repr, known), 12)}")
 
 
-def check_channels(path: str, streams: Sequence[LabelledStream], *, channels: Sequence[str]) -> None:
-    """Raises InputError where streams have not as many values as those of the training."""
-    found = streams[0].channels
-    if len(found) != len(channels):
-        raise InputError(f"{path} has {len(found)} value columns, {listing(found)}; the model was trained on {listing(channels)}")
+def same_channels(where: str, found: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Where the columns that the model was trained on are among those that were found. Of one column the name does not matter.
+
+    Raises:
+        InputError: not all of them are there.
+    """
+    if len(found) == len(wanted) == 1:
+        return [0]
+    if missing := [name for name in wanted if name not in found]:
+        raise InputError(
+            f"{where} has the value columns {listing(map(repr, found), 12)}; the model was trained on {listing(map(repr, wanted), 12)}: "
+            f"{listing(map(repr, missing), 12)} missing"
+        )
+    return [list(found).index(name) for name in wanted]
+
+
+def matching(path: str, streams: Sequence[LabelledStream], *, channels: Sequence[str], frequency: str) -> list[LabelledStream]:
+    """Streams of a new table with their channels as a model was trained on, which had steps of `frequency` (any if empty).
+
+    Raises:
+        InputError: channels are missing, or the steps are others.
+    """
+    if frequency and streams[0].frequency != frequency:
+        raise InputError(
+            f"{path} has steps of {streams[0].frequency or 'no even length'}; the model was trained on steps of {frequency}: bring the "
+            "rows to those first"
+        )
+    order = same_channels(path, streams[0].channels, channels)
+    return [replace(one, values=one.values[:, order], channels=list(channels)) for one in streams]
 
 
 # Your own
@@ -265,15 +337,18 @@ def read_streams(
 ) -> list[LabelledStream]:
     """Streams of a table, see `data.series.read_series`; missing values may stay missing.
 
-    Labels are optional: a column of numbers that is called label, is_anomaly or anomaly (or as `label_column` says), above 0 in anomalous
-    rows; or a table of their own, `labels`, with columns start and end, both included, and unique_id where there are several streams.
+    Labels are optional: a column that is called label, is_anomaly or anomaly (or as `label_column` says), above 0, true or yes in
+    anomalous rows; or a table of their own, `labels`, with columns start and end, both included, and unique_id where there are several
+    streams. Anomalous rows with nothing but missing labels between them are one anomaly.
     A `new` table need not have the `label_column` of an older one.
 
     Raises:
-        InputError: what `read_series` raises; labels twice; windows that cannot be read, lie outside their stream, or overlap.
+        InputError: what `read_series` raises; labels twice, or that are none; windows that cannot be read, lie outside their stream, or
+            overlap.
     """
     path = Path(path)
-    names = [str(name) for name in read_table(path).columns]
+    table = read_table(path)
+    names = [str(name) for name in table.columns]
     if label_column and new and label_column not in names:
         label_column = ""
     if label_column:
@@ -281,52 +356,74 @@ def read_streams(
     flags = label_column or usual_column(names, FLAG_NAMES) or ""
     if flags and labels:
         raise InputError(f"{path} has labels in its column {flags!r}, and {labels} has others: leave one of them out")
+    if flags:
+        table = table.set_axis(names, axis=1).assign(**{flags: _flags(path, table[table.columns[names.index(flags)]])})
     options = {"time_column": time_column, "id_column": id_column, "frequency": frequency, "fill": fill}
     escaped = flags.replace('"', '""')
     quoted = f'"{escaped}"' if flags else ""
-    series = read_series(path, columns=columns, covariates=quoted, **options)
+    series = read_series(path, columns=columns, covariates=quoted, fill_covariates="keep", table=table, **options)
     if labels:
-        windows = _labelled_windows(Path(labels), series)
+        windows = _labelled_windows(Path(labels), series, id_column=id_column)
     else:
-        windows = {one.name: _runs(one.known[: len(one), 0] > 0) if flags else [] for one in series}
+        windows = {one.name: _runs(one.known[: len(one), 0]) if flags else [] for one in series}
     return [
-        LabelledStream(one.name, one.times[: len(one)], one.values, one.channels, windows[one.name], season_of(one.times.freq))
+        LabelledStream(
+            one.name, one.times[: len(one)], one.values, one.channels, windows[one.name], season_of(one.times.freq), one.times.freqstr
+        )
         for one in series
     ]
 
 
+def _flags(path: Path, column: pd.Series) -> pd.Series:
+    """1 in anomalous rows, 0 in others, NaN where nothing is said."""
+    text = column.map(lambda value: "" if pd.isna(value) else str(value).strip().lower())
+    numbers = pd.to_numeric(text.map(FLAGS).fillna(pd.to_numeric(text.mask(text.isin(MISSING)), errors="coerce")))
+    wrong = np.flatnonzero((numbers.isna() & ~text.isin(MISSING)) | (numbers < 0))
+    if len(wrong):
+        raise InputError(
+            f"{path}, row {wrong[0] + first_row(path)}: column {column.name!r} has {column.iloc[wrong[0]]!r}, which is no label "
+            f"({len(wrong)} such rows); accepted are 0, numbers above it for anomalies, and {', '.join(FLAGS)}. Name the column of the "
+            "labels with --label-column, or call this one otherwise"
+        )
+    return (numbers > 0).astype(float).mask(numbers.isna())
+
+
 def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Rows [first, last] of each run of true ones."""
+    """Rows [first, last] of each run of those above 0, NaN between them included."""
+    flags = (pd.Series(flags).ffill() > 0) & (pd.Series(flags).bfill() > 0)
     edges = np.diff(np.concatenate([[0], flags.astype(int), [0]]))
     return [(int(first), int(end) - 1) for first, end in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True)]
 
 
-def _labelled_windows(path: Path, series: Sequence[Series]) -> dict[str, list[tuple[int, int]]]:
-    """The windows of each series, in order, from a table of their beginnings and ends."""
+def _labelled_windows(path: Path, series: Sequence[Series], *, id_column: str) -> dict[str, list[tuple[int, int]]]:
+    """The windows of each series, in order, from a table of their beginnings and ends. One that ends before the next row is in the row that
+    it began after."""
     table = read_table(path)
     table.index = pd.RangeIndex(len(table)) + first_row(path)
     names = [str(name) for name in table.columns]
     begin, end = (usual_column(names, usual) for usual in (BEGIN_NAMES, END_NAMES))
     if not begin or not end:
         raise InputError(f"{path} needs columns start and end of the anomalies, it has {listing(map(repr, names))}")
-    identifier = usual_column(names, ID_NAMES)
+    identifier = id_column if id_column in names else usual_column(names, ID_NAMES)
+    limits = pd.DataFrame({column: _limits(path, table[column], series[0].times.tz) for column in (begin, end)})
     found: dict[str, list[tuple[int, int]]] = {one.name: [] for one in series}
     by_name = {one.name: one for one in series}
     for row, entry in table.iterrows():
         name = str(entry[identifier]) if identifier else next(iter(by_name))
         if name not in by_name or (not identifier and len(by_name) > 1):
             raise InputError(f"{path}, row {row}: which stream is {name!r}? There are {listing(map(repr, by_name))}, by unique_id")
-        limits = [pd.to_datetime(entry[column], errors="coerce") for column in (begin, end)]
-        if any(pd.isna(limit) for limit in limits) or limits[0] > limits[1]:
+        first, last = limits.loc[row]
+        if first > last:
             raise InputError(f"{path}, row {row}: {entry[begin]!r} to {entry[end]!r} is no time from start to end")
         times = by_name[name].times[: len(by_name[name])]
-        rows = np.flatnonzero((times >= limits[0]) & (times <= limits[1]))
-        if not len(rows):
+        beyond = times[-1] + (times[-1] - times[-2]) if len(times) > 1 else times[-1]
+        if last < times[0] or first >= beyond:
             raise InputError(
-                f"{path}, row {row}: {limits[0]} to {limits[1]} lies outside the stream{f' {name!r}' if name else ''}, which has values "
-                f"from {times[0]} to {times[-1]}"
+                f"{path}, row {row}: {first} to {last} lies outside the stream{f' {name!r}' if name else ''}, which has values from "
+                f"{times[0]} to {times[-1]}"
             )
-        found[name].append((int(rows[0]), int(rows[-1])))
+        rows = [int(times.searchsorted(first)), int(times.searchsorted(last, side="right")) - 1]
+        found[name].append((min(rows), rows[1]))
     for name, windows in found.items():
         windows.sort()
         for (_, last), (first, _) in itertools.pairwise(windows):
@@ -335,3 +432,14 @@ def _labelled_windows(path: Path, series: Sequence[Series]) -> dict[str, list[tu
                     f"{path}: anomalies{f' of {name!r}' if name else ''} overlap at {by_name[name].times[first]}; make them one"
                 )
     return found
+
+
+def _limits(path: Path, column: pd.Series, zone) -> pd.Series:
+    """Times of a table of labels as those of the streams are: in their time zone, or in none."""
+    times = read_times(path, column)
+    if (times.dt.tz is None) != (zone is None):
+        raise InputError(
+            f"{path}: the times in column {column.name!r} have {'no' if times.dt.tz is None else 'a'} time zone, those of the streams have "
+            f"{'none' if zone is None else 'one'}. Write both in the same way"
+        )
+    return times if zone is None else times.dt.tz_convert(zone)

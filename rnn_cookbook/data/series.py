@@ -21,7 +21,7 @@ TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "date_time", "day",
 ID_NAMES = ("unique_id", "series_id", "item_id", "series")
 VALUE_NAMES = ("y", "value", "target")
 FILLS = ("refuse", "linear", "last", "zero", "keep")
-_MISSING = ("", "na", "n/a", "nan", "null", "none")
+MISSING = ("", "na", "n/a", "nan", "null", "none")  # how missing values are written
 _MONTHS = ((31, 28, "M"), (92, 90, "Q"), (366, 365, "Y"))  # days at most and at least, pandas' letter
 _ZONE = re.compile(r"\d\d:\d\d.*?(Z|[+-]\d\d:?(?:\d\d)?)$")
 
@@ -88,6 +88,8 @@ def read_series(
     covariates: str = "",
     frequency: str = "",
     fill: str = "refuse",
+    fill_covariates: str = "",
+    table: pd.DataFrame | None = None,
 ) -> list[Series]:
     """Reads a table (.csv, .tsv, .jsonl, .parquet): one `Series` with all its columns if wide, one for each identifier if long.
 
@@ -103,6 +105,8 @@ def read_series(
             row must keep to. If given, rows that fall into the same step are averaged.
         fill: what becomes of steps without a value: "refuse" them, put in "linear" interpolation, the "last" value, or "zero", or "keep"
             them as NaN. At the ends, where there is nothing to interpolate between, the nearest value.
+        fill_covariates: the same of covariates; `fill` if empty.
+        table: what `read_table` gave for the path, or a part of its columns, where it was read already.
 
     Raises:
         InputError: no such file or column; time stamps that cannot be read, occur twice, lie off the grid or in several time zones; values
@@ -111,7 +115,7 @@ def read_series(
     path = Path(path)
     if fill not in FILLS:
         raise InputError(f"unknown rule {fill!r} for steps without a value; accepted are {', '.join(FILLS)}")
-    frame = read_table(path)
+    frame = read_table(path) if table is None else table.copy(deep=False)
     if not len(frame):
         raise InputError(f"{path} has no rows")
     if any(frame.index.names) or isinstance(frame.index, pd.DatetimeIndex):  # Parquet keeps them
@@ -141,10 +145,11 @@ def read_series(
     if not wanted:
         raise InputError(f"{path} has no value column beside {listing(map(repr, [time, *known]))}")
     numbers = pd.DataFrame({name: _numbers(path, frame[name]) for name in [*wanted, *known]})
-    times = _times(path, frame[time])
+    times = read_times(path, frame[time])
+    fills = fill, fill_covariates or fill
     groups = frame.groupby(frame[identifier].astype(str), sort=False).groups if identifier else {"": frame.index}
     series = [
-        _on_grid(path, str(name), times.loc[rows], numbers.loc[rows], wanted=wanted, known=known, frequency=frequency, fill=fill)
+        _on_grid(path, str(name), times.loc[rows], numbers.loc[rows], wanted=wanted, known=known, frequency=frequency, fills=fills)
         for name, rows in groups.items()
     ]
     steps = {one.times.freqstr: one.name for one in series}
@@ -283,7 +288,7 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
     """float64, missing values as NaN."""
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         raise InputError(f"{path}: column {column.name!r} holds times, no numbers; name the columns to forecast with --columns")
-    text = column.map(lambda value: isinstance(value, str) and value.strip().lower() in _MISSING)
+    text = column.map(lambda value: isinstance(value, str) and value.strip().lower() in MISSING)
     numbers = pd.to_numeric(column.mask(text), errors="coerce").astype(float)
     wrong = column.index[numbers.isna() & ~text & column.notna()]
     if len(wrong):
@@ -300,8 +305,8 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
 # Time
 
 
-def _times(path: Path, column: pd.Series) -> pd.Series:
-    """Time stamps; all of one zone, or all of none."""
+def read_times(path: Path, column: pd.Series) -> pd.Series:
+    """A column of time stamps, all of one zone, or all of none; see `read_series`."""
     if not pd.api.types.is_datetime64_any_dtype(column):
         text = column.map(lambda value: "" if pd.isna(value) else str(value).strip())
         zones = text.map(lambda value: found[1] if (found := _ZONE.search(value)) else "none")
@@ -345,7 +350,15 @@ def _parsed(path: Path, text: pd.Series) -> pd.Series:
 
 
 def _on_grid(
-    path: Path, name: str, times: pd.Series, numbers: pd.DataFrame, *, wanted: list[str], known: list[str], frequency: str, fill: str
+    path: Path,
+    name: str,
+    times: pd.Series,
+    numbers: pd.DataFrame,
+    *,
+    wanted: list[str],
+    known: list[str],
+    frequency: str,
+    fills: tuple[str, str],
 ) -> Series:
     of = f"{path}, series {name!r}" if name else f"{path}"
     frame = numbers.set_axis(pd.DatetimeIndex(times), axis=0)
@@ -380,8 +393,7 @@ def _on_grid(
         steps = int(present[-1]) + 1 if len(present) else 0
     if not values.iloc[:steps].notna().any(axis=None):
         raise InputError(f"{of} has no value in {listing(map(repr, wanted))}")
-    values = _filled(of, values.iloc[:steps], fill)
-    covariates = _filled(of, covariates, fill)
+    values, covariates = _filled(of, values.iloc[:steps], fills[0]), _filled(of, covariates, fills[1])
     constant = [column for column in wanted if values[column].nunique() == 1]
     if constant:
         log.warning("%s: constant from start to end: %s. A forecast of it says nothing", of, listing(map(repr, constant)))

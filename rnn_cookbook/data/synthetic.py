@@ -278,6 +278,8 @@ def anomalous_series(count: int, steps: int, *, seed: int, clean: float = 0.3) -
                 values[stretch] = values[start]
         windows = [(start, start + max(lengths[kind], day // 2) - 1) for kind, start in places]
         streams.append(
-            LabelledStream(f"{'test' if number % 2 else 'validation'} {number // 2 + 1}", times, values[:, None], ["value"], windows, day)
+            LabelledStream(
+                f"{'test' if number % 2 else 'validation'} {number // 2 + 1}", times, values[:, None], ["value"], windows, day, "30min"
+            )
         )
     return streams
