@@ -3,14 +3,13 @@
     rnn-cookbook run anomaly_detection                       # the Numenta Anomaly Benchmark (NAB): the files that are there, or a download
     rnn-cookbook run anomaly_detection --data sample         # a generator, offline, under a minute
     rnn-cookbook run anomaly_detection --data load.csv --labels anomalies.csv
-    rnn-cookbook predict runs/anomaly_detection/<time> newer.csv
     tail -n 0 -F sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> - --state state.npz
 
 Measured: nab_standard 62.7123 ± 0.8618 | no_network 60.7593 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 0.4 min
 
 The model: 1. a GRU forecasts the next value of every stream, trained on the first part of all; 2. its errors are smoothed; 3. their tail
-probability, that of the value and that of its distance from the usual one at this time of the day are fitted to the stream's own past by
-peaks over threshold (Siffer et al. 2017); 4. the sum of their logarithms is the score; 5. an alarm is followed by a rest in which only larger scores count.
+probability, the value's, and that of its distance from the usual one at this time of the day are fitted to the stream's own past by peaks
+over threshold (Siffer et al. 2017); 4. the sum of their logarithms is the score; 5. for a season after it only larger ones count.
 
 Traps avoided: a scale, a threshold or a network that knows the future; a threshold for each file; scores of points adjusted by the
 labels around them; a network that is not compared with none.
@@ -74,10 +73,8 @@ class Config:
             shares=("train_fraction", "validation_fraction"),
         )
         if self.train_fraction <= 0 or self.train_fraction + self.validation_fraction >= 1:
-            raise InputError(
-                f"--train-fraction {self.train_fraction} and --validation-fraction {self.validation_fraction} must leave something to "
-                "train on, and something after both"
-            )
+            shares = f"--train-fraction {self.train_fraction} and --validation-fraction {self.validation_fraction}"
+            raise InputError(f"{shares} must leave something to train on, and something after both")
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ def train(config: Config, model, data: Data, run) -> dict:
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None, found=None) -> dict:
     """What the scores of a split are worth, at the threshold that is chosen before the test; `found` are those of all streams."""
     found = found or scores(config, data, model)
-    worth = measures(config, data, [one.score for one in found], rows=[one.evidence for one in found], split=split)
+    worth = measures(config, data, found, split=split)
     if run:
         reporting.write_anomalies(run, data.streams, found, threshold=worth["threshold"], spans=data.spans[split], gaps=rests(config, data))
     return worth
@@ -157,7 +154,7 @@ def baselines(config: Config, data: Data) -> dict:
         "rolling_z": lambda: [alarms.largest(alarms.rolling_z, one.values) for one, _ in pairs],
         "windowed_gaussian": lambda: [alarms.largest(alarms.windowed_gaussian, one.values) for one, _ in pairs],
         "seasonal_residual": lambda: [alarms.largest(alarms.seasonal_residual, one.values, season=season or 1) for one, season in pairs],
-        "no_network": lambda: [one.score for one in scores(config, data)],
+        "no_network": lambda: scores(config, data),
     }
     return timed_scores(methods, lambda found: measures(config, data, found), metric=metric(config))
 
@@ -165,15 +162,16 @@ def baselines(config: Config, data: Data) -> dict:
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
     """Scores of the rows of a table, or of standard input (-) as they come; without a table, of the data that the model was trained on."""
     config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
-    path, rows_of = sources.only_table(inputs, config.data), {"channels": facts["channels"], "frequency": facts["frequency"]}
+    path, step, channels = sources.only_table(inputs, config.data), facts["frequency"], facts["channels"]
     memory = scoring.Memory(options.state, trained="" if options.fresh else loaded.path / scoring.STATES)
     if path == "-":
-        streams = [sources.LineStream(name=sources.the_name(options.stream, [*facts["scales"], *memory.states]), **rows_of)]
+        name = sources.the_name(options.stream, [*facts["scales"], *memory.states])
+        streams = [sources.LineStream(channels, name=name, frequency=step)]
     else:
-        streams = sources.matching(path, read(config, path), **rows_of)
-    known = {"scales": facts["scales"], "seasons": facts["seasons"], "first": config.train_fraction, "season": config.season}
+        held = bool(options.state and config.frequency)
+        streams = sources.matching(path, read(config, path, step), channels=channels, frequency=step, held=held)
     for one in streams:
-        scaler, season = scoring.terms_of(one, memory, **known)
+        scaler, season = scoring.terms_of(one, memory, facts, first=config.train_fraction, season=config.season)
         alone = detector(config, Data([one], {}, scaler, [season]), [0], loaded.model)
         yield from scoring.rows(alone, one, threshold=options.threshold or facts["threshold"], memory=memory)
 
@@ -202,8 +200,8 @@ def main(config: Config, run) -> str:
     test = evaluate(config, model, data, run=run, found=found)
     facts = {"threshold": test["threshold"], "channels": data.streams[0].channels, "frequency": data.streams[0].frequency}
     facts |= {"scales": data.scaler.to_json(), "seasons": dict(zip([one.name for one in data.streams], data.seasons, strict=True))}
-    kept = {"facts": facts, "model": model, "encoders": [partial(scoring.save_states, data.streams, found, data.scaler)]}
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), **kept)
+    save = partial(scoring.save_states, data.streams, found, data.scaler)
+    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[save])
     reporting.plot_training(run, history, metric="loss")
     report = reporting.write_metrics(
         run,
@@ -216,7 +214,9 @@ def main(config: Config, run) -> str:
         test=test,
     )
     if metric(config) not in test:
-        return f"{test['alarms']} alarms in {test['weeks']:.1f} weeks from a score of {test['threshold']:.2f} on; no labels to compare with"
+        return (
+            f"{test['alarms']} alarms in {test['weeks']:.1f} weeks, scores of {test['threshold']:.2f} and more; no labels to compare with"
+        )
     others = ("event_precision", "event_recall", "pr_auc") if metric(config) == "event_f1" else ("event_f1", "pr_auc")
     return reporting.comparison(report, metric=metric(config), others=others)
 
@@ -224,14 +224,14 @@ def main(config: Config, run) -> str:
 # Small steps of the above
 
 
-def read(config: Config, path: str) -> "list[sources.LabelledStream]":
-    """All streams of the benchmark, of the sample, or of a table."""
+def read(config: Config, path: str, step: str | None = None) -> "list[sources.LabelledStream]":
+    """All streams of the benchmark, of the sample, or of a table; of a new table, with the `step` of the training, without its labels."""
     if path == "NAB":
         return [sources.read_nab(name, data_dir=config.data_dir) for name in sources.nab_files(config.data_dir)]
     if path == "sample":
         return synthetic.anomalous_series(12, 2800, seed=config.seed, clean=config.train_fraction)
-    new, names = path != config.data, ("columns", "time_column", "id_column", "label_column", "frequency", "fill")
-    return sources.read_streams(path, labels="" if new else config.labels, new=new, **{name: getattr(config, name) for name in names})
+    names = ("columns", "time_column", "id_column", "label_column", "labels", "frequency", "fill")
+    return sources.read_streams(path, step=step, **{name: getattr(config, name) for name in names})
 
 
 def cut(config: Config, data: Data) -> "tuple[encode.streams.Chunks, encode.streams.Chunks]":
@@ -270,9 +270,8 @@ def detector(config: Config, data: Data, members: list[int], model=None) -> "ano
     else:
         errors = anomalies.PredictionErrors(model, **shape, season=season)
     mean, scale = ([fact[i] for fact in facts] for i in range(2))
-    return anomalies.Detector(
-        errors, mean=mean, scale=scale, season=season, smoothing=config.smoothing, rest=rests(config, data)[members[0]]
-    )
+    rest = rests(config, data)[members[0]]
+    return anomalies.Detector(errors, mean=mean, scale=scale, season=season, smoothing=config.smoothing, rest=rest)
 
 
 def rests(config: Config, data: Data) -> list[int]:
@@ -280,8 +279,9 @@ def rests(config: Config, data: Data) -> list[int]:
     return [config.rest or max(season, config.smoothing) for season in data.seasons]
 
 
-def measures(config: Config, data: Data, found: list, *, rows: list | None = None, split: str = "test") -> dict:
-    """What scores are worth: see `alarms.measures`; of NAB its own score, too, see `nab.measures`, which as a test is of all files."""
+def measures(config: Config, data: Data, found: list, *, split: str = "test") -> dict:
+    """What scores are worth, alone or as `anomalies.Scored`: see `alarms.measures`; of NAB its own, too, in a test of all files."""
+    found, rows = ([getattr(one, name, one) for one in found] for name in ("score", "evidence"))
     options = {"split": split, "gaps": rests(config, data), "alarms_per_week": config.alarms_per_week}
     worth = alarms.measures(data.streams, found, data.spans, rows=rows, **options)
     if config.data != "NAB":

@@ -181,9 +181,11 @@ class Detector:
             raise InputError(f"values of shape {values.shape} do not fit; accepted is ({self.shape[0]}, steps, {self.shape[1]})")
         if np.isinf(values).any():
             raise InputError("a value is infinite; accepted are finite numbers, and NaN for a missing one")
+        if not values.shape[1]:
+            return np.zeros(values.shape[:2]), np.zeros(values.shape[:2]), values
         scaled = (values - self.mean[:, None]) / self.scale[:, None]
         heard = carried(scaled, self.last)
-        self.last = heard[:, -1] if heard.shape[1] else self.last
+        self.last = heard[:, -1]
         errors, expected = self.errors.feed(heard)
         errors = np.where(np.isnan(scaled), np.nan, errors)
         evidence = np.zeros(scaled.shape[:2])

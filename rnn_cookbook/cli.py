@@ -282,11 +282,11 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 
             load_bundle(options.run)
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    if options.inputs and options.input != "-":
+    if options.inputs and options.input:
         raise InputError("give inputs as arguments or with --input, not both")
     tables = hasattr(recipe, "Prediction")
     # A missing file is told before TensorFlow starts.
-    inputs = iter(options.inputs) if options.inputs or tables else read_inputs(options.input)
+    inputs = iter(options.inputs) if options.inputs or tables else read_inputs(options.input or "-")
     settings = {}
     if tables:
         fields = {field.name for field in dataclasses.fields(recipe.Prediction)}
@@ -296,7 +296,7 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
     from rnn_cookbook.bundle import load_bundle
-    from rnn_cookbook.runs import log_to_console, write_text
+    from rnn_cookbook.runs import log_to_console
 
     loaded = load_bundle(options.run)
     if not options.recipe and loaded.recipe not in recipe_files():
@@ -305,18 +305,38 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     read_config(recipe, loaded.config)
     log_to_console()  # what is worth telling beside the answers
     form = options.format or ("csv" if tables else "jsonl")
-    given = options.inputs or ([] if options.input == "-" else [options.input])
+    given = options.inputs or ([options.input] if options.input else [])
     # Closed at once, however this ends: what a recipe keeps of its streams is written then.
     with ExitStack() as stack:
         answers = recipe.predict(loaded, [given] if tables else _as_they_come(inputs), **settings)
         if hasattr(answers, "close"):
             stack.callback(answers.close)
         if options.output:
-            write_text(Path(options.output), "".join(_lines(answers, form)))
+            _write_lines(Path(options.output), _lines(answers, form))
             return 0
         for line in _lines(answers, form):
             print(line, end="", flush=True)
     return 0
+
+
+def _write_lines(path: Path, lines: Iterator[str]) -> None:
+    """Line by line beside the file, which appears when all are there: what came before an error or a stop is not lost."""
+    partial = path.with_name(f"{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    try:
+        with open(partial, "w", encoding="utf-8", newline="") as file:
+            for line in lines:
+                file.write(line)
+                file.flush()
+                count += 1
+    except BaseException:
+        if count:
+            print(f"rnn-cookbook: what was answered until then, {count} lines, is in {partial}", file=sys.stderr)
+        else:
+            partial.unlink(missing_ok=True)
+        raise
+    os.replace(partial, path)
 
 
 def _add_prediction_options(parser: argparse.ArgumentParser, arguments: list[str]) -> ModuleType | None:
@@ -324,7 +344,7 @@ def _add_prediction_options(parser: argparse.ArgumentParser, arguments: list[str
     parser.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help="raw inputs, or tables; without any, lines from --input")
     parser.add_argument(
-        "--input", metavar="FILE", default="-", help="a file with one input a line (.jsonl: one object a line); - is standard input"
+        "--input", metavar="FILE", help="a file with one input a line (.jsonl: one object a line), or a table; - is standard input"
     )
     parser.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
     parser.add_argument("--format", choices=("jsonl", "csv"), help="of the answers (default: csv of tables, else jsonl)")

@@ -113,11 +113,10 @@ class Memory:
         """By the streams' names."""
         return self.trained | self.kept
 
-    def begin(self, detector: Detector, stream: LabelledStream | LineStream, first: pd.Timestamp) -> pd.Timestamp | None:
-        """Lets the detector go on from what is known of a stream whose first row has this time. Returns the time until which its rows were
-        learnt; None where all count.
+    def begin(self, detector: Detector, stream: LabelledStream | LineStream) -> pd.Timestamp | None:
+        """Lets the detector go on from what is known of a stream. Returns the time until which its rows were learnt; None where all count.
 
-        What training learnt of its streams counts only for rows that come later: older rows are scored from the beginning.
+        What training learnt of its streams counts for rows that come later: a table without such rows is scored from its beginning.
 
         Raises:
             InputError: the state is that of other settings, or of another model.
@@ -127,8 +126,8 @@ class Memory:
             return None
         of = f"stream {stream.name!r}" if stream.name else "the stream"
         last = state.time
-        if stream.name not in self.kept and last is not None and not pd.isna(first) and not later(first, last):
-            log.info("%s begins at %s, before the training data ended: it is scored from its beginning", of, first)
+        if stream.name not in self.kept and last is not None and stream.end is not None and not later(stream.end, last):
+            log.info("%s has no row after %s, where the training data ended: it is scored from its beginning", of, last)
             return None
         where = self.path if stream.name in self.kept else "the run"
         own = detector.settings
@@ -166,15 +165,13 @@ def rows(detector: Detector, stream: LabelledStream | LineStream, *, threshold: 
     first = next(parts, None)
     if first is None:
         return
-    last = memory.begin(detector, stream, first[1][0])
-    learnt, saved = State.of(detector, last=last), time.perf_counter()
-    values, times, given = np.zeros((0, len(stream.channels))), first[1], 0
+    last = memory.begin(detector, stream)
+    learnt, saved, given = State.of(detector, last=last), time.perf_counter(), 0
     try:
         for names, times, values, missing in _new(itertools.chain([first], parts), last, stream.frequency, detector.usual.season):
             given = 0
-            if missing:
-                detector.score(np.full((1, missing, len(stream.channels)), np.nan))
-                learnt = State.of(detector, last=last)
+            gap = np.full((1, missing, len(stream.channels)), np.nan)
+            detector.score(gap)
             score, _, expected = detector.score(values[None])
             for i, at in enumerate(names):
                 yield {
@@ -185,7 +182,7 @@ def rows(detector: Detector, stream: LabelledStream | LineStream, *, threshold: 
                     **{f"expected {name}": _short(value) for name, value in zip(stream.channels, expected[0, i], strict=True)},
                 }
                 given = i + 1
-            last = times[-1]
+            last = _last(times, last)
             if memory.path:
                 learnt, given = State.of(detector, last=last), 0
                 if time.perf_counter() - saved > SAVED_EVERY:
@@ -195,8 +192,9 @@ def rows(detector: Detector, stream: LabelledStream | LineStream, *, threshold: 
         if memory.path:
             if given:  # of a part of the rows: what was learnt of the others does not count
                 detector.restore(learnt.arrays)
+                detector.score(gap)
                 detector.score(values[None, :given])
-                learnt = State.of(detector, last=times[given - 1])
+                learnt = State.of(detector, last=_last(times[:given], last))
             memory.keep(stream, learnt)
 
 
@@ -212,11 +210,13 @@ def _new(
     parts: Iterable[tuple[list[str], pd.DatetimeIndex, np.ndarray]], last: pd.Timestamp | None, frequency: str, season: int
 ) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray, int]]:
     """The rows that come after `last`, and after each other, and how many steps are missing before each part of them. Of streams without
-    a frequency, and of times that cannot be read, all rows."""
-    left = 0
+    a frequency, rows in any order after `last`. Rows whose time cannot be read are taken as they come."""
+    left, unread, close = 0, 0, False
     for names, times, values in parts:
         missing = 0
-        if frequency and not times.hasnans and last is not None:
+        if times.hasnans:
+            unread += len(times)
+        elif last is not None:
             old = 0
             while old < len(times) and not later(times[old], last):
                 old += 1
@@ -224,17 +224,28 @@ def _new(
                 log.warning("%s is not after %s: rows that were scored before, or come late, are left out", names[0], last)
             left += old
             names, times, values = names[old:], times[old:], values[old:]
-            if len(times):
-                missing = max(0, steps_between(last, times[0], frequency) - 1)
+            if len(times) and frequency:
+                steps = steps_between(last, times[0], frequency)
+                if not steps and not close:
+                    close = True
+                    log.warning("%s is no step of %s after %s: every row is taken for one; average them first", names[0], frequency, last)
+                missing = max(0, steps - 1 - unread)
                 if missing > LONGEST_GAP:
                     missing = LONGEST_GAP - LONGEST_GAP % max(season, 1) + missing % max(season, 1)
                 if missing:
                     log.warning("%d steps are missing between %s and %s", missing, last, times[0])
         if len(times):
             yield names, times, values, missing
-            last = times[-1] if not times.hasnans else last
+            if not times.hasnans:
+                last, unread = times[-1] if frequency else last, 0
     if left:
         log.warning("%d rows were left out", left)
+
+
+def _last(times: pd.DatetimeIndex, before: pd.Timestamp | None) -> pd.Timestamp | None:
+    """The latest time that could be read."""
+    times = times.dropna()
+    return times[-1] if len(times) else before
 
 
 def _short(value: float) -> float | str:
@@ -250,13 +261,7 @@ def usual_scale(streams: Sequence[LabelledStream], first: Sequence[int]) -> Seri
 
 
 def terms_of(
-    stream: LabelledStream | LineStream,
-    memory: Memory,
-    *,
-    scales: Mapping[str, list],
-    seasons: Mapping[str, int],
-    first: float,
-    season: int,
+    stream: LabelledStream | LineStream, memory: Memory, facts: Mapping[str, dict], *, first: float, season: int
 ) -> tuple[SeriesScaler, int]:
     """The scale and the season of a stream: those of the training, or of the memory; else the scale is by the first share of its own rows,
     which is logged.
@@ -264,12 +269,12 @@ def terms_of(
     Args:
         stream: that is to be scored.
         memory: what is known of streams.
-        scales, seasons: by the names of the training's streams.
+        facts: "scales" and "seasons" by the names of the training's streams.
         first: share of the rows.
         season: steps of those that are not known; a day of them when 0.
     """
-    if stream.name in scales:
-        return SeriesScaler({stream.name: tuple(scales[stream.name])}), seasons[stream.name]
+    if stream.name in facts["scales"]:
+        return SeriesScaler({stream.name: tuple(facts["scales"][stream.name])}), facts["seasons"][stream.name]
     if stream.name in memory.states:
         state = memory.states[stream.name]
         return SeriesScaler({stream.name: (state.mean, state.scale)}), state.settings["season"]

@@ -72,6 +72,7 @@ class TestSample:
         assert report["test"]["event_f1"] >= 0.9
         assert report["test"]["event_f1"] > report["baselines"]["rolling_z"]["event_f1"] + 0.1
         assert report["test"]["event_f1"] > report["baselines"]["no_network"]["event_f1"]
+        assert report["baselines"]["no_network"]["pr_auc"] > 0.5  # row by row it is measured like the model, before the rest
         assert "event_f1" in ended.stdout
 
     def test_the_run_folder_holds_scores_alarms_and_a_plot(self, sample):
@@ -122,7 +123,7 @@ class TestPredict:
         state = tmp_path / "state.npz"
         parts = []
         for part in (rows[:700], rows[650:]):  # rows that were given before do not count twice
-            stream = ["-", "--stream", "test 1", "--state", state]
+            stream = ["-", "--stream", "test 1", "--fresh", "--state", state]
             ended = command("score", folder, *stream, text="".join(part))
             parts += answers(ended)
         assert "50 rows were left out" in ended[2]
@@ -149,6 +150,39 @@ class TestPredict:
             assert [row["alarm"] for row in found] == ["1" if i == 20 else "0" for i in range(48)]
         fresh = answers(command("score", folder, "-", "--stream", "test 1", "--fresh", text="".join(rows)))
         assert {float(row["score"]) for row in fresh} == {0.0}  # no past to tell what is usual
+
+    def test_a_table_that_overlaps_the_training_goes_on_after_it(self, sample, tmp_path, command):
+        folder, _ = sample
+        one = anomalous_series(12, 2800, seed=0, clean=0.4)[1]
+        times = pd.date_range(one.times[-10], periods=20, freq="30min")
+        rows = [f"{at},{value}\n" for at, value in zip(times, one.values[-58:-38, 0], strict=True)]
+        ended = command("score", folder, self.table(rows, tmp_path))
+        assert [row["ds"] for row in answers(ended)] == [str(at) for at in times[10:]]
+        assert "10 rows were left out" in ended[2]
+        assert len(answers(command("score", folder, self.table(rows[:10], tmp_path)))) == 10  # no row is later: from the beginning
+
+    def test_times_that_cannot_be_read_count_as_steps_and_lose_nothing(self, sample, lines, tmp_path, command):
+        folder, _ = sample
+        rows = list(lines[0][:120])
+        state = tmp_path / "s.npz"
+        arguments = ["score", folder, "-", "--stream", "test 1", "--fresh", "--state", state]
+        rows[50] = "soon," + rows[50].split(",")[1]
+        answers(command(*arguments, text="".join(rows)))
+        ended = command(*arguments, text="".join([*rows[51:], "later,3\n"]))
+        assert "missing" not in ended[2]
+        assert len(answers(ended)) == 1
+        assert scoring.read_states(state)["test 1"].last == lines[1].times[119].isoformat()
+
+    def test_answers_before_an_error_are_kept_as_the_state_says(self, sample, lines, tmp_path, command):
+        folder, _ = sample
+        output, state = tmp_path / "out.csv", tmp_path / "s.npz"
+        text = "".join(lines[0][:30]) + "2024-03-01,oops\n"
+        code, _, told = command("score", folder, "-", "--stream", "test 1", "--fresh", "--state", state, "--output", output, text=text)
+        assert code == 2
+        assert not output.exists()
+        assert len(pd.read_csv(f"{output}.partial")) == 30
+        assert "out.csv.partial" in told
+        assert scoring.read_states(state)["test 1"].last == lines[1].times[29].isoformat()
 
     def test_many_streams_keep_their_states_in_one_file(self, sample, lines, tmp_path, command):
         folder, _ = sample
@@ -205,7 +239,19 @@ class TestPredict:
     @pytest.mark.slow
     def test_a_service_that_is_stopped_keeps_what_it_learnt(self, sample, lines, tmp_path):
         rows, one = lines
-        command = [sys.executable, "-m", "rnn_cookbook.cli", "score", sample[0], "-", "--stream", "test 1", "--state", tmp_path / "s.npz"]
+        command = [
+            sys.executable,
+            "-m",
+            "rnn_cookbook.cli",
+            "score",
+            sample[0],
+            "-",
+            "--stream",
+            "test 1",
+            "--fresh",
+            "--state",
+            tmp_path / "s.npz",
+        ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         process.stdin.write("".join(rows[:30]))
         process.stdin.flush()
@@ -220,7 +266,8 @@ class TestPredict:
     def test_a_stream_that_stops_in_mid_line_keeps_what_came(self, sample, lines, tmp_path, command):
         folder, _ = sample
         rows, _ = lines
-        ended = command("predict", folder, "-", "--stream", "test 1", "--state", tmp_path / "s.npz", text="".join(rows[:20]) + "2024-01")
+        arguments = ["-", "--stream", "test 1", "--fresh", "--state", tmp_path / "s.npz"]
+        ended = command("predict", folder, *arguments, text="".join(rows[:20]) + "2024-01")
         assert len(answers(ended)) == 20
         assert "line 21 stops in the middle" in ended[2]
         assert (tmp_path / "s.npz").exists()
@@ -247,7 +294,7 @@ class TestPredict:
     @pytest.mark.parametrize("damage", ["nothing", "empty", "cut", "format", "another file", "settings", "model"])
     def test_a_state_that_does_not_fit_is_refused(self, sample, lines, tmp_path, damage, command):
         file = tmp_path / "s.npz"
-        arguments = ["predict", sample[0], "-", "--stream", "test 1", "--state", file]
+        arguments = ["predict", sample[0], "-", "--stream", "test 1", "--fresh", "--state", file]
         answers(command(*arguments, text="".join(lines[0][:20])))
         (state,) = scoring.read_states(file).values()
         whole = file.read_bytes()
@@ -273,8 +320,7 @@ class TestPredict:
         big = replace(one, values=one.values * 1e6)
         found = []
         for stream in (one, big):
-            known = {"scales": loaded.facts["scales"], "seasons": loaded.facts["seasons"], "first": 0.3, "season": 0}
-            scaler, season = scoring.terms_of(stream, scoring.Memory(), **known)
+            scaler, season = scoring.terms_of(stream, scoring.Memory(), loaded.facts, first=0.3, season=0)
             data = recipe.Data([stream], {}, scaler, [season])
             alone = recipe.detector(recipe.Config(**loaded.config), data, [0], loaded.model)
             found.append([row["score"] for row in scoring.rows(alone, stream, threshold=5.0)])
@@ -329,9 +375,19 @@ class TestOwnStreams:
         labels.write_text("start,end\n13/01/2024 10:00,13/01/2024 12:30\n14/01/2024 10:10,14/01/2024 10:20\n17/01/2024 15:10,20/01/2024\n")
         (one,) = self.run(tmp_path, frame, labels=labels)
         assert one.windows == [(298, 300), (322, 322), (399, 399)]
+        year = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=360).strftime("%d/%m/%Y"), "value": wave(360)})
+        labels.write_text("start,end\n05/01/2024,06/01/2024\n07/02/2024,14/02/2024\n")  # no day above 12, then one: as in the streams
+        (one,) = self.run(tmp_path, year, labels=labels)
+        assert one.windows == [(4, 5), (37, 44)]
+        labels.write_text("start,end\n2024-01-05,2024-01-06\n")
+        (one,) = self.run(tmp_path, year, labels=labels)
+        assert one.windows == [(4, 5)]
+        labels.write_text("start,end\n13/01/2024 10:00,13/01/2024 12:30\n")
         zoned = pd.DataFrame({"time": HOURS.tz_localize("Europe/Berlin").strftime("%Y-%m-%d %H:%M%z"), "value": wave()})
         with pytest.raises(InputError, match="have no time zone, those of the streams have one"):
             self.run(tmp_path, zoned, labels=labels)
+        labels.write_text("start,end\n")
+        assert self.run(tmp_path, zoned, labels=labels)[0].windows == []
         labels.write_text("start,end\n2024-01-13 09:00Z,2024-01-13 11:00Z\n")  # an hour before Berlin's
         (one,) = self.run(tmp_path, zoned, labels=labels)
         assert one.windows == [(298, 300)]
@@ -376,10 +432,27 @@ class TestOwnStreams:
 
     def test_a_new_table_needs_no_labels(self, tmp_path):
         frame = pd.DataFrame({"time": HOURS, "value": wave()})
-        (one,) = self.run(tmp_path, frame, label_column="is bad", new=True)
+        (one,) = self.run(tmp_path, frame, label_column="is bad", labels="gone.csv", step="h")
         assert one.windows == []
-        (one,) = self.run(tmp_path, frame.assign(**{'is "bad"': 0}), label_column='is "bad"', new=True)
+        (one,) = self.run(tmp_path, frame.assign(**{'is "bad"': 0, " label": "odd"}), label_column='is "bad"', step="h")
         assert one.channels == ["value"]
+        (one,) = self.run(tmp_path, frame[:1], step="h")  # the step is known: one row is enough
+        assert (len(one), one.frequency) == (1, "h")
+        with pytest.raises(
+            InputError, match="00:30:00 does not lie on the grid from 2024-01-01 00:00:00 on in steps of h, those of the tra"
+        ):
+            self.run(tmp_path, pd.DataFrame({"time": ["2024-01-01 00:00", "2024-01-01 00:30"], "value": 1}), step="h")
+
+    def test_columns_of_labels_with_odd_names_and_too_many_of_them(self, tmp_path):
+        flags = (np.arange(400) == 300).astype(int)
+        frame = pd.DataFrame({"time": HOURS, " value": wave(), ' is "bad", or not ': flags})
+        (one,) = self.run(tmp_path, frame, label_column=' is "bad", or not ')
+        assert (one.windows, one.channels) == ([(300, 300)], [" value"])
+        frame = pd.DataFrame({"time": HOURS, "value": wave(), "label": 0, "Anomaly": flags})
+        with pytest.raises(InputError, match="several columns of labels, 'label', 'Anomaly': name one with --label-column"):
+            self.run(tmp_path, frame)
+        (one,) = self.run(tmp_path, frame, label_column="Anomaly")
+        assert (one.windows, one.channels) == ([(300, 300)], ["value"])
 
     def test_labels_twice(self, tmp_path):
         with pytest.raises(InputError, match="leave one of them out"):
@@ -430,6 +503,33 @@ class TestOwnStreams:
         assert code == 2
         assert message in told
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("channels", "lines", "values"),
+    [
+        (["a"], ["2024-01-01,\n", "2024-01-02,NA\n", "2024-01-03,1\n"], [np.nan, np.nan, 1]),  # no header: nothing measured
+        (["a"], ["when,what\n", "2024-01-01,1\n", "when,a\n", "2024-01-02,2\n"], [1, 2]),  # once more, as after a rotation
+        (["1"], ["\n", "time,1\n", "2024-01-01,5\n"], [5]),  # a name that is a number, after an empty line
+        (["a"], ["soon,\n", "2024-01-01,1\n"], [np.nan, 1]),
+    ],
+)
+def test_what_is_a_header_and_what_is_not(channels, lines, values):
+    found = [row[2][0, 0] for row in LineStream(channels, lines=lines).parts()]
+    np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["unique_id,ds,y\n"], "the header has a column 'unique_id': standard input is of one stream"),
+        (["2024-01-01,\x00\n"], "could not convert"),
+        (["2024-01-01," + "1" * 200_000 + "\n"], "line 1 cannot be read: field larger"),
+    ],
+)
+def test_lines_that_are_refused(lines, message):
+    with pytest.raises(InputError, match=message):
+        list(LineStream(["y"], lines=lines).parts())
 
 
 def test_lines_with_a_header_and_missing_values():

@@ -68,6 +68,15 @@ def test_times_in_many_forms(tmp_path, text, first):
     assert series.times[-1] - series.times[0] == pd.Timedelta("5h")
 
 
+@pytest.mark.parametrize("day_first", [True, False])
+def test_a_whole_year_of_days_is_read_in_its_order(tmp_path, day_first):
+    """Read the wrong way, 144 of its days change places with each other and the set of days stays the same."""
+    days = pd.date_range("2024-01-01", periods=366)
+    write(tmp_path / "a.csv", table(days.strftime("%d/%m/%Y" if day_first else "%m/%d/%Y"), a=np.arange(366.0)))
+    (series,) = read_series(tmp_path / "a.csv")
+    np.testing.assert_array_equal(series.values[:, 0], np.arange(366.0))
+
+
 @pytest.mark.parametrize(
     ("day_first", "months"), [(True, "D"), (False, "D")], ids=["ambiguous days, day first", "ambiguous days, month first"]
 )

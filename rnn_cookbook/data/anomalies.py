@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rnn_cookbook.data import sources
-from rnn_cookbook.data.series import ID_NAMES, MISSING, Series, read_series, read_times, season_of
+from rnn_cookbook.data.series import ID_NAMES, MISSING, TIME_NAMES, Series, read_series, read_times, season_of
 from rnn_cookbook.data.texts import check_column, first_row, read_table, usual_column
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
@@ -44,6 +44,11 @@ class LabelledStream:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """The time of the last row."""
+        return self.times[-1]
 
     def usual(self, first: int) -> np.ndarray:
         """Of the rows before `first` those without a missing value."""
@@ -77,6 +82,7 @@ class LineStream:
 
     def __init__(self, channels: Sequence[str], *, name: str = "", frequency: str = "", lines: Iterable[str] | None = None):
         self.channels, self.name, self.frequency, self.lines = list(channels), name, frequency, lines
+        self.end = None  # of which nobody knows
 
     def parts(self) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray]]:
         """Each row as soon as it is there: its time as it stands, its time (NaT where that is not ISO 8601), and its values,
@@ -85,42 +91,63 @@ class LineStream:
         Raises:
             InputError: a line of other fields, or that are no numbers; names the line. A header with other names.
         """
-        order, width, read = list(range(len(self.channels))), len(self.channels), True
-        for number, line in enumerate(sys.stdin if self.lines is None else self.lines, start=1):
-            if not line.endswith("\n"):
-                log.warning("line %d stops in the middle, and is left out: %r", number, line[-60:])
-                return
-            fields = next(csv.reader([line]), [])
+        places, width, first, read = list(range(1, len(self.channels) + 1)), len(self.channels) + 1, True, True
+        lines = iter(sys.stdin if self.lines is None else self.lines)
+        for number in itertools.count(1):
+            try:
+                line = next(lines, None)
+                if line is None:
+                    return
+                if not line.endswith("\n"):
+                    log.warning("line %d stops in the middle, and is left out: %r", number, line[-60:])
+                    return
+                fields = [field.strip() for field in next(csv.reader([line]), [])]
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise InputError(f"line {number} cannot be read: {error}; accepted are lines of CSV in UTF-8") from error
             if not fields:
                 continue
+            at = pd.to_datetime(fields[:1], format="ISO8601", errors="coerce")
+            if at.hasnans and _is_header(fields, self.channels, first=first):
+                places, width, first = _places(fields, self.channels), len(fields), False
+                continue
+            first = False
             try:
-                if number == 1 and fields[1:] and not any(_is_number(field) for field in fields[1:]):
-                    order, width = same_channels("the header", [field.strip() for field in fields[1:]], self.channels), len(fields) - 1
-                    continue
-                if len(fields) != width + 1:
+                if len(fields) != width:
                     raise ValueError(f"{len(fields)} fields")
-                values = [np.nan if field.strip().lower() in MISSING else float(field) for field in np.array(fields[1:])[order]]
+                values = [np.nan if fields[place].lower() in MISSING else float(fields[place]) for place in places]
                 if np.isinf(values).any():
                     raise ValueError("an infinite value")
             except ValueError as error:
                 raise InputError(
-                    f"line {number}, {line.strip()[:80]!r}, has {error}; accepted is a time and {width} numbers "
-                    f"({listing(self.channels, 12)}), separated by commas"
+                    f"line {number}, {line.strip()[:80]!r}, has {error}; accepted are a time and {width - 1} values, numbers for "
+                    f"{listing(self.channels, 12)}, separated by commas"
                 ) from error
-            time = pd.to_datetime([fields[0]], format="ISO8601", errors="coerce")
-            if read and time.hasnans:
-                log.warning(
-                    "line %d: %r is no time as in ISO 8601; rows are taken one after the other, whatever their times", number, fields[0]
-                )
-            read = not time.hasnans
-            yield [fields[0]], time, np.array([values])
+            if read and at.hasnans:
+                log.warning("line %d: %r is no time as in ISO 8601; such rows are taken as they come", number, fields[0])
+            read = not at.hasnans
+            yield fields[:1], at, np.array([values])
 
 
-def _is_number(text: str) -> bool:
+def _is_header(fields: list[str], channels: Sequence[str], *, first: bool) -> bool:
+    """Whether a line names the columns: it has the names of the channels, or is the first and has no value but words."""
+    return set(channels) <= set(fields) or (first and len(fields) > 1 and not any(_is_value(field) for field in fields[1:]))
+
+
+def _places(header: list[str], channels: Sequence[str]) -> list[int]:
+    """Where the channels are in lines with this header, whose first column is the time."""
+    if identifier := usual_column(header, ID_NAMES):
+        raise InputError(
+            f"the header has a column {identifier!r}: standard input is of one stream. Give its rows alone, a time and the values, or all "
+            "of them as a table"
+        )
+    return [place + 1 for place in same_channels("the header", header[1:], channels)]
+
+
+def _is_value(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return False
+        return text.lower() in MISSING
     return True
 
 
@@ -305,8 +332,11 @@ def same_channels(where: str, found: Sequence[str], wanted: Sequence[str]) -> li
     return [list(found).index(name) for name in wanted]
 
 
-def matching(path: str, streams: Sequence[LabelledStream], *, channels: Sequence[str], frequency: str) -> list[LabelledStream]:
-    """Streams of a new table with their channels as a model was trained on, which had steps of `frequency` (any if empty).
+def matching(
+    path: str, streams: Sequence[LabelledStream], *, channels: Sequence[str], frequency: str, held: bool = False
+) -> list[LabelledStream]:
+    """Streams of a new table with their channels as a model was trained on, which had steps of `frequency` (any if empty). With `held`
+    without their last row: rows that are averaged into steps may not all have come yet.
 
     Raises:
         InputError: channels are missing, or the steps are others.
@@ -317,7 +347,8 @@ def matching(path: str, streams: Sequence[LabelledStream], *, channels: Sequence
             "rows to those first"
         )
     order = same_channels(path, streams[0].channels, channels)
-    return [replace(one, values=one.values[:, order], channels=list(channels)) for one in streams]
+    rows = slice(-1 if held else None)
+    return [replace(one, times=one.times[rows], values=one.values[rows, order], channels=list(channels)) for one in streams]
 
 
 # Your own
@@ -333,14 +364,15 @@ def read_streams(
     labels: str | Path = "",
     frequency: str = "",
     fill: str = "keep",
-    new: bool = False,
+    step: str | None = None,
 ) -> list[LabelledStream]:
     """Streams of a table, see `data.series.read_series`; missing values may stay missing.
 
     Labels are optional: a column that is called label, is_anomaly or anomaly (or as `label_column` says), above 0, true or yes in
     anomalous rows; or a table of their own, `labels`, with columns start and end, both included, and unique_id where there are several
     streams. Anomalous rows with nothing but missing labels between them are one anomaly.
-    A `new` table need not have the `label_column` of an older one.
+    With a `step`, that of the table that a model was trained on, "" if it had none, the table is a new one, which is read without labels;
+    its rows must keep to the step where `frequency` does not bring them to it.
 
     Raises:
         InputError: what `read_series` raises; labels twice, or that are none; windows that cannot be read, lie outside their stream, or
@@ -349,21 +381,24 @@ def read_streams(
     path = Path(path)
     table = read_table(path)
     names = [str(name) for name in table.columns]
-    if label_column and new and label_column not in names:
-        label_column = ""
+    table = table.set_axis(names, axis=1)
+    usual = [name for name in names if name.strip().lower() in FLAG_NAMES]
+    if step is not None:  # a new table
+        table, labels, label_column, usual = table.drop(columns={*usual, label_column} & {*names}), "", "", []
     if label_column:
         check_column(path, names, label_column, option="--label-column")
-    flags = label_column or usual_column(names, FLAG_NAMES) or ""
+    elif len(usual) > 1:
+        raise InputError(f"{path} has several columns of labels, {listing(map(repr, usual))}: name one with --label-column")
+    flags = label_column or next(iter(usual), "")
     if flags and labels:
         raise InputError(f"{path} has labels in its column {flags!r}, and {labels} has others: leave one of them out")
     if flags:
-        table = table.set_axis(names, axis=1).assign(**{flags: _flags(path, table[table.columns[names.index(flags)]])})
-    options = {"time_column": time_column, "id_column": id_column, "frequency": frequency, "fill": fill}
-    escaped = flags.replace('"', '""')
-    quoted = f'"{escaped}"' if flags else ""
-    series = read_series(path, columns=columns, covariates=quoted, fill_covariates="keep", table=table, **options)
+        table = table.drop(columns={*usual} - {flags}).assign(**{flags: _flags(path, table[flags])})
+    options = {"time_column": time_column, "id_column": id_column, "frequency": frequency, "step": step or "", "fill": fill}
+    series = read_series(path, columns=columns, covariates=[flags] if flags else "", fill_covariates="keep", table=table, **options)
     if labels:
-        windows = _labelled_windows(Path(labels), series, id_column=id_column)
+        like = table[found] if (found := time_column or usual_column(list(table.columns), TIME_NAMES)) in table else None
+        windows = _labelled_windows(Path(labels), series, id_column=id_column, like=like)
     else:
         windows = {one.name: _runs(one.known[: len(one), 0]) if flags else [] for one in series}
     return [
@@ -395,9 +430,9 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return [(int(first), int(end) - 1) for first, end in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True)]
 
 
-def _labelled_windows(path: Path, series: Sequence[Series], *, id_column: str) -> dict[str, list[tuple[int, int]]]:
-    """The windows of each series, in order, from a table of their beginnings and ends. One that ends before the next row is in the row that
-    it began after."""
+def _labelled_windows(path: Path, series: Sequence[Series], *, id_column: str, like: pd.Series | None) -> dict[str, list[tuple[int, int]]]:
+    """The windows of each series, in order, from a table of their beginnings and ends, dates in the same order of day and month as those
+    `like` which the streams' own are. One that ends before the next row is in the row that it began after."""
     table = read_table(path)
     table.index = pd.RangeIndex(len(table)) + first_row(path)
     names = [str(name) for name in table.columns]
@@ -405,7 +440,7 @@ def _labelled_windows(path: Path, series: Sequence[Series], *, id_column: str) -
     if not begin or not end:
         raise InputError(f"{path} needs columns start and end of the anomalies, it has {listing(map(repr, names))}")
     identifier = id_column if id_column in names else usual_column(names, ID_NAMES)
-    limits = pd.DataFrame({column: _limits(path, table[column], series[0].times.tz) for column in (begin, end)})
+    limits = _limits(path, table[[begin, end]], series[0].times.tz, like=like)
     found: dict[str, list[tuple[int, int]]] = {one.name: [] for one in series}
     by_name = {one.name: one for one in series}
     for row, entry in table.iterrows():
@@ -434,12 +469,19 @@ def _labelled_windows(path: Path, series: Sequence[Series], *, id_column: str) -
     return found
 
 
-def _limits(path: Path, column: pd.Series, zone) -> pd.Series:
+def _limits(path: Path, table: pd.DataFrame, zone, *, like: pd.Series | None) -> pd.DataFrame:
     """Times of a table of labels as those of the streams are: in their time zone, or in none."""
-    times = read_times(path, column)
-    if (times.dt.tz is None) != (zone is None):
-        raise InputError(
-            f"{path}: the times in column {column.name!r} have {'no' if times.dt.tz is None else 'a'} time zone, those of the streams have "
-            f"{'none' if zone is None else 'one'}. Write both in the same way"
-        )
-    return times if zone is None else times.dt.tz_convert(zone)
+    limits = pd.DataFrame({column: read_times(path, table[column]) for column in table})
+    for column, times in limits.items():
+        if len(times) and (times.dt.tz is None) != (zone is None):
+            raise InputError(
+                f"{path}: the times in column {column!r} have {'no' if times.dt.tz is None else 'a'} time zone, those of the streams have "
+                f"{'none' if zone is None else 'one'}. Write both in the same way"
+            )
+    iso = pd.to_datetime(table.stack().astype(str), format="ISO8601", errors="coerce").notna().all()
+    if not iso and like is not None and len(table):  # one reading for all of them
+        together = pd.concat([like.astype(str), *(table[column].astype(str) for column in table)], ignore_index=True)
+        times = read_times(path, together.rename("start and end"))[len(like) :]
+        parts = (times[start : start + len(table)].array for start in range(0, len(times), len(table)))
+        limits = pd.DataFrame(dict(zip(table, parts, strict=True)), index=table.index)
+    return limits if zone is None or not len(limits) else limits.apply(lambda times: times.dt.tz_convert(zone))

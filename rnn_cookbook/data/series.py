@@ -85,8 +85,9 @@ def read_series(
     columns: str | Sequence[str] = "",
     time_column: str = "",
     id_column: str = "",
-    covariates: str = "",
+    covariates: str | Sequence[str] = "",
     frequency: str = "",
+    step: str = "",
     fill: str = "refuse",
     fill_covariates: str = "",
     table: pd.DataFrame | None = None,
@@ -100,9 +101,10 @@ def read_series(
             are neither time nor covariate (wide), or y (long).
         time_column: if empty, the column with a usual name (ds, date, timestamp, ...).
         id_column: of a long table, if it is called otherwise.
-        covariates: names of columns that are known ahead, separated by commas. Rows at the end that have these and no value are the future.
+        covariates: names of columns that are known ahead, likewise. Rows at the end that have these and no value are the future.
         frequency: of the grid, as pandas writes it ("h", "15min", "D", "MS"). If empty, the usual distance between neighbours, which every
             row must keep to. If given, rows that fall into the same step are averaged.
+        step: the frequency that every row must keep to, where it is known; see there.
         fill: what becomes of steps without a value: "refuse" them, put in "linear" interpolation, the "last" value, or "zero", or "keep"
             them as NaN. At the ends, where there is nothing to interpolate between, the nearest value.
         fill_covariates: the same of covariates; `fill` if empty.
@@ -149,7 +151,7 @@ def read_series(
     fills = fill, fill_covariates or fill
     groups = frame.groupby(frame[identifier].astype(str), sort=False).groups if identifier else {"": frame.index}
     series = [
-        _on_grid(path, str(name), times.loc[rows], numbers.loc[rows], wanted=wanted, known=known, frequency=frequency, fills=fills)
+        _on_grid(path, str(name), times.loc[rows], numbers.loc[rows], wanted=wanted, known=known, frequency=(frequency, step), fills=fills)
         for name, rows in groups.items()
     ]
     steps = {one.times.freqstr: one.name for one in series}
@@ -289,7 +291,10 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         raise InputError(f"{path}: column {column.name!r} holds times, no numbers; name the columns to forecast with --columns")
     text = column.map(lambda value: isinstance(value, str) and value.strip().lower() in MISSING)
-    numbers = pd.to_numeric(column.mask(text), errors="coerce").astype(float)
+    try:
+        numbers = pd.to_numeric(column.mask(text), errors="coerce").astype(float)
+    except OverflowError as error:
+        raise InputError(f"{path}: column {column.name!r} has a number beyond what 64 bits hold") from error
     wrong = column.index[numbers.isna() & ~text & column.notna()]
     if len(wrong):
         raise InputError(
@@ -324,15 +329,17 @@ def read_times(path: Path, column: pd.Series) -> pd.Series:
 
 
 def _parsed(path: Path, text: pd.Series) -> pd.Series:
-    """ISO 8601 (a year alone, too); otherwise dates with month or day first, whichever reads more of them, more evenly."""
+    """ISO 8601 (a year alone, too); otherwise dates with month or day first, whichever reads more of them, in order, and more evenly."""
     readings = [pd.to_datetime(text, format="ISO8601", errors="coerce")]
     if readings[0].isna().any():
         for day_first in (False, True):
             readings.append(pd.to_datetime(text, format="mixed", dayfirst=day_first, errors="coerce"))
-        # The first or last days of months are even, though months are not; the days of Januaries only look so.
+        # In a whole year of days the wrong order gives the same days, mixed up: rows go on, nearly all. The first or last days of months
+        # are even, though months are not; the days of Januaries only look so.
         readings.sort(
             key=lambda times: (
                 times.isna().sum(),
+                20 * (times.diff() < pd.Timedelta(0)).sum() > len(times),
                 not ((times.dt.day == 1).all() or times.dt.is_month_end.all()),
                 times.sort_values().diff().nunique(),
             )
@@ -357,7 +364,7 @@ def _on_grid(
     *,
     wanted: list[str],
     known: list[str],
-    frequency: str,
+    frequency: tuple[str, str],
     fills: tuple[str, str],
 ) -> Series:
     of = f"{path}, series {name!r}" if name else f"{path}"
@@ -366,8 +373,8 @@ def _on_grid(
     if not frame.index.is_monotonic_increasing:
         log.warning("%s: rows are not in the order of time; they were sorted", of)
         frame = frame.sort_index(kind="stable")
-    if frequency:
-        frame = _resampled(of, frame, frequency)
+    if frequency[0]:
+        frame = _resampled(of, frame, frequency[0])
     else:
         twice = np.flatnonzero(frame.index.duplicated())
         if len(twice):
@@ -376,14 +383,19 @@ def _on_grid(
                 f"{of}: {at} occurs more than once, in row {rows[twice[0] - 1]} and row {rows[twice[0]]} ({len(twice)} such rows). Leave "
                 "one out, say which series they belong to with --id-column, or average them with --frequency"
             )
-        grid = _grid(of, frame.index)
+        grid = pd.date_range(frame.index[0], frame.index[-1], freq=frequency[1]) if frequency[1] else _grid(of, frame.index)
         off = np.flatnonzero(~frame.index.isin(grid))
         if len(off):
+            told = f"{of}, row {rows[off[0]]}: {frame.index[off[0]]} does not lie on the grid"
+            if frequency[1]:
+                raise InputError(
+                    f"{told} from {frame.index[0]} on in steps of {frequency[1]}, those of the training ({len(off)} such rows)"
+                )
             usual = (grid[1] - grid[0]) / pd.Timedelta("1D")
             better = next((f"{letter}S" for longest, shortest, letter in _MONTHS if shortest <= usual <= longest), grid.freqstr)
             raise InputError(
-                f"{of}, row {rows[off[0]]}: {frame.index[off[0]]} does not lie on the grid that starts at {grid[0]} in steps of "
-                f"{grid.freqstr} ({len(off)} such rows). Say --frequency {better} (or another) to average the rows of each step"
+                f"{told} that starts at {grid[0]} in steps of {grid.freqstr} ({len(off)} such rows). Say --frequency {better} (or another) "
+                "to average the rows of each step"
             )
         frame = frame.reindex(grid)
     values, covariates = frame[wanted], frame[known]
