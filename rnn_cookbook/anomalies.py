@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -98,9 +99,10 @@ class ReconstructionErrors:
 
     def __init__(self, model: keras.Model, *, streams: int, channels: int, window: int):
         self.window, self.fingerprint = window, fingerprint(model)
-        self.run = tf.function(model, reduce_retracing=True)
+        # A `partial`, because TensorFlow counts compilations by code: those of several detectors would look like one compiled too often.
+        self.run = tf.function(partial(model), reduce_retracing=True)
         # Point by point the windows have one shape, for which the loop over their steps is worth compiling; fast GPU kernels are better.
-        self.run_last = self.run if tf.config.list_physical_devices("GPU") else tf.function(model, jit_compile=True)
+        self.run_last = self.run if tf.config.list_physical_devices("GPU") else tf.function(partial(model), jit_compile=True)
         self.past = np.zeros((streams, 0, channels))
 
     def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,12 @@ import io
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,6 +34,7 @@ from rnn_cookbook.data.anomalies import (
 from rnn_cookbook.data.synthetic import ANOMALIES, anomalous_series
 from rnn_cookbook.errors import InputError
 
+ROOT = Path(__file__).parents[1]
 HOURS = pd.date_range("2024-01-01", periods=400, freq="h")
 
 
@@ -622,3 +625,21 @@ def test_the_benchmark_is_downloaded_and_checked(tmp_path, monkeypatch):
         read_nab("realKnownCause/nyc_taxi.csv", data_dir=tmp_path)
     with pytest.raises(InputError, match=r"no file 'a/b\.csv'"):
         read_nab("a/b.csv", data_dir=tmp_path)
+
+
+def test_the_readme_has_the_recorded_scores():
+    records = {each["setting"]: each for each in json.loads((ROOT / "recipes/results/anomaly_detection.json").read_text())}
+    default = records["default"]["test"]
+    rows = {
+        "mean of 3 seeds": {name: default[name]["mean"] for name in nab.PROFILES},
+        "threshold from the artificial files": {name: default[f"{name}_artificial"]["mean"] for name in nab.PROFILES},
+        "without its network": {name: _value(records["default"]["baselines"]["no_network"][name]) for name in nab.PROFILES},
+        "with the autoencoder": {name: records["autoencoder"]["test"][name]["mean"] for name in nab.PROFILES},
+    }
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for row, scores in rows.items():
+        assert re.search(rf"\| this recipe,? {row} \| " + r" \| ".join(f"{score:.1f}" for score in scores.values()), readme), (row, scores)
+
+
+def _value(measured) -> float:
+    return measured["mean"] if isinstance(measured, dict) else measured
