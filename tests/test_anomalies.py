@@ -207,6 +207,7 @@ class TestDetector:
         assert len(set(sizes)) == 1
 
     @BOTH
+    @pytest.mark.slow
     def test_streams_of_different_length_are_scored_as_alone_and_left_as_alone(self, kind):
         values = [part[: 100 + 30 * i] for i, part in enumerate(streams(steps=200))]
         found = anomalies.score_streams(values, lambda members: detector(kind, count=len(members)), groups=[0, 1, 0], chunk=64)

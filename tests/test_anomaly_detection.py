@@ -117,6 +117,7 @@ class TestPredict:
         table.write_text("unique_id,ds,y\n" + "".join(f"test 1,{row}" for row in rows))
         return table
 
+    @pytest.mark.slow
     def test_a_stream_line_by_line_is_the_table_and_a_restart_goes_on(self, sample, lines, tmp_path, command):
         folder, _ = sample
         rows, _ = lines
@@ -187,6 +188,7 @@ class TestPredict:
         assert "out.csv.partial" in told
         assert scoring.read_states(state)["test 1"].last == lines[1].times[29].isoformat()
 
+    @pytest.mark.slow
     def test_many_streams_keep_their_states_in_one_file(self, sample, lines, tmp_path, command):
         folder, _ = sample
         rows, _ = lines
@@ -204,6 +206,7 @@ class TestPredict:
         usual = np.array([float(row.split(",")[1]) for row in rows[:160]])  # 0.4 of the first 400 rows: the scale that stays
         assert kept["new"].mean == pytest.approx([usual.mean()])
 
+    @pytest.mark.slow
     def test_a_reader_that_stops_has_what_was_learnt(self, sample, lines):
         """The state is that of the rows that were taken, whole parts of them or not."""
         loaded = load_bundle(sample[0])

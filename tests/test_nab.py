@@ -141,6 +141,7 @@ class TestPublicDetectors:
                 stored.append(np.array([float(row["anomaly_score"]) for row in csv.DictReader(rows)]))
         self.agree(stored, files, reference[detector])
 
+    @pytest.mark.slow
     def test_so_are_those_of_the_windowed_gaussian_made_here(self, files, reference):
         """Its stored scores have 10 digits, too few: the best threshold lies beyond them. Made anew, with 12, they agree."""
         self.agree([np.round(windowed_gaussian(one.values[:, 0]), 12) for one in files.values()], files, reference["windowedGaussian"])
