@@ -22,7 +22,7 @@ class TailProbability:
     Args:
         streams: side by side.
         keep, share, least: how many peaks: `share` of the values so far, but `least` or more and `keep` at most.
-        warm_up: values before the first score, of all streams, or int[streams].
+        warm_up: values of a stream before its first score.
         heaviest: largest shape of the distribution, 0 for an exponential tail; 0.5 and more have no variance.
         finest: smallest mean excess that counts, in the values' units, so that a stream that hardly moves is not all alarms.
     """
@@ -34,7 +34,7 @@ class TailProbability:
         keep: int = 100,
         share: float = 0.05,
         least: int = 10,
-        warm_up: int | np.ndarray = WARM_UP,
+        warm_up: int = WARM_UP,
         heaviest: float = 0.5,
         finest: float = 1e-3,
     ):
@@ -44,7 +44,7 @@ class TailProbability:
                 f"{least}, {keep}, {share} and {heaviest}"
             )
         self.share, self.least, self.heaviest, self.finest = share, least, heaviest, finest
-        self.warm_up = np.broadcast_to(np.maximum(warm_up, least + 1), streams)
+        self.warm_up = max(warm_up, least + 1)
         self.peaks = np.full((streams, keep + 1), -np.inf)  # rising; the threshold and what lies above it are the last ones
         self.seen = np.zeros(streams, int)
 

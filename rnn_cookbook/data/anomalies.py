@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rnn_cookbook.data import sources
-from rnn_cookbook.data.series import ID_NAMES, MISSING, TIME_NAMES, Series, read_series, read_times, season_of
+from rnn_cookbook.data.series import ID_NAMES, MISSING, TIME_NAMES, Series, mean_step, read_series, read_times, season_of
 from rnn_cookbook.data.texts import check_column, first_row, read_table, usual_column
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
@@ -153,11 +153,15 @@ def _is_value(text: str) -> bool:
 
 def steps_between(first: pd.Timestamp, second: pd.Timestamp, frequency: str) -> int:
     """How many steps of a frequency lie between two times, rounded."""
+    step = _step(frequency)
+    return int(np.busday_count(first.date(), second.date())) if step is None else round((second - first) / step)
+
+
+@cache  # it is asked for at every line of a stream
+def _step(frequency: str) -> pd.Timedelta | None:
+    """Its length; None for business days, which are to be counted."""
     offset = pd.tseries.frequencies.to_offset(frequency)
-    if isinstance(offset, pd.offsets.BusinessDay):
-        return int(np.busday_count(first.date(), second.date()))
-    some = pd.date_range("2024-01-01", periods=49, freq=offset)
-    return round((second - first) / ((some[-1] - some[0]) / 48))
+    return None if isinstance(offset, pd.offsets.BusinessDay) else mean_step(offset)
 
 
 def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta:

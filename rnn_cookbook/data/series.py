@@ -250,11 +250,16 @@ def matching(series: Sequence[Series], *, path: str | Path, channels: int, frequ
     return found
 
 
+def mean_step(frequency: str | pd.DateOffset) -> pd.Timedelta:
+    """How long a step is; of months and the like, on average."""
+    some = pd.date_range("2024-01-01", periods=29, freq=frequency)
+    return (some[-1] - some[0]) / 28
+
+
 def season_of(frequency: pd.DateOffset) -> int:
     """Steps of the season that one would try first: a day of hours or minutes, a week of days, a year of weeks, months or quarters; 1
     where the steps make none up."""
-    start = pd.Timestamp("2024-01-01")
-    days = (pd.date_range(start, periods=29, freq=frequency)[[0, -1]].to_series().diff().iloc[-1] / pd.Timedelta("1D")) / 28
+    days = mean_step(frequency) / pd.Timedelta("1D")
     if days < 1:
         return round(1 / days) if abs(1 / days - round(1 / days)) < 1e-6 else 1
     for least, most, season in ((1, 1, 7), (1.3, 1.45, 5), (7, 7, 52), (28, 31, 12), (89, 93, 4)):
