@@ -90,12 +90,26 @@ def load_tfds_with_names(
 def _load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None):
     import tensorflow_datasets as tfds
 
+    def read(builder):
+        return [list(tfds.as_numpy(builder.as_dataset(split=split))) for split in splits], builder.info.features
+
+    return with_tfds(name, read, data_dir=data_dir)
+
+
+def with_tfds(name: str, read: Callable, *, data_dir: str | Path | None = None):
+    """`read(builder)` of the TFDS data set of this name, which lies in the data folder or is downloaded there.
+
+    Raises:
+        InputError: the data set is neither there nor can it be downloaded.
+    """
+    import tensorflow_datasets as tfds
+
     folder = data_folder(data_dir)
     try:
         builder = tfds.builder(name, data_dir=str(folder), try_gcs=False)
         if not Path(builder.data_dir).exists():
             builder.download_and_prepare()
-        return [list(tfds.as_numpy(builder.as_dataset(split=split))) for split in splits], builder.info.features
+        return read(builder)
     # TFDS turns a missing network into a dozen exception types, by data set and host.
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
