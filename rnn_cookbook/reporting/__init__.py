@@ -1,0 +1,32 @@
+"""What a run leaves behind: `metrics.json`, plots, and the table that puts the model beside its baselines."""
+
+from rnn_cookbook.reporting.runs import comparison, plot_training, write_metrics
+from rnn_cookbook.reporting.series import (
+    add_errors_by_step,
+    forecast_rows,
+    plot_ahead,
+    plot_fans,
+    plot_residual_autocorrelation,
+    tell_backtest,
+    write_forecasts,
+)
+from rnn_cookbook.reporting.streams import write_anomalies
+from rnn_cookbook.reporting.texts import plot_by_length, plot_confusion, write_classification, write_spans
+
+__all__ = [
+    "add_errors_by_step",
+    "comparison",
+    "forecast_rows",
+    "plot_ahead",
+    "plot_by_length",
+    "plot_confusion",
+    "plot_fans",
+    "plot_residual_autocorrelation",
+    "plot_training",
+    "tell_backtest",
+    "write_anomalies",
+    "write_classification",
+    "write_forecasts",
+    "write_metrics",
+    "write_spans",
+]
