@@ -51,13 +51,14 @@ def fit(
     epochs: int,
     run: Run,
     patience: int = 0,
+    average: int = 1,
     monitor: str = "val_loss",
     scores: Callable[[], dict[str, float]] | None = None,
     tensorboard: bool = True,
 ) -> dict:
-    """Trains `model`, keeps its best weights, and can go on after a kill as if nothing had happened.
+    """Trains `model`, keeps its best weights or the mean of its last ones, and can go on after a kill as if nothing had happened.
 
-    After every epoch the weights, the optimizer's and the random generators' state, the best weights so far, and the history are written
+    After every epoch the weights, the optimizer's and the random generators' state, the weights to keep, and the history are written
     to `checkpoints/last.npz` in one atomic step. A resumed run starts with the first epoch that did not finish; the order of
     the batches depends on the epoch alone, so it ends with the numbers of an uninterrupted run.
 
@@ -67,21 +68,26 @@ def fit(
         epochs: the most passes over the training data.
         run: where checkpoints, `history.csv` and TensorBoard logs go; says whether to resume and whether to be quiet.
         patience: stop after so many epochs without a better `monitor`; 0 goes through all the epochs.
+        average: above 1 the model ends with the mean of its weights after the last so many epochs (checkpoint averaging, as in Vaswani et
+            al. 2017) instead of those of the best epoch. Each of them goes into the checkpoint.
         monitor: what decides which weights are the best; smaller is better unless its name ends in accuracy, f1, auc or bleu.
         scores: called after every epoch for what no Keras metric can say, such as {"val_f1": ...} of whole entities.
         tensorboard: write logs to `run.path / "tensorboard"`.
 
     Returns:
-        "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "epochs", "seconds" (validation
-        included; "seconds_here" without those before a resume) and "examples_per_second". The model has the best weights.
+        "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "averaged" (the weights of how many epochs), "epochs",
+        "seconds" (validation included; "seconds_here" without those before a resume) and "examples_per_second". The model has the
+        weights that were kept.
 
     Raises:
         Diverged: the loss is not a number. The checkpoint of the epoch before stands.
     """
     if epochs < 1:
         raise InputError(f"training needs 1 epoch or more, got {epochs}")
+    if average < 1:
+        raise InputError(f"the mean is of 1 epoch or more, got average={average}")
     log.info("%s", gpu_summary(model))
-    keeper = _Keeper(train=train, run=run, epochs=epochs, patience=patience, monitor=monitor, scores=scores)
+    keeper = _Keeper(train=train, run=run, epochs=epochs, patience=patience, average=average, monitor=monitor, scores=scores)
     if run.resumed:
         keeper.restore(model)
     if not keeper.state["done"]:
@@ -106,12 +112,13 @@ def fit(
                 f"could not write to {run.path}: {error.message}; the last checkpoint is untouched. Make room, then --resume"
             ) from error
     keeper.write_history()  # a kill may have come between the checkpoint and its history
-    for variable, value in zip(model.variables, keeper.best, strict=True):
+    for variable, value in zip(model.variables, keeper.kept, strict=True):
         variable.assign(value)
     state = keeper.state
     return {
         "history": state["history"],
         "best_epoch": state["best_epoch"],
+        "averaged": max(1, len(keeper.recent)),
         "epochs": len(state["history"]),
         "seconds": round(state["seconds"], 1),
         "seconds_here": round(keeper.seconds_here, 1),
@@ -122,13 +129,16 @@ def fit(
 class _Keeper(keras.callbacks.Callback):
     """Batch order, divergence, best weights, early stopping and the checkpoint: what has to be resumed together is kept together."""
 
-    def __init__(self, *, train, run: Run, epochs: int, patience: int, monitor: str, scores: Callable[[], dict[str, float]] | None):
+    def __init__(
+        self, *, train, run: Run, epochs: int, patience: int, average: int, monitor: str, scores: Callable[[], dict[str, float]] | None
+    ):
         super().__init__()
-        self.scores = scores
+        self.scores, self.average = scores, average
         self.train, self.run, self.epochs, self.patience, self.monitor = train, run, epochs, patience, monitor
         self.sign = -1 if monitor.endswith(("accuracy", "f1", "auc", "bleu")) else 1
         self.state = {"history": [], "best": math.inf, "best_epoch": 0, "seconds": 0.0, "done": False}
-        self.best: list[np.ndarray] = []
+        self.kept: list[np.ndarray] = []  # what the model ends with
+        self.recent: list[list[np.ndarray]] = []  # of the last epochs, where their mean is kept
         self.seconds_here = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -155,9 +165,12 @@ class _Keeper(keras.callbacks.Callback):
             raise InputError(f"nothing called {self.monitor!r} to choose the best epoch by; there is {', '.join(row)}")
         if self.sign * row[self.monitor] < state["best"]:
             state["best"], state["best_epoch"] = self.sign * row[self.monitor], epoch
-            self.best = [np.array(variable) for variable in self.model.variables]
-        elif not self.best:
+            self.kept = [np.array(variable) for variable in self.model.variables]
+        elif not self.kept:
             raise Diverged(f"{self.monitor} is not a number after the first epoch: training diverged. Try a lower --learning-rate")
+        if self.average > 1:
+            self.recent = [*self.recent, [np.array(variable) for variable in self.model.variables]][-self.average :]
+            self.kept = _means(self.recent)
         waited = epoch - state["best_epoch"]
         if self.patience and waited >= self.patience:
             log.info("no better %s for %d epochs: stopping, epoch %d is the best", self.monitor, waited, state["best_epoch"] + 1)
@@ -171,8 +184,10 @@ class _Keeper(keras.callbacks.Callback):
 
     def save(self) -> None:
         arrays = {"state": np.frombuffer(json.dumps(self.state).encode(), np.uint8)}
-        for name, values in (("model", self.model.variables), ("optimizer", self.model.optimizer.variables), ("best", self.best)):
+        for name, values in (("model", self.model.variables), ("optimizer", self.model.optimizer.variables), ("best", self.kept)):
             arrays |= {f"{name}/{index}": np.array(value) for index, value in enumerate(values)}
+        for number, values in enumerate(self.recent):
+            arrays |= {f"recent {number}/{index}": value for index, value in enumerate(values)}
         write_atomically(self.file, lambda path: np.savez(path, **arrays))
         self.write_history()
 
@@ -199,8 +214,18 @@ class _Keeper(keras.callbacks.Callback):
                             f"{self.file} does not fit the model: {variable.path} is {value.shape}, expected {tuple(variable.shape)}"
                         )
                     variable.assign(value)
-            self.best = [arrays[f"best/{index}"] for index in range(len(model.variables))]
+            self.kept = [arrays[f"best/{index}"] for index in range(len(model.variables))]
+            numbers = range(len({name.split("/")[0] for name in arrays.files if name.startswith("recent ")}))
+            self.recent = [[arrays[f"recent {number}/{index}"] for index in range(len(self.kept))] for number in numbers]
         log.info("going on after epoch %d of %d", len(self.state["history"]), self.epochs)
+
+
+def _means(weights: list[list[np.ndarray]]) -> list[np.ndarray]:
+    """Of each variable the mean; of what is not a floating-point number, such as a random generator's state, the last."""
+    return [
+        np.mean(values, axis=0, dtype=values[0].dtype) if np.issubdtype(values[0].dtype, np.floating) else values[-1]
+        for values in zip(*weights, strict=True)
+    ]
 
 
 _FORWARD: WeakKeyDictionary = WeakKeyDictionary()

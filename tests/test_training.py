@@ -35,7 +35,7 @@ TOKENS = [RNG.integers(2, 20, size=length) for length in RNG.integers(2, 12, siz
 TARGETS = np.eye(2, dtype=np.float32)[[int(tokens[0] > tokens[-1]) for tokens in TOKENS]]
 
 
-def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monitor="val_loss", scores=None):
+def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monitor="val_loss", scores=None, average=1):
     training.seed_everything(3)
     model = text_classifier(
         vocabulary_size=20, classes=2, embedding_size=8, units=6, word_dropout=0.1, dropout=0.3, pooling=["last"], cell="simple_rnn"
@@ -53,6 +53,7 @@ def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monit
         epochs=epochs,
         run=run,
         patience=patience,
+        average=average,
         monitor=monitor,
         scores=scores,
         tensorboard=False,
@@ -191,6 +192,27 @@ def test_the_best_epoch_is_what_remains(tmp_path, monitor):
     assert score == pytest.approx(values[report["best_epoch"]], abs=1e-5)
 
 
+def test_the_mean_of_the_last_epochs_survives_a_kill(tmp_path, kill_after, monkeypatch):
+    kill_after(24)  # in the fourth epoch of five, when the first has left the mean
+    with pytest.raises(Killed):
+        fit(tmp_path / "run", average=3, epochs=5)
+    monkeypatch.undo()
+    gc.collect()
+    model, report = fit(tmp_path / "run", average=3, epochs=5, resume=True)
+    assert report["averaged"] == 3
+    with np.load(tmp_path / "run/checkpoints/last.npz") as arrays:
+        for index, variable in enumerate(model.variables):
+            three = [arrays[f"recent {number}/{index}"] for number in range(3)]
+            np.testing.assert_array_equal(arrays[f"model/{index}"], three[-1])
+            if "kernel" in variable.path:
+                assert not np.array_equal(three[0], three[2])
+                np.testing.assert_allclose(np.array(variable), sum(three) / 3, atol=1e-6)
+            assert np.array(variable).dtype == three[0].dtype
+    whole, _ = fit(tmp_path / "whole", average=3, epochs=5)
+    for one, two in zip(model.variables, whole.variables, strict=True):
+        np.testing.assert_array_equal(np.array(one), np.array(two))
+
+
 def test_patience_stops_after_so_many_epochs_without_a_better_one(tmp_path):
     _, report = fit(tmp_path / "run", epochs=30, learning_rate=0.5, patience=2)
     assert report["epochs"] == report["best_epoch"] + 3 < 30
@@ -203,7 +225,8 @@ def test_a_loss_that_is_not_a_number_is_told_and_costs_nothing_before(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"epochs": 0}, "got 0"), ({"monitor": "val_bleu"}, "nothing called 'val_bleu'.*val_accuracy")]
+    ("options", "message"),
+    [({"epochs": 0}, "got 0"), ({"average": 0}, "got average=0"), ({"monitor": "val_bleu"}, "nothing called 'val_bleu'.*val_accuracy")],
 )
 def test_bad_arguments(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
