@@ -90,7 +90,7 @@ class Prediction:
 
 
 SAMPLE = Config(data="sample", train_fraction=0.4, validation_fraction=0.0)
-METRIC, HIGHER_IS_BETTER = "nab_standard", True  # what the results are compared by
+METRIC, HIGHER_IS_BETTER, TABLES = "nab_standard", True, True  # what the results are compared by; predictions are of tables
 SETTINGS = {"default": Config(), "sample": SAMPLE, "autoencoder": Config(model="autoencoder")}
 
 

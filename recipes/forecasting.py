@@ -100,7 +100,7 @@ class Prediction:
 
 
 SAMPLE = Config(data="sample", lookback=672, horizon=24, segment=24, units=48, embedding=48, dropout=0.2, epochs=11, learning_rate=3e-3)
-METRIC, HIGHER_IS_BETTER = "mse", False  # what the results are compared by
+METRIC, HIGHER_IS_BETTER, TABLES = "mse", False, True  # what the results are compared by; predictions are of tables
 SETTINGS = {
     "default": Config(),
     "sample": SAMPLE,

@@ -228,7 +228,7 @@ def _run(arguments: list[str]) -> int:
         run.discard_if_untrained()
         raise
     predict = ["rnn-cookbook", "predict", str(run.path), *([] if name in recipe_files() else ["--recipe", arguments[0]])]
-    example = "--output answers.csv" if hasattr(module, "Prediction") else '"…"'
+    example = "--output answers.csv" if _reads_tables(module) else '"…"'
     print(f"\n{report}\n\nrun folder: {run.path}\npredict:    {shlex.join(predict)} {example}")
     return 0
 
@@ -284,11 +284,11 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.inputs and options.input:
         raise InputError("give inputs as arguments or with --input, not both")
-    tables = hasattr(recipe, "Prediction")
+    tables = _reads_tables(recipe)
     # A missing file is told before TensorFlow starts.
     inputs = iter(options.inputs) if options.inputs or tables else read_inputs(options.input or "-")
     settings = {}
-    if tables:
+    if hasattr(recipe, "Prediction"):
         fields = {field.name for field in dataclasses.fields(recipe.Prediction)}
         settings["options"] = recipe.Prediction(
             **{key: value for key, value in vars(options).items() if key in fields and value is not None}
@@ -317,6 +317,11 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         for line in _lines(answers, form):
             print(line, end="", flush=True)
     return 0
+
+
+def _reads_tables(recipe: ModuleType | None) -> bool:
+    """Whether a recipe's predictions are for tables, rather than for texts."""
+    return getattr(recipe, "TABLES", False)
 
 
 def _write_lines(path: Path, lines: Iterator[str]) -> None:

@@ -22,7 +22,8 @@ generated; its share of the softmax stays, so log-probabilities are those of the
 """
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -224,6 +225,26 @@ def beam_search(
         return run(*_inputs(start_tokens, state, constants, max_length))
 
     return search
+
+
+def ensemble(steps: Sequence[Callable]) -> Callable:
+    """One step function of several: what they think together is the mean of their probabilities, at every step.
+
+    Its state is a tuple with one of each, and so are its constants; all rate the same vocabulary.
+
+    Args:
+        steps: see the module's docstring.
+    """
+    _check(len(steps) > 0, "an ensemble needs a step function")
+
+    def step(tokens, states, constants):
+        rated = [one(tokens, state, constant) for one, state, constant in zip(steps, states, constants, strict=True)]
+        sizes = [logits.shape[-1] for logits, _ in rated]
+        _check(len(set(sizes)) == 1, f"an ensemble must rate one vocabulary, got {', '.join(map(str, sizes))} logits")
+        shares = [tf.nn.log_softmax(tf.cast(logits, tf.float32)) for logits, _ in rated]
+        return tf.reduce_logsumexp(tf.stack(shares), axis=0) - math.log(len(steps)), tuple(state for _, state in rated)
+
+    return step
 
 
 class _Pool(NamedTuple):

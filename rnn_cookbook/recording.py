@@ -65,6 +65,7 @@ def summary(reports: list[dict], *, metric: str, setting: str, command: str, hig
         "training_minutes": _spread(minutes),
         "parameters": first["model"]["parameters"],
         "peak_memory_mb": max(report["training"]["peak_memory_mb"] for report in reports),
+        **({"scorer": first["scorer"]} if "scorer" in first else {}),
         "hardware": f"{first['environment']['cores']} cores of {first['environment']['cpu']}" + (f", {gpu}" if gpu else ""),
         "versions": {key: first["environment"][key] for key in ("rnn_cookbook", "tensorflow", "keras", "python")},
         "commit": _commit(),

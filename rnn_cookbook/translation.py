@@ -22,6 +22,26 @@ def translation_scores(references: Sequence[str], translations: Sequence[str]) -
     return {**{name: round(score.score, 4) for name, score in scores.items()}, "exact_match": round(same / len(references), 5)}
 
 
+def bleu_by_length(lengths: Sequence[int], references: Sequence[str], translations: Sequence[str], groups: int = 6) -> list[dict]:
+    """BLEU in `groups` groups of about equally many texts, from the shortest to the longest source."""
+    from sacrebleu.metrics import BLEU
+
+    lengths, found = np.asarray(lengths), []
+    for part in np.array_split(np.argsort(lengths, kind="stable"), min(groups, len(lengths))):
+        score = BLEU().corpus_score([translations[i] for i in part], [[references[i] for i in part]]).score
+        sizes = {"shortest": int(lengths[part].min()), "longest": int(lengths[part].max()), "examples": len(part)}
+        found.append({**sizes, "bleu": round(score, 4)})
+    return found
+
+
+def sentence_chrf(references: Sequence[str], translations: Sequence[str]) -> list[float]:
+    """chrF of each text, 0 to 100: BLEU says little about single sentences."""
+    from sacrebleu.metrics import CHRF
+
+    metric = CHRF()
+    return [metric.sentence_score(text, [reference]).score for reference, text in zip(references, translations, strict=True)]
+
+
 def bleu_signature() -> str:
     """How `translation_scores` counts BLEU, in sacreBLEU's own words."""
     from sacrebleu.metrics import BLEU

@@ -211,6 +211,7 @@ class TestAnswers:
     RECIPE = """
 from dataclasses import dataclass
 SETTINGS = {}
+TABLES = True
 @dataclass(frozen=True)
 class Config:
     data: str = ""  # data
@@ -247,6 +248,18 @@ def predict(loaded, inputs, options):
         assert "--times INT  how often (default: 1)" in " ".join(capsys.readouterr().out.split()).replace(
             "--times INT how", "--times INT  how"
         )
+
+    def test_a_recipe_of_texts_has_options_of_its_own_too(self, bundle, tmp_path, capsys):
+        (tmp_path / "mine.py").write_text(self.RECIPE.replace("TABLES = True\n", ""))
+        (tmp_path / "in.txt").write_text("a\nb\n")
+        code, out, _ = command(*bundle, "--input", "in.txt", "--times", "2", capsys=capsys)
+        assert code == 0
+        assert [(answer["got"], answer["number"]) for answer in map(json.loads, out.splitlines())] == [
+            ("a", 0),
+            ("a", 1),
+            ("b", 0),
+            ("b", 1),
+        ]
 
     def test_a_file_of_answers_appears_whole_or_not_at_all(self, bundle, tmp_path, capsys):
         code, out, _ = command(*bundle, "a", "--output", "deep/answers.csv", capsys=capsys)

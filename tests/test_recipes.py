@@ -87,7 +87,7 @@ class TestEveryRecipe:
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert ended.returncode == 0, ended.stderr
         assert json.loads((tmp_path / "out/metrics.json").read_text())["recipe"] == "mine"
-        given = [] if hasattr(cli.load_recipe(name), "Prediction") else ["good film"]  # tables: those it was trained on
+        given = [] if getattr(cli.load_recipe(name), "TABLES", False) else ["good film"]  # tables: those it was trained on
         command_line = [sys.executable, "-m", "rnn_cookbook.cli", "predict", "out", "--recipe", "mine.py", "--format", "jsonl", *given]
         answer = subprocess.run(command_line, capture_output=True, text=True, timeout=120)
         first = json.loads(answer.stdout.splitlines()[0])

@@ -28,6 +28,8 @@ def test_what_training_lacks_is_unknown_and_left_out(encoder):
     assert UNKNOWN in sequence
     assert encoder.decode([sequence]) == ["men in"]
     assert encoder.encode([""])[0].tolist() == [END]
+    assert encoder.unknown("men \U0001f600 in \u4f60\u597d, \U0001f600") == ["\U0001f600", "\u4f60\u597d"]
+    assert encoder.unknown("men in hats") == []
 
 
 def test_the_same_texts_give_the_same_subwords_and_a_file_keeps_them(encoder, tmp_path):
@@ -40,8 +42,9 @@ def test_the_same_texts_give_the_same_subwords_and_a_file_keeps_them(encoder, tm
 
 
 def test_dropout_gives_other_subwords_of_the_same_text(encoder):
-    found = {tuple(encoder.encode(TEXTS[:1], dropout=0.3)[0]) for _ in range(10)}
+    found = {tuple(encoder.encode(TEXTS[:1], dropout=0.3, seed=seed)[0]) for seed in range(10)}
     assert len(found) > 5
+    assert len({tuple(encoder.encode(TEXTS[:1], dropout=0.3, seed=4)[0]) for _ in range(10)}) == 1
     assert set(encoder.decode(found)) == set(TEXTS[:1])
 
 

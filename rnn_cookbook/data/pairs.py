@@ -86,6 +86,12 @@ def tfds_pairs(name: str, *, data_dir: str | Path | None = None) -> dict[str, Pa
     }
 
 
+def is_own(data: str, target: str = "") -> bool:
+    """Whether `data` means a file or folder: it is there, looks like one, or has a `target` beside it. Else it is a data set's name."""
+    path = Path(data).expanduser()
+    return bool(target) or path.exists() or path.suffix.lower() in TABLES or data.startswith((".", "/", "~"))
+
+
 def read_pairs(path: str | Path, *, target: str | Path = "", source_column: str = "", target_column: str = "") -> dict[str, Pairs]:
     """Reads the user's own pairs. Pairs with an empty side are left out, and counted in the log.
 

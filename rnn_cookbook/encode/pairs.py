@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.runs import log
 
 _POOL = 50  # batches that are drawn at random and sorted by length together
 
@@ -81,6 +82,29 @@ class PairBatches:
         for indices in self.plan():
             source, target = padded([sources[i] for i in indices]), padded([targets[i] for i in indices])
             yield (source, target), target
+
+
+def short_enough(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], *, longest: int) -> np.ndarray:
+    """Indices of the pairs with at most `longest` tokens on either side; the others are counted in the log.
+
+    Raises:
+        InputError: none is left.
+    """
+    lengths = np.maximum([*map(len, sources)], [*map(len, targets)])
+    kept = np.flatnonzero(lengths <= longest)
+    if not len(kept):
+        raise InputError(
+            f"none of {len(lengths)} training pairs has at most --max-tokens {longest} subwords; the shortest has {lengths.min()}"
+        )
+    if len(kept) < len(lengths):
+        log.warning(
+            "%d of %d training pairs are longer than --max-tokens %d subwords, up to %d, and are left out",
+            len(lengths) - len(kept),
+            len(lengths),
+            longest,
+            lengths.max(),
+        )
+    return kept
 
 
 def padded(sequences: Sequence[np.ndarray]) -> np.ndarray:

@@ -64,12 +64,14 @@ class SubwordEncoder:
         """How many numbers there are, those of padding, unknown, start and end included: the size of the embedding."""
         return self._processor.vocab_size()
 
-    def encode(self, texts: Sequence[str], *, dropout: float = 0.0) -> list[np.ndarray]:
+    def encode(self, texts: Sequence[str], *, dropout: float = 0.0, seed: int | Sequence[int] = 0) -> list[np.ndarray]:
         """Subword numbers, one int32[tokens] a text, the end symbol last, unpadded.
 
-        With `dropout` each merge is left out at that rate (BPE-dropout: Provilkov et al. 2020): a text has other subwords each time.
+        With `dropout` each merge is left out at that rate (BPE-dropout: Provilkov et al. 2020): a text has other subwords with each `seed`.
         """
         options = {"enable_sampling": True, "alpha": dropout} if dropout else {}
+        if dropout:
+            sentencepiece.set_random_generator_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         return [np.array([*self._processor.encode(text, **options), END], np.int32) for text in texts]
 
     def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
@@ -80,6 +82,11 @@ class SubwordEncoder:
     def pieces(self, numbers: Sequence[int]) -> list[str]:
         """The subwords themselves, for a reader; ▁ stands for the space before a word."""
         return [self._processor.id_to_piece(int(number)) for number in numbers]
+
+    def unknown(self, text: str) -> list[str]:
+        """What the training text has no character for, such as emoji and other scripts; nothing twice."""
+        pieces = zip(self._processor.encode(text), self._processor.encode(text, out_type=str), strict=True)
+        return list(dict.fromkeys(piece.strip("▁") for number, piece in pieces if number == UNKNOWN))
 
     def save(self, folder: Path, name: str = _FILE) -> None:
         (folder / name).write_bytes(self.model)

@@ -12,12 +12,15 @@ from rnn_cookbook.reporting.series import (
 )
 from rnn_cookbook.reporting.streams import write_anomalies
 from rnn_cookbook.reporting.texts import plot_by_length, plot_confusion, write_classification, write_spans
+from rnn_cookbook.reporting.translations import plot_attention, plot_bleu_by_length, write_translations
 
 __all__ = [
     "add_errors_by_step",
     "comparison",
     "forecast_rows",
     "plot_ahead",
+    "plot_attention",
+    "plot_bleu_by_length",
     "plot_by_length",
     "plot_confusion",
     "plot_fans",
@@ -29,4 +32,5 @@ __all__ = [
     "write_forecasts",
     "write_metrics",
     "write_spans",
+    "write_translations",
 ]

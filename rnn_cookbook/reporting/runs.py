@@ -10,9 +10,12 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 
 
 def write_metrics(
-    run: Run, *, config, splits: dict[str, int], test: dict, validation: dict, baselines: dict, model, training: dict
+    run: Run, *, config, splits: dict[str, int], test: dict, validation: dict, baselines: dict, model, training: dict, scorer: str = ""
 ) -> dict:
-    """Writes `metrics.json`, the last file of a run: a run that has it is finished. Returns its contents."""
+    """Writes `metrics.json`, the last file of a run: a run that has it is finished. Returns its contents.
+
+    `scorer` says how the scores were counted, where that is not one way only.
+    """
     report = {
         "recipe": run.recipe,
         "data": config.data,
@@ -24,6 +27,7 @@ def write_metrics(
         "model": {"parameters": model.count_params(), "gpu_kernels": gpu_summary(model)},
         "training": {**{key: value for key, value in training.items() if key != "history"}, "peak_memory_mb": peak_memory_mb()},
         "environment": environment(),
+        **({"scorer": scorer} if scorer else {}),
     }
     run.write_json("metrics.json", report)
     return report
@@ -54,17 +58,20 @@ def comparison(report: dict, *, metric: str, others: tuple[str, ...] = (), highe
 def plot_training(run: Run, history: dict, *, metric: str, training: str = "training (with dropout)", unit: str = "nats") -> None:
     """`plots/training.png`: loss and `metric`, where they were measured on the training and the validation split, by epoch.
 
-    The kept epoch is marked. `history` is what `training.fit` returns, `training` what the legend says of the training split, `unit` that
-    of the loss.
+    What was kept is marked, one epoch or several. `history` is what `training.fit` returns, `training` what the legend says of the
+    training split, `unit` that of the loss.
     """
-    best, history = history["best_epoch"], history["history"]
+    best, averaged, history = history["best_epoch"], history["averaged"], history["history"]
     epochs = [row["epoch"] + 1 for row in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
         if name in history[0]:
             axes.plot(epochs, [row[name] for row in history], "o-", color=GREY, label=training)
         axes.plot(epochs, [row[f"val_{name}"] for row in history], "o-", color=BLUE, label="validation")
-        axes.axvline(best + 1, color=ORANGE, linestyle=":", label="kept")
+        if averaged > 1:
+            axes.axvspan(len(history) + 0.5 - averaged, len(history) + 0.5, color=ORANGE, alpha=0.15, linewidth=0, label="kept: their mean")
+        else:
+            axes.axvline(best + 1, color=ORANGE, linestyle=":", label="kept")
         axes.set(xlabel="epoch", ylabel=f"loss ({unit})" if name == "loss" else name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False)

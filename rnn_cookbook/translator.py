@@ -1,0 +1,177 @@
+"""From texts to their translations, by one encoder-decoder or several together."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rnn_cookbook.data.sentences import sentences
+from rnn_cookbook.decoding import Hypotheses, beam_search, ensemble, greedy_search
+from rnn_cookbook.encode.pairs import padded
+from rnn_cookbook.encode.subwords import END, SubwordEncoder
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.models.text import encoding_model
+
+_BATCH = 64  # texts that are translated together
+_TOKENS = 4_000  # of a batch, padding included
+
+
+class Translation(NamedTuple):
+    text: str
+    score: float  # nats: what the search ranks by, the log-probability normalised by length; the sum of the parts of a long text
+    log_probability: float  # nats
+
+
+class Attention(NamedTuple):
+    source: list[str]  # subwords, the end symbol last
+    target: list[str]
+    weights: np.ndarray  # float32[target, source]; each row sums to one
+
+
+class LengthLimit(NamedTuple):
+    """At most `slope * source + extra` subwords of an answer, those of the source counted with their end symbols."""
+
+    slope: float
+    extra: int
+
+    @classmethod
+    def fit(cls, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> "LengthLimit":
+        """A quarter more than the usual ratio, and what all but one pair in a thousand exceed it by: translations are as long as their
+        source, summaries shorter, replies whatever they are."""
+        lengths = np.array([[len(source), len(target)] for source, target in zip(sources, targets, strict=True)])
+        slope = 1.25 * float(np.median(lengths[:, 1] / lengths[:, 0]))
+        return cls(round(slope, 4), max(5, math.ceil(np.quantile(lengths[:, 1] - slope * lengths[:, 0], 0.999))))
+
+    def of(self, sources: Sequence[np.ndarray]) -> np.ndarray:
+        """int32[sources]"""
+        return np.array([math.ceil(self.slope * len(source)) + self.extra for source in sources], np.int32)
+
+
+class Translator:
+    """Translates raw texts by models of `models.encoder_decoder`.
+
+    Make it once: what it calls is compiled on the first call and kept.
+
+    Args:
+        models: one, or several that were trained on the same subwords, whose probabilities are averaged at every step.
+        source, target: the encoders that they were trained with.
+        limit: of the answers' length.
+        longest: subwords; longer texts are translated in parts, which end with sentences where they can.
+        beam: width of the search; 1 is greedy.
+        alpha: of the length normalisation of Wu et al. (2016), see `decoding.beam_search`; 0 is none, which favours short answers.
+        n_best: translations of each text, at most `beam`.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[keras.Model],
+        source: SubwordEncoder,
+        target: SubwordEncoder,
+        *,
+        limit: LengthLimit,
+        longest: int = 100,
+        beam: int = 5,
+        alpha: float = 1.0,
+        n_best: int = 1,
+    ):
+        self.source, self.target, self.limit, self.longest = source, target, limit, longest
+        self._encoders = [tf.function(partial(encoding_model(model), training=False), reduce_retracing=True) for model in models]
+        self._decoders = [model.get_layer("decoder") for model in models]
+        if any(decoder.vocabulary_size != len(target) for decoder in self._decoders):
+            sizes = ", ".join(str(decoder.vocabulary_size) for decoder in self._decoders)
+            raise InputError(f"{len(target)} target subwords do not fit models of {sizes}")
+        step = ensemble([decoder.step for decoder in self._decoders])
+        if beam == 1 and n_best == 1:
+            self._search = greedy_search(step, end=END, max_length=1)
+        else:
+            self._search = beam_search(step, end=END, max_length=1, beam=beam, n_best=n_best, length_normalization="gnmt", alpha=alpha)
+
+    def translate(self, texts: Sequence[str]) -> list[list[Translation]]:
+        """Of each text the best translations, best first; none of a text without a character."""
+        parts = [(row, part) for row, text in enumerate(texts) for part in self._parts(text)]
+        found: list[list[list[Translation]]] = [[] for _ in texts]
+        for (row, _), best in zip(parts, self._found([part for _, part in parts]), strict=True):
+            found[row].append(best)
+        return [_joined(best) for best in found]
+
+    def attention(self, sources: Sequence[str], targets: Sequence[str]) -> list[Attention]:
+        """What each subword of the targets looked at, the mean of the models. Texts are not cut.
+
+        Raises:
+            InputError: the models have no attention.
+        """
+        if any(decoder.attention is None for decoder in self._decoders):
+            raise InputError("there are no attention weights to show: the model was trained with --attention none")
+        found = []
+        for text, answer in zip(self.source.encode(sources), self.target.encode(targets), strict=True):
+            begun = [decoder.begin(*encoder(padded([text]))) for decoder, encoder in zip(self._decoders, self._encoders, strict=True)]
+            states, constants = [list(part) for part in zip(*begun, strict=True)]
+            rows = []
+            for token in [self._decoders[0].start, *answer[:-1]]:
+                seen = []
+                for i, decoder in enumerate(self._decoders):
+                    weights, _, states[i] = decoder.attend_step(tf.constant([token]), states[i], constants[i])
+                    seen.append(np.asarray(weights)[0])
+                rows.append(np.mean(seen, axis=0))
+            found.append(Attention(self.source.pieces(text), self.target.pieces(answer), np.stack(rows)))
+        return found
+
+    def _parts(self, text: str) -> list[np.ndarray]:
+        """Subword numbers of what is translated at a time."""
+        (whole,) = self.source.encode([text])
+        if len(whole) <= self.longest:
+            return [whole] if len(whole) > 1 else []
+        parts: list[np.ndarray] = []
+        for tokens in sentences(text):
+            (numbers,) = self.source.encode([text[tokens[0].start : tokens[-1].end]])
+            if parts and len(parts[-1]) + len(numbers) - 1 <= self.longest:
+                parts[-1] = np.concatenate([parts[-1][:-1], numbers])
+            else:
+                parts += self._cut(numbers)
+        return parts
+
+    def _cut(self, numbers: np.ndarray) -> Iterator[np.ndarray]:
+        """A sentence in pieces that fit, between words where there are any."""
+        while len(numbers) > self.longest:
+            begins = [i for i, piece in enumerate(self.source.pieces(numbers[: self.longest])) if i and piece.startswith("▁")]
+            cut = begins[-1] if begins else self.longest - 1
+            yield np.append(numbers[:cut], END).astype(np.int32)
+            numbers = numbers[cut:]
+        yield numbers
+
+    def _found(self, parts: list[np.ndarray]) -> list[list[Translation]]:
+        found: list = [None] * len(parts)
+        for chosen in _together(parts):
+            batch = [parts[i] for i in chosen]
+            begun = [decoder.begin(*encoder(padded(batch))) for decoder, encoder in zip(self._decoders, self._encoders, strict=True)]
+            states, constants = (tuple(part) for part in zip(*begun, strict=True))
+            start = tf.fill([len(batch)], self._decoders[0].start)
+            best = Hypotheses(*(x.numpy() for x in self._search(start, states, constants, max_length=self.limit.of(batch))))
+            for row, i in enumerate(chosen):
+                there = np.flatnonzero(best.lengths[row])
+                texts = self.target.decode([best.tokens[row, n, : best.lengths[row, n]] for n in there])
+                numbers = zip(best.scores[row, there], best.log_probabilities[row, there], strict=True)
+                found[i] = [Translation(text, float(a), float(b)) for text, (a, b) in zip(texts, numbers, strict=True)]
+        return found
+
+
+def _together(parts: Sequence[np.ndarray]) -> list[list[int]]:
+    """Which parts to translate in one batch: those of about the same length, few of them where they are long."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(parts)), key=lambda i: len(parts[i])):
+        if not batches or len(batches[-1]) == _BATCH or len(batches[-1]) * len(parts[i]) > _TOKENS:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
+
+
+def _joined(parts: list[list[Translation]]) -> list[Translation]:
+    """Translations of a text from those of its parts: the first of all, the second of all, and so on as far as each part has one."""
+    return [
+        Translation(" ".join(one.text for one in ranked), sum(one.score for one in ranked), sum(one.log_probability for one in ranked))
+        for ranked in zip(*parts, strict=False)
+    ]
