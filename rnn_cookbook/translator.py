@@ -32,22 +32,32 @@ class Attention(NamedTuple):
     weights: np.ndarray  # float32[target, source]; each row sums to one
 
 
-class LengthLimit(NamedTuple):
-    """At most `slope * source + extra` subwords of an answer, those of the source counted with their end symbols."""
+class Limits(NamedTuple):
+    """What the training pairs are like: an answer has at most `slope * source + extra` subwords, those of the source counted with their end
+    symbol; what is translated at a time has at most so many `sentences`."""
 
     slope: float
     extra: int
+    sentences: int
 
     @classmethod
-    def fit(cls, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> "LengthLimit":
-        """A quarter more than the usual ratio, and what all but one pair in a thousand exceed it by: translations are as long as their
-        source, summaries shorter, replies whatever they are."""
+    def fit(cls, texts: Sequence[str], sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> "Limits":
+        """A quarter more than the usual ratio of lengths, and what all but one pair in a thousand exceed it by: translations are as long as
+        their source, summaries shorter, replies whatever they are. A model that never saw two sentences at once leaves one of
+        them out; so many are asked for as all but one in a hundred of the source texts have.
+
+        Args:
+            texts: of the training sources.
+            sources, targets: int[subwords] of the training pairs.
+        """
         lengths = np.array([[len(source), len(target)] for source, target in zip(sources, targets, strict=True)])
         slope = 1.25 * float(np.median(lengths[:, 1] / lengths[:, 0]))
-        return cls(round(slope, 4), max(5, math.ceil(np.quantile(lengths[:, 1] - slope * lengths[:, 0], 0.999))))
+        counts = [len(sentences(text)) for text in texts[:: max(1, len(texts) // 2000)]]
+        extra = math.ceil(np.quantile(lengths[:, 1] - slope * lengths[:, 0], 0.999))
+        return cls(round(slope, 4), max(5, extra), max(1, math.ceil(np.quantile(counts, 0.99))))
 
     def of(self, sources: Sequence[np.ndarray]) -> np.ndarray:
-        """int32[sources]"""
+        """int32[sources]: the most subwords of each answer."""
         return np.array([math.ceil(self.slope * len(source)) + self.extra for source in sources], np.int32)
 
 
@@ -59,8 +69,8 @@ class Translator:
     Args:
         models: one, or several that were trained on the same subwords, whose probabilities are averaged at every step.
         source, target: the encoders that they were trained with.
-        limit: of the answers' length.
-        longest: subwords; longer texts are translated in parts, which end with sentences where they can.
+        limits: of the answers' length, and of the sentences that are translated at a time.
+        longest: subwords that are translated at a time. Longer texts go in parts, which end with sentences where they can.
         beam: width of the search; 1 is greedy.
         alpha: of the length normalisation of Wu et al. (2016), see `decoding.beam_search`; 0 is none, which favours short answers.
         n_best: translations of each text, at most `beam`.
@@ -72,13 +82,13 @@ class Translator:
         source: SubwordEncoder,
         target: SubwordEncoder,
         *,
-        limit: LengthLimit,
+        limits: Limits,
         longest: int = 100,
         beam: int = 5,
         alpha: float = 1.0,
         n_best: int = 1,
     ):
-        self.source, self.target, self.limit, self.longest = source, target, limit, longest
+        self.source, self.target, self.limits, self.longest = source, target, limits, longest
         self._encoders = [tf.function(partial(encoding_model(model), training=False), reduce_retracing=True) for model in models]
         self._decoders = [model.get_layer("decoder") for model in models]
         if any(decoder.vocabulary_size != len(target) for decoder in self._decoders):
@@ -98,13 +108,22 @@ class Translator:
             found[row].append(best)
         return [_joined(best) for best in found]
 
+    def best(self, texts: Sequence[str]) -> list[str]:
+        """Of each text the best translation; of one without a character none."""
+        return [found[0].text if found else "" for found in self.translate(texts)]
+
+    @property
+    def attends(self) -> bool:
+        """Whether the models have attention."""
+        return all(decoder.attention is not None for decoder in self._decoders)
+
     def attention(self, sources: Sequence[str], targets: Sequence[str]) -> list[Attention]:
         """What each subword of the targets looked at, the mean of the models. Texts are not cut.
 
         Raises:
             InputError: the models have no attention.
         """
-        if any(decoder.attention is None for decoder in self._decoders):
+        if not self.attends:
             raise InputError("there are no attention weights to show: the model was trained with --attention none")
         found = []
         for text, answer in zip(self.source.encode(sources), self.target.encode(targets), strict=True):
@@ -123,15 +142,21 @@ class Translator:
     def _parts(self, text: str) -> list[np.ndarray]:
         """Subword numbers of what is translated at a time."""
         (whole,) = self.source.encode([text])
-        if len(whole) <= self.longest:
-            return [whole] if len(whole) > 1 else []
+        if len(whole) == 1:  # the end symbol
+            return []
+        found = sentences(text)
+        if len(whole) <= self.longest and len(found) <= self.limits.sentences:
+            return [whole]
         parts: list[np.ndarray] = []
-        for tokens in sentences(text):
+        count = 0  # sentences in the last part
+        for tokens in found:
             (numbers,) = self.source.encode([text[tokens[0].start : tokens[-1].end]])
-            if parts and len(parts[-1]) + len(numbers) - 1 <= self.longest:
+            if parts and count < self.limits.sentences and len(parts[-1]) + len(numbers) - 1 <= self.longest:
                 parts[-1] = np.concatenate([parts[-1][:-1], numbers])
+                count += 1
             else:
                 parts += self._cut(numbers)
+                count = 1
         return parts
 
     def _cut(self, numbers: np.ndarray) -> Iterator[np.ndarray]:
@@ -150,7 +175,7 @@ class Translator:
             begun = [decoder.begin(*encoder(padded(batch))) for decoder, encoder in zip(self._decoders, self._encoders, strict=True)]
             states, constants = (tuple(part) for part in zip(*begun, strict=True))
             start = tf.fill([len(batch)], self._decoders[0].start)
-            best = Hypotheses(*(x.numpy() for x in self._search(start, states, constants, max_length=self.limit.of(batch))))
+            best = Hypotheses(*(x.numpy() for x in self._search(start, states, constants, max_length=self.limits.of(batch))))
             for row, i in enumerate(chosen):
                 there = np.flatnonzero(best.lengths[row])
                 texts = self.target.decode([best.tokens[row, n, : best.lengths[row, n]] for n in there])

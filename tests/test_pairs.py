@@ -6,9 +6,10 @@ import json
 
 import pandas as pd
 import pytest
+import tensorflow_datasets as tfds
 
 from rnn_cookbook.data import pairs
-from rnn_cookbook.data.pairs import Pairs, multi30k, read_pairs, split_pairs
+from rnn_cookbook.data.pairs import Pairs, is_own, multi30k, read_pairs, split_pairs, tfds_pairs
 from rnn_cookbook.errors import InputError
 
 TEXTS = Pairs(["a dog .", "two cats", "no one\u2028else"], ["ein Hund .", "zwei Katzen", "sonst niemand"])
@@ -109,6 +110,49 @@ def test_the_benchmark_has_its_sizes(data_dir):
     assert {name: len(part) for name, part in found.items()} == {"train": 29_000, "validation": 1014, "test": 1000}
     assert found["test"].sources[0] == "A man in an orange hat starring at something."
     assert found["test"].targets[0].startswith("Ein Mann mit einem orangefarbenen Hut")
+
+
+class ToyTranslate(tfds.core.GeneratorBasedBuilder):
+    """Two languages, as TFDS has them; without a split for the test."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = tfds.features.Translation(languages=("pt", "en"))
+        return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("pt", "en"))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(5), "validation": self._generate_examples(2)}
+
+    def _generate_examples(self, count):
+        for i in range(count):
+            yield i, {"pt": f"frase {i}" if i != 3 else " ", "en": f"sentence  {i}"}
+
+
+class ToyLabels(ToyTranslate):
+    """No translation."""
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"pt": tfds.features.Text(), "en": tfds.features.Text()})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+
+def test_any_translation_data_set_of_tfds_by_its_name(tmp_path, messages):
+    found = tfds_pairs("toy_translate", data_dir=tmp_path)
+    assert {name: len(part) for name, part in found.items()} == {"train": 4, "validation": 2}
+    assert dict(zip(found["train"].sources, found["train"].targets, strict=True))["frase 1"].split() == ["sentence", "1"]
+    assert "toy_translate train: 1 of 5 pairs have an empty side" in messages.text
+    with pytest.raises(InputError, match="'toy_labels' holds no pairs of texts: it has pt, en"):
+        tfds_pairs("toy_labels", data_dir=tmp_path)
+    with pytest.raises(InputError, match=r"'no_such_set' is not in .* --data sample"):
+        tfds_pairs("no_such_set", data_dir=tmp_path)
+
+
+def test_what_is_a_file_and_what_a_data_set(tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert all(is_own(name) for name in ("folder", "missing.tsv", "./x", "~/pairs", "/data/x"))
+    assert is_own("missing.en", "missing.de")
+    assert not any(is_own(name) for name in ("ted_hrlr_translate/pt_to_en", "wmt14_translate/de-en:1.0.0"))
 
 
 def test_parquet_of_other_types(tmp_path):

@@ -10,11 +10,11 @@ from rnn_cookbook.data import synthetic
 from rnn_cookbook.decoding import ensemble, greedy_search
 from rnn_cookbook.encode.subwords import END, SubwordEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.translator import LengthLimit, Translator
+from rnn_cookbook.translator import Limits, Translator
 
 PAIRS = synthetic.translations(300, seed=5)
 SOURCE, TARGET = (SubwordEncoder.fit(texts, size=120) for texts in (PAIRS.sources, PAIRS.targets))
-LIMIT = LengthLimit(1.0, 5)
+LIMITS = Limits(1.0, 5, 1)
 
 
 def network(seed, **options):
@@ -32,7 +32,7 @@ def model():
 
 
 def test_a_batch_is_its_texts_one_by_one_whatever_their_order(model):
-    translator = Translator([model], SOURCE, TARGET, limit=LIMIT, n_best=3)
+    translator = Translator([model], SOURCE, TARGET, limits=LIMITS, n_best=3)
     texts = [*PAIRS.sources[:70], "", "  \t"]
     found = translator.translate(texts)
     assert found[-2:] == [[], []]
@@ -49,7 +49,7 @@ def test_a_batch_is_its_texts_one_by_one_whatever_their_order(model):
 
 def test_scores_are_those_of_the_model(model):
     """The log-probability of a translation, by teacher forcing."""
-    translator = Translator([model], SOURCE, TARGET, limit=LengthLimit(1.0, 40), beam=1, alpha=0.0)
+    translator = Translator([model], SOURCE, TARGET, limits=Limits(1.0, 40, 1), beam=1, alpha=0.0)
     for text, (best,) in zip(PAIRS.sources[:5], translator.translate(PAIRS.sources[:5]), strict=True):
         (source,) = SOURCE.encode([text])
         begun = model.get_layer("decoder").begin(*models.encoding_model(model)(source[None]))
@@ -78,32 +78,39 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(model):
     np.testing.assert_allclose(np.exp(logits), sum(alone) / 2, rtol=1e-5)
     assert len(states) == 2
     texts = PAIRS.sources[:5]
-    one = Translator([model], SOURCE, TARGET, limit=LIMIT).translate(texts)
-    twice = Translator([model, model], SOURCE, TARGET, limit=LIMIT).translate(texts)
+    one = Translator([model], SOURCE, TARGET, limits=LIMITS).translate(texts)
+    twice = Translator([model, model], SOURCE, TARGET, limits=LIMITS).translate(texts)
     assert [best[0].text for best in twice] == [best[0].text for best in one]
     np.testing.assert_allclose([best[0].score for best in twice], [best[0].score for best in one], rtol=1e-4)
-    assert Translator([model, *others], SOURCE, TARGET, limit=LIMIT).translate(texts) != one
+    assert Translator([model, *others], SOURCE, TARGET, limits=LIMITS).translate(texts) != one
     with pytest.raises(InputError, match="one vocabulary, got 3, 4 logits"):
         ensemble([lambda *_, size=size: (tf.zeros([1, size]), ()) for size in (3, 4)])(tf.constant([2]), ((), ()), (None, None))
     other = models.encoder_decoder(source_vocabulary=120, target_vocabulary=90, embedding_size=4, units=4)
     with pytest.raises(InputError, match="120 target subwords do not fit models of 120, 90"):
-        Translator([model, other], SOURCE, TARGET, limit=LIMIT)
+        Translator([model, other], SOURCE, TARGET, limits=LIMITS)
 
 
-def test_long_texts_are_translated_sentence_by_sentence(model):
-    translator = Translator([model], SOURCE, TARGET, limit=LIMIT, longest=40, n_best=2)
-    texts = [text for text, numbers in zip(PAIRS.sources, SOURCE.encode(PAIRS.sources), strict=True) if 22 < len(numbers) <= 40][:6]
-    assert len(texts) == 6
-    each = translator.translate(texts)  # too long for two of them to go together
-    (whole,) = translator.translate([" ".join(texts)])
+def test_texts_are_translated_sentence_by_sentence_as_the_model_learnt_them(model):
+    texts = PAIRS.sources[:5]
+    translator = Translator([model], SOURCE, TARGET, limits=LIMITS, n_best=2)
+    each = translator.translate(texts)
+    (whole,) = translator.translate(["  ".join(texts)])
     assert whole[0].text == " ".join(best[0].text for best in each)
     assert whole[1].text == " ".join(best[1].text for best in each)
     assert whole[0].score == pytest.approx(sum(best[0].score for best in each), rel=1e-4)
+    sizes = [len(numbers) - 1 for numbers in SOURCE.encode(texts)]
+    two = Translator([model], SOURCE, TARGET, limits=LIMITS._replace(sentences=2))._parts(" ".join(texts))
+    assert [len(part) - 1 for part in two] == [sizes[0] + sizes[1], sizes[2] + sizes[3], sizes[4]]
+    assert SOURCE.decode(two)[0] == " ".join(texts[:2])
+    longest = max(sizes) + 1  # of two sentences only where they are short
+    short = Translator([model], SOURCE, TARGET, limits=LIMITS._replace(sentences=5), longest=longest)._parts(" ".join(texts))
+    assert max(map(len, short)) <= longest
+    assert " ".join(SOURCE.decode(short)) == " ".join(texts)
 
 
 @pytest.mark.parametrize("text", [" ".join(["the tired dog"] * 3500), "o" * 10_000], ids=["10,500 words", "one word"])
 def test_a_sentence_without_end_is_cut_between_words_where_there_are_any(model, text):
-    translator = Translator([model], SOURCE, TARGET, limit=LIMIT, longest=50)
+    translator = Translator([model], SOURCE, TARGET, limits=LIMITS, longest=50)
     parts = translator._parts(text)
     assert max(map(len, parts)) <= 50
     assert all(part[-1] == END for part in parts)
@@ -118,26 +125,26 @@ def test_attention_is_what_the_model_looked_at_and_sums_to_one(model):
     for wiring in ({}, {"attention": "bahdanau"}, {"input_feeding": True, "cell": "gru"}):
         other = network(3, **wiring)
         texts, answers = PAIRS.sources[:2], PAIRS.targets[:2]
-        found = Translator([other], SOURCE, TARGET, limit=LIMIT).attention(texts, answers)
+        found = Translator([other], SOURCE, TARGET, limits=LIMITS).attention(texts, answers)
         for text, answer, one in zip(texts, answers, found, strict=True):
             assert "".join(one.source) == "▁" + text.replace(" ", "▁") + "</s>"
             assert "".join(one.target) == "▁" + answer.replace(" ", "▁") + "</s>"
             assert one.weights.shape == (len(one.target), len(one.source))
             np.testing.assert_allclose(one.weights.sum(axis=1), 1, rtol=1e-5)
             assert one.weights.std() > 0.01
-        mean = Translator([other, other], SOURCE, TARGET, limit=LIMIT).attention(texts, answers)
+        mean = Translator([other, other], SOURCE, TARGET, limits=LIMITS).attention(texts, answers)
         np.testing.assert_allclose(mean[0].weights, found[0].weights, rtol=1e-5)
     with pytest.raises(InputError, match=r"no attention weights .* --attention none"):
-        Translator([network(0, attention="none")], SOURCE, TARGET, limit=LIMIT).attention(texts, answers)
+        Translator([network(0, attention="none")], SOURCE, TARGET, limits=LIMITS).attention(texts, answers)
 
 
-def test_the_limit_follows_the_training_pairs():
+def test_the_limits_follow_the_training_pairs():
     sources = [np.ones(10)] * 1000
-    same = LengthLimit.fit(sources, sources)
-    assert same == (1.25, 5)
+    same = Limits.fit(["One."] * 1000, sources, sources)
+    assert same == (1.25, 5, 1)
     assert same.of([np.ones(8), np.ones(100)]).tolist() == [15, 130]
-    summaries = LengthLimit.fit([np.ones(200)] * 1000, [np.ones(20)] * 999 + [np.ones(100)])
-    assert summaries.slope == 0.125
+    summaries = Limits.fit(["One. Two! Three? Four."] * 1000, [np.ones(200)] * 1000, [np.ones(20)] * 999 + [np.ones(100)])
+    assert (summaries.slope, summaries.sentences) == (0.125, 4)
     assert 25 <= summaries.of([np.ones(200)])[0] <= 110
-    replies = LengthLimit.fit([np.ones(4)] * 100, [np.ones(length) for length in range(1, 101)])
+    replies = Limits.fit(["Hm?"] * 100, [np.ones(4)] * 100, [np.ones(length) for length in range(1, 101)])
     assert replies.of([np.ones(4)])[0] >= 100, "an answer as long as any in training is never cut off"

@@ -11,12 +11,12 @@ from rnn_cookbook.data.pairs import Pairs
 from rnn_cookbook.reporting.runs import BLUE, save_plot
 from rnn_cookbook.runs import Run, log, write_text
 from rnn_cookbook.translation import bleu_by_length, sentence_chrf
-from rnn_cookbook.translator import Attention, Translation
+from rnn_cookbook.translator import Attention, Translation, Translator
 
 _SHOWN = 20
 
 
-def write_translations(run: Run, pairs: Pairs, found: Sequence[Sequence[Translation]], attention: Sequence[Attention] = ()) -> None:
+def write_translations(run: Run, pairs: Pairs, found: Sequence[Sequence[Translation]], translator: Translator) -> None:
     """`predictions.jsonl` in the order of the split; `examples.txt`, 20 translations beside their references, from the worst to the best;
     `plots/bleu_by_length.png`; and `plots/attention.png`, where there is attention.
 
@@ -24,7 +24,7 @@ def write_translations(run: Run, pairs: Pairs, found: Sequence[Sequence[Translat
         run: where to write.
         pairs: sources and references.
         found: translations of each source, best first.
-        attention: heat maps to draw.
+        translator: which found them; four short ones get a heat map, where it has attention.
     """
     texts = [best[0].text if best else "" for best in found]
     run.write_lines(
@@ -48,8 +48,9 @@ def write_translations(run: Run, pairs: Pairs, found: Sequence[Sequence[Translat
     write_text(run.path / "examples.txt", "\n".join(lines))
     log.info("%d translations beside their references: %s", len(shown), run.path / "examples.txt")
     plot_bleu_by_length(run, bleu_by_length([len(source.split()) for source in pairs.sources], pairs.targets, texts))
-    if attention:
-        plot_attention(run, attention)
+    clear = [i for i, source in enumerate(pairs.sources) if texts[i] and 5 <= len(source.split()) <= 12][:4]
+    if clear and translator.attends:
+        plot_attention(run, translator.attention([pairs.sources[i] for i in clear], [texts[i] for i in clear]))
 
 
 def plot_bleu_by_length(run: Run, groups: Sequence[dict]) -> None:
