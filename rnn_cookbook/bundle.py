@@ -18,7 +18,7 @@ FORMAT = 1  # of the folder; raised when an older library could not read it
 
 
 # What registers layers, losses and optimizers of its own: a `.keras` file names them, and Keras must know them before it reads it.
-_REGISTERING = ("attention", "characters", "crf", "ctc", "layers", "losses", "optimizers", "recurrent", "series", "streaming")
+_REGISTERING = ("attention", "characters", "crf", "ctc", "layers", "losses", "optimizers", "recurrent", "series", "sound", "streaming")
 
 
 def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:

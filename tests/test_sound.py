@@ -1,0 +1,147 @@
+"""Features of sound against NumPy in float64; padding and neighbours change nothing; what is hidden in training is what was asked for."""
+
+import keras
+import numpy as np
+import pytest
+
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.sound import LogMel, SpecAugment, UtteranceNormalization, mel_filters
+
+RATE = 8000
+RNG = np.random.default_rng(0)
+
+
+def sounds(*lengths):
+    padded = np.zeros((len(lengths), max(lengths)), np.float32)
+    for row, length in zip(padded, lengths, strict=True):
+        row[:length] = 0.1 * RNG.normal(size=length)
+    return padded, np.array(lengths, np.int32)
+
+
+def reference(samples, *, window=200, hop=80, bands=40, lowest=50.0, highest=4000.0):
+    """Frames of one sound, by the definition."""
+    size = 2 ** int(np.ceil(np.log2(window)))
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    samples = np.pad(samples.astype(np.float64), (0, max(0, window - len(samples))))
+    frames = [samples[i : i + window] * hann for i in range(0, len(samples) - window + 1, hop)]
+    energies = np.abs(np.fft.rfft(frames, size)) ** 2
+    corners = 700 * (10 ** (np.linspace(*(2595 * np.log10(1 + f / 700) for f in (lowest, highest)), bands + 2) / 2595) - 1)
+    found = np.zeros((len(frames), bands))
+    for band in range(bands):
+        for k in range(size // 2 + 1):
+            f, (a, b, c) = k * RATE / size, corners[band : band + 3]
+            weight = (f - a) / (b - a) if a < f <= b else (c - f) / (c - b) if b < f < c else 0
+            found[:, band] += weight * energies[:, k]
+    return np.log(found + 1e-6)
+
+
+def test_log_mel_is_that_of_the_definition():
+    samples, lengths = sounds(4000, 1234, 201, 200, 7)
+    features, frames = (np.asarray(x) for x in LogMel(RATE, bands=20)((samples, lengths)))
+    assert frames.tolist() == [48, 13, 1, 1, 1]
+    for row, length, count, found in zip(samples, lengths, frames, features, strict=True):
+        np.testing.assert_allclose(found[:count], reference(row[:length], bands=20), atol=2e-4)
+
+
+def test_a_tone_is_in_its_band():
+    layer = LogMel(RATE, bands=30)
+    centres = mel_filters(bins=layer.bins, rate=RATE, bands=30, lowest=50, highest=4000).argmax(axis=0) * RATE / 2 / (layer.bins - 1)
+    for frequency in (200, 700, 1500, 3000):
+        tone = np.sin(2 * np.pi * frequency * np.arange(2000) / RATE).astype(np.float32)[None]
+        features, _ = layer((tone, np.array([2000])))
+        band = int(np.asarray(features)[0].mean(axis=0).argmax())
+        assert abs(centres[band] - frequency) < 0.1 * frequency + 40
+
+
+@pytest.mark.parametrize("layers", [[LogMel(RATE)], [LogMel(RATE), UtteranceNormalization()]], ids=["features", "normalised"])
+def test_neither_padding_nor_neighbours_nor_what_stands_in_the_padding_matter(layers):
+    def features(samples, lengths):
+        found, frames = layers[0]((samples, lengths))
+        if len(layers) > 1:
+            found = layers[1]((found, frames))
+        return [np.asarray(row)[:count] for row, count in zip(found, frames, strict=True)]
+
+    samples, lengths = sounds(3000, 900, 300)
+    whole = features(samples, lengths)
+    longer = np.pad(samples, [[0, 0], [0, 500]])
+    dirty = np.where(np.arange(3500) < lengths[:, None], longer, 9.0).astype(np.float32)
+    for other in (features(longer, lengths), features(dirty, lengths)):
+        for one, two in zip(whole, other, strict=True):
+            np.testing.assert_allclose(one, two, atol=1e-4)
+    for i, one in enumerate(whole):
+        np.testing.assert_allclose(features(samples[i : i + 1, : lengths[i]], lengths[i : i + 1])[0], one, atol=1e-4)
+
+
+def test_normalised_features_do_not_know_how_loud_it_was():
+    samples, lengths = sounds(3000, 2000)
+    mel, normalize = LogMel(RATE), UtteranceNormalization()
+    features, frames = mel((samples, lengths))
+    once = np.asarray(normalize((features, frames)))
+    np.testing.assert_allclose(once, normalize(mel((10 * samples, lengths))), atol=1e-2)
+    for row, count in zip(once, np.asarray(frames), strict=True):
+        np.testing.assert_allclose(row[:count].mean(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(row[:count].std(axis=0), 1, atol=0.05)
+        assert not row[count:].any()
+
+
+def test_warped_filters_move_the_frequencies_and_keep_the_ends():
+    shape = {"bins": 257, "rate": RATE, "bands": 30, "lowest": 50, "highest": 4000}
+    plain = mel_filters(**shape).argmax(axis=0)
+    for warp in (0.85, 1.15):
+        warped = mel_filters(**shape, warp=warp).argmax(axis=0)
+        np.testing.assert_allclose(warped[5:18] / plain[5:18], warp, atol=0.12)
+        assert (np.diff(warped) >= 0).all()
+        assert warped[-1] < 257
+
+
+def test_warping_is_for_training_only_and_each_sound_has_its_own():
+    samples, lengths = sounds(2000, 2000)
+    samples[1] = samples[0]
+    layer = LogMel(RATE, warp=0.2)
+    plain, _ = layer((samples, lengths))
+    np.testing.assert_array_equal(plain, LogMel(RATE)((samples, lengths))[0])
+    drawn = [np.asarray(layer((samples, lengths), training=True)[0]) for _ in range(8)]
+    assert any(np.abs(found[0] - found[1]).max() > 0.1 for found in drawn)
+    assert len({found[0].tobytes() for found in drawn}) > 4
+
+
+def test_what_spec_augment_hides():
+    features, frames = np.ones((200, 50, 12), np.float32), np.full(200, 40, np.int32)
+    layer = SpecAugment(bands=1, widest_band=3, stretches=1, longest_stretch=20, share=0.25)
+    np.testing.assert_array_equal(layer((features, frames)), features)
+    found = np.asarray(layer((features, frames), training=True))
+    hidden = found == 0
+    bands, stretches = hidden[:, 45:].all(axis=1).sum(axis=1), hidden.all(axis=2).sum(axis=1)
+    assert set(bands) == {0, 1, 2, 3}
+    assert set(stretches) == set(range(11)), "at most a quarter of 40 frames"
+    for row, band, stretch in zip(hidden, bands, stretches, strict=True):
+        assert row.sum() == stretch * 12 + band * 50 - stretch * band, "whole bands and whole frames, nothing else"
+        times = np.flatnonzero(row.all(axis=1))
+        assert len(times) == 0 or times[-1] - times[0] + 1 == len(times)
+        assert len(times) == 0 or times[-1] < 40
+
+
+def test_they_live_in_a_model(tmp_path):
+    samples, lengths = keras.Input((None,), name="samples"), keras.Input((), dtype="int32", name="lengths")
+    features, frames = LogMel(RATE, bands=20, warp=0.1)((samples, lengths))
+    hidden = SpecAugment()((UtteranceNormalization()((features, frames)), frames))
+    model = keras.Model([samples, lengths], [hidden, frames])
+    model.save(tmp_path / "a.keras")
+    inputs = sounds(2000, 500)
+    for one, two in zip(model(inputs), keras.saving.load_model(tmp_path / "a.keras")(inputs), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"highest": 5000}, "mel bands from 50.0 to 5000 Hz do not fit into 0 to 4000.0 Hz"),
+        ({"window": 1e-4}, "less than a sample"),
+        ({"bands": 200}, "200 mel bands are too many or too few for windows of 200 samples"),
+        ({"bands": 0}, "0 mel bands"),
+        ({"warp": 0.7}, "warp must be at least 0 and below 0.5, got 0.7"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises(InputError, match=message):
+        LogMel(RATE, **options)
