@@ -72,8 +72,9 @@ def plot_attention(run: Run, shown: Sequence[Attention]) -> None:
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, one in zip(grid, shown, strict=False):
         image = axes.imshow(one.weights, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-        axes.set_xticks(range(len(one.source)), one.source, rotation=60, ha="right", fontsize=8, parse_math=False)
+        axes.set_xticks(range(len(one.source)), one.source, rotation=60, ha="right", rotation_mode="anchor", fontsize=8, parse_math=False)
         axes.set_yticks(range(len(one.target)), one.target, fontsize=8, parse_math=False)
+        axes.set(xlabel="source", ylabel="translation")
     for axes in grid[len(shown) :]:
         axes.set_visible(False)
     figure.colorbar(image, ax=grid, label="attention", shrink=0.5)
