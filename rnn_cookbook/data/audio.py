@@ -38,20 +38,7 @@ def sound_chunks(source: str | Path | BinaryIO, *, rate: int, name: str = "", se
     import soxr
 
     name = name or str(source)
-    if isinstance(source, str | Path):
-        if not Path(source).is_file():
-            raise InputError(f"no such sound file: {name}")
-        if not Path(source).stat().st_size:
-            raise InputError(f"{name} is empty")
-    try:
-        file = soundfile.SoundFile(source)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{name} is no sound that can be read ({error.error_string}); accepted are {', '.join(SOUNDS)}") from error
-    with file:
-        if not file.frames:
-            raise InputError(f"{name} is empty: it has no sample")
-        if cut := re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, flags=re.MULTILINE):
-            raise InputError(f"{name} is cut off: it says that it has {cut[1]} bytes of sound, and has {cut[2]}")
+    with _opened(source, name) as file:
         resampler = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32") if file.samplerate != rate else None
         size, left = max(1, round(seconds * file.samplerate)), file.frames
         while True:
@@ -68,3 +55,29 @@ def sound_chunks(source: str | Path | BinaryIO, *, rate: int, name: str = "", se
                 break
         if left > 0.01 * file.frames + file.samplerate // 10:  # an MP3's length is an estimate
             raise InputError(f"{name} is cut off: {file.frames - left} of {file.frames} samples are there")
+
+
+def seconds_of(source: str | Path) -> float:
+    """How long a sound is, by what its file says. Raises InputError as `sound_chunks`, as far as the header tells."""
+    with _opened(source, str(source)) as file:
+        return file.frames / file.samplerate
+
+
+def _opened(source: str | Path | BinaryIO, name: str):
+    """A `soundfile.SoundFile`, whose header was looked at."""
+    import soundfile
+
+    if isinstance(source, str | Path):
+        if not Path(source).is_file():
+            raise InputError(f"no such sound file: {name}")
+        if not Path(source).stat().st_size:
+            raise InputError(f"{name} is empty")
+    try:
+        file = soundfile.SoundFile(source)
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{name} is no sound that can be read ({error.error_string}); accepted are {', '.join(SOUNDS)}") from error
+    cut = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, flags=re.MULTILINE)
+    if cut or not file.frames:
+        file.close()
+        raise InputError(f"{name} is cut off: it says that it has {cut[1]} bytes of sound, and has {cut[2]}" if cut else f"{name} is empty")
+    return file
