@@ -138,6 +138,62 @@ class UtteranceNormalization(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
+class RunningNormalization(keras.layers.Layer):
+    """As `UtteranceNormalization`, from the frames so far alone, for recognition while the sound comes in.
+
+    (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features]; padding is 0.
+
+    Before the first frame mean and variance are learnt numbers, which count as `prior` frames.
+
+    Args:
+        prior: see there.
+    """
+
+    def __init__(self, prior: float = 50.0, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if prior <= 0:
+            raise InputError(f"the prior must count as some frames, got {prior}")
+        self.prior = prior
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        features = input_shape[0][-1]
+        self.mean = self.add_weight(shape=(features,), initializer="zeros", name="mean")
+        self.log_variance = self.add_weight(shape=(features,), initializer="zeros", name="log_variance")
+
+    def call(self, inputs):
+        features, lengths = inputs
+        zeros = {name: tf.zeros((tf.shape(features)[0], *shape)) for name, shape in self.stream_states().items()}
+        normalized, _ = self.stream(inputs, zeros)
+        return normalized * tf.sequence_mask(lengths, tf.shape(features)[1], tf.float32)[..., None]
+
+    def stream_states(self):
+        return {"count": (1,), "sum": self.mean.shape, "squares": self.mean.shape}
+
+    stream_drops = (1,)  # all the frames of a chunk are there
+
+    def stream(self, inputs, states):
+        features = tf.cast(inputs[0], tf.float32)
+        centred = features - self.mean  # squares of what lies near 0 lose no digits
+        count = states["count"][:, None] + tf.range(1.0, tf.cast(tf.shape(features)[1], tf.float32) + 1)[None, :, None]
+        total = states["sum"][:, None] + tf.cumsum(centred, axis=1)
+        squares = states["squares"][:, None] + tf.cumsum(tf.square(centred), axis=1)
+        mean = total / (count + self.prior)
+        variance = (squares + self.prior * tf.exp(self.log_variance)) / (count + self.prior) - tf.square(mean)
+        after = {name: x[:, -1] for name, x in (("count", count), ("sum", total), ("squares", squares))}
+        return (centred - mean) / tf.sqrt(tf.maximum(variance, 0) + 1e-2), after
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape, "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "prior": self.prior}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
 class SpecAugment(keras.layers.Layer):
     """In training, bands and stretches of time are set to 0 (Park et al. 2019, "SpecAugment").
 

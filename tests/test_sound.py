@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.sound import LogMel, SpecAugment, UtteranceNormalization, mel_filters
+from rnn_cookbook.sound import LogMel, RunningNormalization, SpecAugment, UtteranceNormalization, mel_filters
 
 RATE = 8000
 RNG = np.random.default_rng(0)
@@ -82,6 +83,47 @@ def test_normalised_features_do_not_know_how_loud_it_was():
         np.testing.assert_allclose(row[:count].mean(axis=0), 0, atol=1e-4)
         np.testing.assert_allclose(row[:count].std(axis=0), 1, atol=0.05)
         assert not row[count:].any()
+
+
+class TestRunningNormalization:
+    features = (3 + 2 * RNG.normal(size=(2, 60, 4))).astype(np.float32)
+    lengths = np.array([60, 25], np.int32)
+
+    def layer(self):
+        layer = RunningNormalization(prior=10)
+        layer.build((self.features.shape, (2,)))
+        layer.mean.assign([1, 2, 3, 4])
+        layer.log_variance.assign(np.log([1, 4, 1, 9]))
+        return layer
+
+    def test_it_is_that_of_the_definition_and_sees_no_future(self):
+        found = np.asarray(self.layer()((self.features, self.lengths)))
+        for t in (0, 7, 24):
+            past = self.features[0, : t + 1].astype(np.float64) - [1, 2, 3, 4]
+            count = t + 1 + 10
+            mean = past.sum(axis=0) / count
+            variance = ((past**2).sum(axis=0) + 10 * np.array([1, 4, 1, 9])) / count - mean**2
+            np.testing.assert_allclose(found[0, t], (past[-1] - mean) / np.sqrt(variance + 1e-2), rtol=1e-4)
+        assert not found[1, 25:].any()
+        assert abs(found[0, 40:].mean()) < 0.3
+
+    def test_chunks_are_the_whole(self):
+        layer = self.layer()
+        whole = np.asarray(layer((self.features, np.array([60, 60], np.int32))))
+        states = {name: np.zeros((2, *shape), np.float32) for name, shape in layer.stream_states().items()}
+        pieces = []
+        for chunk in np.split(self.features, [1, 20, 21, 50], axis=1):
+            piece, states = layer.stream((chunk,), states)
+            pieces.append(piece)
+        np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-4)
+
+    def test_the_prior_is_learnt_and_must_count(self):
+        layer = self.layer()
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(layer((self.features, self.lengths))[:, :3]))
+        assert all(np.abs(gradient).min() > 0 for gradient in tape.gradient(loss, layer.trainable_variables))
+        with pytest.raises(InputError, match="got 0"):
+            RunningNormalization(prior=0)
 
 
 def test_warped_filters_move_the_frequencies_and_keep_the_ends():
