@@ -633,6 +633,7 @@ def test_conditionals_are_those_of_all_paths(time):
     assert not conditional[~mask].any()
 
 
+@pytest.mark.slow
 def test_conditionals_of_thousands_of_steps_keep_their_digits():
     scores = RNG.normal(scale=3, size=(1, 5000, TAGS)).astype(np.float32)
     mask, tags = np.ones((1, 5000), bool), RNG.integers(0, TAGS, (1, 5000)).astype(np.int32)

@@ -352,7 +352,7 @@ class TestLossInKeras:
         assert (found[1] == 0).all()
         assert np.isposinf(CTCLoss("infinity", reduction=None)(labels, logits)[1])
 
-    @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+    @pytest.mark.parametrize("policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)])
     def test_a_model_learns_a_batch_by_heart_and_reads_it_back(self, policy, tmp_path):
         keras.mixed_precision.set_global_policy(policy)
         try:

@@ -159,6 +159,7 @@ class TestLanguageModelObjective:
         np.testing.assert_array_equal(layer((states, tokens, tokens > 0), training=True), states)
         assert float(layer.losses[0]) == pytest.approx(0.5 * float(layer.cross_entropy(states, tokens, tokens > 0)))
 
+    @pytest.mark.slow
     def test_a_tagger_learns_which_word_follows(self):
         """A language whose words follow each other in a circle: only where a sentence ends could surprise."""
         keras.utils.set_random_seed(0)

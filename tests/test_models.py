@@ -56,6 +56,7 @@ def test_bad_arguments_are_named(options, message):
         classifier(**options)
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_learnt_by_heart():
     model = classifier(units=16, embedding_size=16)
     targets = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]

@@ -304,6 +304,7 @@ def test_the_score_falls_when_something_is_broken(breakage, monkeypatch, tmp_pat
     assert ner.evaluate(config, model, data)["f1"] < 0.75
 
 
+@pytest.mark.slow
 def test_the_real_benchmark_is_read_whole(data_dir):
     data = ner.load_data(replace(ner.Config(), data_dir=str(data_dir)))
     assert [len(part) for part in (data.train, data.validation, data.test)] == [14041, 3250, 3453]

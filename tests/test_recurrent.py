@@ -200,6 +200,7 @@ class TestCarriedState:
         again = keras.saving.load_model(tmp_path / "m.keras")
         np.testing.assert_array_equal(again([X, np.zeros(3, bool)]), model([X, np.zeros(3, bool)]))
 
+    @pytest.mark.slow
     def test_a_language_model_learns_what_only_the_carried_state_can_tell(self):
         """Windows of 2 steps; the third token repeats the first. With the state carried it is certain, without it a coin toss."""
         rng = np.random.default_rng(0)

@@ -133,6 +133,7 @@ def test_forecasters_with_covariates_are_saved_and_loaded(build, tmp_path):
     np.testing.assert_array_equal(model(inputs), load_model(tmp_path / "model.keras")(inputs))
 
 
+@pytest.mark.slow
 def test_forecasters_learn_a_wave():
     keras.utils.set_random_seed(1)
     wave = np.sin(np.arange(600) * 2 * np.pi / 24).astype(np.float32) + np.repeat(RNG.normal(size=6), 100).astype(np.float32) * 0.01

@@ -36,6 +36,7 @@ def test_words_are_cut_where_it_is_quiet():
     np.testing.assert_allclose(found, spans, atol=250)
 
 
+@pytest.mark.slow
 def test_the_baselines_on_the_real_digits(data_dir):
     """An unseen voice is much harder than an unseen take; single digits are what REFERENCES are for, strings are harder."""
     recordings = spoken_digits(data_dir)

@@ -115,6 +115,7 @@ def test_a_kill_anywhere_changes_no_number(tmp_path, uninterrupted, steps, kill_
     assert pd.read_csv(tmp_path / "run/history.csv")["val_loss"].tolist() == pytest.approx([row["val_loss"] for row in whole["history"]])
 
 
+@pytest.mark.slow
 def test_streams_with_carried_states_train_and_resume_as_if_nothing_had_happened(tmp_path, kill_after, monkeypatch):
     """The states of both phases are variables: checkpoints hold them."""
     from rnn_cookbook.encode.streams import Streams
@@ -233,6 +234,7 @@ def test_bad_arguments(tmp_path, options, message):
         fit(tmp_path / "run", **options)
 
 
+@pytest.mark.slow
 def test_a_full_device_in_the_middle_leaves_the_checkpoint_before(tmp_path, uninterrupted, monkeypatch):
     """From the second epoch on the system refuses to write more than 2 kB to a file; then there is room again."""
     resource = pytest.importorskip("resource", reason="POSIX only")
