@@ -27,10 +27,12 @@ DATA = Path(os.environ.get("RNN_COOKBOOK_DATA") or ROOT.parent / "shared" / "dat
 
 
 def run_sample(recipe: str, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
-    """The folder of a run of the recipe's sample by the command line, and what it printed: one run for all the processes of the tests."""
-    root = tmp_path_factory.getbasetemp()
-    folder = (root.parent if os.environ.get("PYTEST_XDIST_WORKER") and fcntl else root) / f"sample-{recipe}"
-    folder.mkdir(exist_ok=True)
+    """The folder of a run of the recipe's sample by the command line, and what it printed: one run for all the processes of the tests, and
+    for all calls of pytest that get the same folder in RNN_COOKBOOK_TEST_RUNS."""
+    root, kept = tmp_path_factory.getbasetemp(), os.environ.get("RNN_COOKBOOK_TEST_RUNS")
+    shared = Path(kept) if kept else root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
+    folder = (shared if fcntl else root) / f"sample-{recipe}"
+    folder.mkdir(exist_ok=True, parents=True)
     with open(folder / "lock", "w") as lock:
         if fcntl:
             fcntl.flock(lock, fcntl.LOCK_EX)
