@@ -1,7 +1,7 @@
 """Scores, by the field's own libraries."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -54,17 +54,16 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int =
 
 def accuracy_by_length(labels: np.ndarray, predicted: np.ndarray, lengths: Sequence[int], groups: int = 8) -> list[dict]:
     """Accuracy in `groups` groups of about equally many examples, from the shortest to the longest."""
-    order = np.argsort(lengths, kind="stable")
+    right = np.asarray(labels) == np.asarray(predicted)
+    return [{**sizes, "accuracy": round(float(right[part].mean()), 4)} for part, sizes in groups_by_length(lengths, groups)]
+
+
+def groups_by_length(lengths: Sequence[float], groups: int) -> Iterator[tuple[np.ndarray, dict]]:
+    """At most `groups` groups of about equally many examples, from the shortest to the longest: their indices, and "shortest", "longest",
+    "examples"."""
     lengths = np.asarray(lengths)
-    return [
-        {
-            "shortest": int(lengths[part].min()),
-            "longest": int(lengths[part].max()),
-            "examples": len(part),
-            "accuracy": round(float((labels[part] == predicted[part]).mean()), 4),
-        }
-        for part in np.array_split(order, min(groups, len(order)))
-    ]
+    for part in np.array_split(np.argsort(lengths, kind="stable"), min(groups, len(lengths))):
+        yield part, {"shortest": lengths[part].min().item(), "longest": lengths[part].max().item(), "examples": len(part)}
 
 
 def span_scores(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> dict[str, float]:

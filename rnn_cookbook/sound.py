@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.layers import ExplicitMask
 
 _FLOOR = 1e-6  # of an energy of samples within [-1, 1]: below any microphone's noise
 
@@ -33,7 +34,7 @@ def mel_filters(*, bins: int, rate: float, bands: int, lowest: float, highest: f
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class LogMel(keras.layers.Layer):
+class LogMel(ExplicitMask):
     """Logarithm of the energy in mel bands, frame by frame.
 
     (float32[batch, samples], int32[batch] lengths) -> (float32[batch, frames, bands] in nats, int32[batch] frames)
@@ -79,7 +80,6 @@ class LogMel(keras.layers.Layer):
         if bands < 1 or not mel_filters(**shape).any(axis=0).all():
             raise InputError(f"{bands} mel bands are too many or too few for windows of {self.length} samples: some would be empty")
         self.seed_generator = keras.random.SeedGenerator()
-        self.supports_masking = True
 
     def call(self, inputs, training=False):
         samples, lengths = tf.cast(inputs[0], tf.float32), tf.cast(inputs[1], tf.int32)
@@ -99,9 +99,6 @@ class LogMel(keras.layers.Layer):
         """Of sounds of so many samples: int32[...] -> int32[...]."""
         return 1 + tf.maximum(0, lengths - self.length) // self.step
 
-    def compute_mask(self, inputs, previous_mask=None):
-        return [None, None]
-
     def compute_output_spec(self, inputs, training=False):
         samples, lengths = inputs
         return keras.KerasTensor((samples.shape[0], None, self.bands), "float32"), keras.KerasTensor(lengths.shape, "int32")
@@ -112,7 +109,7 @@ class LogMel(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class UtteranceNormalization(keras.layers.Layer):
+class UtteranceNormalization(ExplicitMask):
     """Each feature of each sound with mean 0 and variance 1 over its frames: microphone, room and loudness drop out.
 
     (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features]; padding is 0.
@@ -120,7 +117,6 @@ class UtteranceNormalization(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.supports_masking = True
 
     def call(self, inputs):
         features, lengths = tf.cast(inputs[0], tf.float32), inputs[1]
@@ -130,15 +126,12 @@ class UtteranceNormalization(keras.layers.Layer):
         variance = tf.reduce_sum(tf.square(centred), axis=1, keepdims=True) / count
         return centred / tf.sqrt(variance + 1e-2)
 
-    def compute_mask(self, inputs, previous_mask=None):
-        return None
-
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, "float32")
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class RunningNormalization(keras.layers.Layer):
+class RunningNormalization(ExplicitMask):
     """As `UtteranceNormalization`, from the frames so far alone, for recognition while the sound comes in.
 
     (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features]; padding is 0.
@@ -154,7 +147,6 @@ class RunningNormalization(keras.layers.Layer):
         if prior <= 0:
             raise InputError(f"the prior must count as some frames, got {prior}")
         self.prior = prior
-        self.supports_masking = True
 
     def build(self, input_shape):
         features = input_shape[0][-1]
@@ -183,9 +175,6 @@ class RunningNormalization(keras.layers.Layer):
         after = {name: x[:, -1] for name, x in (("count", count), ("sum", total), ("squares", squares))}
         return (centred - mean) / tf.sqrt(tf.maximum(variance, 0) + 1e-2), after
 
-    def compute_mask(self, inputs, previous_mask=None):
-        return None
-
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, "float32")
 
@@ -194,7 +183,7 @@ class RunningNormalization(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class SpecAugment(keras.layers.Layer):
+class SpecAugment(ExplicitMask):
     """In training, bands and stretches of time are set to 0 (Park et al. 2019, "SpecAugment").
 
     (float[batch, frames, features], int32[batch] frames) -> the same features
@@ -219,7 +208,6 @@ class SpecAugment(keras.layers.Layer):
             share,
         )
         self.seed_generator = keras.random.SeedGenerator()
-        self.supports_masking = True
 
     def call(self, inputs, training=False):
         features, lengths = inputs
@@ -241,9 +229,6 @@ class SpecAugment(keras.layers.Layer):
         start = tf.cast(draw() * tf.cast(lengths - count + 1, tf.float32), tf.int32)
         place = tf.range(size)
         return (place >= start[:, None]) & (place < (start + count)[:, None])
-
-    def compute_mask(self, inputs, previous_mask=None):
-        return None
 
     def compute_output_spec(self, inputs, training=False):
         return keras.KerasTensor(inputs[0].shape, inputs[0].dtype)

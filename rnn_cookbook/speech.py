@@ -1,10 +1,12 @@
 """Speech: what a transcript is worth, and what a practitioner would try without a network."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from rnn_cookbook.baselines import timed_scores
+from rnn_cookbook.data.speech import Utterances
 from rnn_cookbook.sound import mel_filters
 
 _HOP, _WINDOW = 0.01, 0.025  # seconds
@@ -29,23 +31,22 @@ def speech_scores(references: Sequence[str], transcripts: Sequence[str]) -> dict
     return {"wer": round(words.wer, 5), "cer": round(characters.cer, 5), **kinds, "exact_match": round(float(same), 5)}
 
 
-def speech_baselines(
-    train: tuple[Sequence[np.ndarray], Sequence[str]], test: tuple[Sequence[np.ndarray], Sequence[str]], *, rate: int
-) -> dict[str, dict]:
+def speech_baselines(train: Utterances, test: Utterances, *, rate: int) -> dict[str, dict]:
     """Baselines of speech: name to `speech_scores` and "seconds".
 
     `most_frequent`: the most frequent transcript of training. `segments_svm`: sounds cut where they are quiet, each piece a word, by a
     support vector machine over its MFCC.
 
     Args:
-        train, test: float32[samples] of each sound, and what is said.
-        rate: Hz.
+        train, test: sounds and what is said.
+        rate: Hz to read them at.
     """
+    sounds = lambda part: [part.samples(i, rate) for i in range(len(part))]  # noqa: E731
     methods = {
-        "most_frequent": lambda: [max(set(train[1]), key=train[1].count)] * len(test[0]),
-        "segments_svm": lambda: SegmentClassifier(rate=rate).fit(*train).transcribe(test[0]),
+        "most_frequent": lambda: [Counter(train.texts).most_common(1)[0][0]] * len(test),
+        "segments_svm": lambda: SegmentClassifier(rate=rate).fit(sounds(train), train.texts).transcribe(sounds(test)),
     }
-    return timed_scores(methods, lambda found: speech_scores(test[1], found), metric="wer")
+    return timed_scores(methods, lambda found: speech_scores(test.texts, found), metric="wer")
 
 
 class SegmentClassifier:

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from rnn_cookbook.crf import CRF
 from rnn_cookbook.data.tags import Span
-from rnn_cookbook.encode.batches import Batches
+from rnn_cookbook.encode.batches import Batches, together
 from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.encode.words import WordEncoder
 from rnn_cookbook.training import predict_sequences
@@ -74,7 +74,7 @@ class Tagger:
             found[row].append(scores[kept])
         scores = [np.concatenate(rows) for rows in found]
         if self.crf:
-            for chosen in _together(scores):
+            for chosen in together([*map(len, scores)], most=_BATCH, cells=_STEPS):
                 padded, mask = _padded([scores[i] for i in chosen])
                 for i, row in zip(chosen, self.crf((padded, mask)).numpy(), strict=True):
                     scores[i] = row[: len(scores[i])]
@@ -94,7 +94,7 @@ class Tagger:
         if not self.crf:
             return [part.argmax(axis=-1) for part in scores]
         best: list = [np.zeros(0, np.int32)] * len(scores)
-        for chosen in _together(scores):
+        for chosen in together([*map(len, scores)], most=_BATCH, cells=_STEPS):
             for i, numbers in zip(chosen, self._viterbi(*_padded([scores[i] for i in chosen])).numpy(), strict=True):
                 best[i] = numbers[: len(scores[i])]
         return best
@@ -105,23 +105,13 @@ class Tagger:
             alone = [log_softmax(part.astype(np.float64), axis=-1).max(axis=-1, initial=-np.inf) for part in scores]
             return list(zip(alone, alone, strict=True))
         nats: list = [(np.zeros(0), np.zeros(0))] * len(scores)
-        for chosen in _together(scores):
+        for chosen in together([*map(len, scores)], most=_BATCH, cells=_STEPS):
             padded, mask = _padded([scores[i] for i in chosen])
             path = np.zeros(mask.shape, np.int32)
             path[mask] = np.concatenate([best[i] for i in chosen])
             for i, *rows in zip(chosen, *(part.numpy() for part in self._conditionals(padded, path, mask)), strict=True):
                 nats[i] = tuple(row[: len(scores[i])] for row in rows)
         return nats
-
-
-def _together(scores: list[np.ndarray]) -> list[list[int]]:
-    """Which sentences to decode in one batch: those of about the same length, few of them where they are long; none of the empty ones."""
-    batches: list[list[int]] = []
-    for i in sorted((i for i in range(len(scores)) if len(scores[i])), key=lambda i: len(scores[i])):
-        if not batches or len(batches[-1]) == _BATCH or len(batches[-1]) * len(scores[i]) > _STEPS:
-            batches.append([])
-        batches[-1].append(i)
-    return batches
 
 
 def _padded(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

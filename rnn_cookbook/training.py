@@ -165,11 +165,12 @@ class _Keeper(keras.callbacks.Callback):
             raise InputError(f"nothing called {self.monitor!r} to choose the best epoch by; there is {', '.join(row)}")
         if self.sign * row[self.monitor] < state["best"]:
             state["best"], state["best_epoch"] = self.sign * row[self.monitor], epoch
-            self.kept = [np.array(variable) for variable in self.model.variables]
+            if self.average == 1:
+                self.kept = self._weights()
         elif not self.kept:
             raise Diverged(f"{self.monitor} is not a number after the first epoch: training diverged. Try a lower --learning-rate")
         if self.average > 1:
-            self.recent = [*self.recent, [np.array(variable) for variable in self.model.variables]][-self.average :]
+            self.recent = [*self.recent, self._weights()][-self.average :]
             self.kept = _means(self.recent)
         waited = epoch - state["best_epoch"]
         if self.patience and waited >= self.patience:
@@ -177,6 +178,9 @@ class _Keeper(keras.callbacks.Callback):
             self.model.stop_training = True
         state["done"] = self.model.stop_training or epoch + 1 >= self.epochs
         self.save()
+
+    def _weights(self) -> list[np.ndarray]:
+        return [np.array(variable) for variable in self.model.variables]
 
     @property
     def file(self) -> Path:

@@ -7,6 +7,7 @@ import numpy as np
 
 from rnn_cookbook.baselines import timed_scores
 from rnn_cookbook.data.pairs import Pairs
+from rnn_cookbook.metrics import groups_by_length
 
 _TOKEN = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 
@@ -26,12 +27,10 @@ def bleu_by_length(lengths: Sequence[int], references: Sequence[str], translatio
     """BLEU in `groups` groups of about equally many texts, from the shortest to the longest source."""
     from sacrebleu.metrics import BLEU
 
-    lengths, found = np.asarray(lengths), []
-    for part in np.array_split(np.argsort(lengths, kind="stable"), min(groups, len(lengths))):
-        score = BLEU().corpus_score([translations[i] for i in part], [[references[i] for i in part]]).score
-        sizes = {"shortest": int(lengths[part].min()), "longest": int(lengths[part].max()), "examples": len(part)}
-        found.append({**sizes, "bleu": round(score, 4)})
-    return found
+    return [
+        {**sizes, "bleu": round(BLEU().corpus_score([translations[i] for i in part], [[references[i] for i in part]]).score, 4)}
+        for part, sizes in groups_by_length(lengths, groups)
+    ]
 
 
 def sentence_chrf(references: Sequence[str], translations: Sequence[str]) -> list[float]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from rnn_cookbook.data.sentences import sentences
 from rnn_cookbook.decoding import Hypotheses, beam_search, ensemble, greedy_search
+from rnn_cookbook.encode.batches import together
 from rnn_cookbook.encode.pairs import padded
 from rnn_cookbook.encode.subwords import END, SubwordEncoder
 from rnn_cookbook.errors import InputError
@@ -170,7 +171,7 @@ class Translator:
 
     def _found(self, parts: list[np.ndarray]) -> list[list[Translation]]:
         found: list = [None] * len(parts)
-        for chosen in _together(parts):
+        for chosen in together([*map(len, parts)], most=_BATCH, cells=_TOKENS):
             batch = [parts[i] for i in chosen]
             begun = [decoder.begin(*encoder(padded(batch))) for decoder, encoder in zip(self._decoders, self._encoders, strict=True)]
             states, constants = (tuple(part) for part in zip(*begun, strict=True))
@@ -182,16 +183,6 @@ class Translator:
                 numbers = zip(best.scores[row, there], best.log_probabilities[row, there], strict=True)
                 found[i] = [Translation(text, float(a), float(b)) for text, (a, b) in zip(texts, numbers, strict=True)]
         return found
-
-
-def _together(parts: Sequence[np.ndarray]) -> list[list[int]]:
-    """Which parts to translate in one batch: those of about the same length, few of them where they are long."""
-    batches: list[list[int]] = []
-    for i in sorted(range(len(parts)), key=lambda i: len(parts[i])):
-        if not batches or len(batches[-1]) == _BATCH or len(batches[-1]) * len(parts[i]) > _TOKENS:
-            batches.append([])
-        batches[-1].append(i)
-    return batches
 
 
 def _joined(parts: list[list[Translation]]) -> list[Translation]:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from rnn_cookbook.encode.batches import Batches
+from rnn_cookbook.encode.batches import Batches, together
 from rnn_cookbook.encode.text import TextEncoder, has_token
 from rnn_cookbook.encode.word_vectors import ppmi_vectors
 from rnn_cookbook.errors import InputError
@@ -134,6 +134,13 @@ class TestBatches:
     def test_bad_arguments(self, arguments, message):
         with pytest.raises(InputError, match=message):
             Batches(**{"sequences": SEQUENCES, "batch_size": 8, **arguments})
+
+
+def test_what_is_worked_on_together_is_about_as_long_and_fits():
+    lengths = [3, 0, 50, 4, 200, 3, 4, 0, 49]
+    batches = together(lengths, most=3, cells=100)
+    assert batches == [[0, 5, 3], [6, 8], [2], [4]], "98 cells with padding; a third would make 150"
+    assert together([], most=3, cells=100) == []
 
 
 class TestBatchesOfSeveralThings:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rnn_cookbook.data import sources
+from rnn_cookbook.data.speech import Utterances
 from rnn_cookbook.errors import InputError, listing
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -50,10 +51,8 @@ def spoken_digits(data_dir: str | Path | None = None) -> Recordings:
     return found.take(sorted(range(len(found)), key=lambda i: (found.speakers[i], found.digits[i], found.takes[i])))
 
 
-def digit_strings(
-    recordings: Recordings, count: int, *, seed: int | Sequence[int], longest: int = 7
-) -> tuple[list[np.ndarray], list[str], list[str]]:
-    """Utterances of 1 to `longest` digits by one speaker each: (float32[samples] at 8 kHz, what is said in words, speakers).
+def digit_strings(recordings: Recordings, count: int, *, seed: int | Sequence[int], longest: int = 7) -> Utterances:
+    """Utterances of 1 to `longest` digits by one speaker each, float32[samples] at 8 kHz, and what is said in words.
 
     Silence of 0.05 to 0.4 s before and after, and of 0.02 to 0.4 s between; each digit up to 3 dB louder or softer than it was recorded,
     all of them brought to a level of -35 to -15 dB; white noise 15 to 40 dB below the voice. The same seed gives the same utterances.
@@ -74,7 +73,7 @@ def digit_strings(
     for i, speaker in enumerate(recordings.speakers):
         by_speaker.setdefault(speaker, []).append(i)
     names = sorted(by_speaker)
-    sounds, texts, speakers = [], [], []
+    found = Utterances()
     for _ in range(count):
         speaker = names[rng.integers(len(names))]
         chosen = rng.choice(by_speaker[speaker], size=rng.integers(1, longest + 1))
@@ -88,10 +87,10 @@ def digit_strings(
         voice = np.sqrt(np.mean(np.concatenate(parts[1::2]) ** 2)) + 1e-9
         level = 10 ** (rng.uniform(-35, -15) / 20)
         noise = 10 ** (-rng.uniform(15, 40) / 20) * rng.normal(size=len(whole))
-        sounds.append(np.clip(level * (whole / voice + noise), -1, 1).astype(np.float32))
-        texts.append(" ".join(DIGITS[recordings.digits[i]] for i in chosen))
-        speakers.append(speaker)
-    return sounds, texts, speakers
+        found.sounds.append(np.clip(level * (whole / voice + noise), -1, 1).astype(np.float32))
+        found.texts.append(" ".join(DIGITS[recordings.digits[i]] for i in chosen))
+        found.speakers.append(speaker)
+    return found
 
 
 def split_by_take(recordings: Recordings) -> dict[str, Recordings]:

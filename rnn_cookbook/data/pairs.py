@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rnn_cookbook.data import sources
-from rnn_cookbook.data.texts import SPLIT_NAMES, TABLES, check_column, clean, read_table, read_utf8, usual_column
+from rnn_cookbook.data.texts import SPLIT_NAMES, TABLES, check_column, clean, read_table, read_utf8, split_files, usual_column
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
 
@@ -116,11 +116,7 @@ def read_pairs(path: str | Path, *, target: str | Path = "", source_column: str 
     if target:
         parts = {"train": _read_parallel(path, Path(target).expanduser())}
     elif path.is_dir():
-        tables = {}
-        for file in sorted(path.iterdir()):
-            split = SPLIT_NAMES.get(file.stem.lower())
-            if split in ("train", "validation", "test") and file.suffix.lower() in TABLES and tables.setdefault(split, file) != file:
-                raise InputError(f"{path} has two files for its {split} split: {tables[split].name} and {file.name}")
+        tables = {split: file for split, file in split_files(path, TABLES).items() if split != "unlabelled"}
         if "train" not in tables:
             raise InputError(f"{path} has no train.* table ({', '.join(TABLES)}); it has {listing(file.name for file in path.iterdir())}")
         parts = {split: _read_pair_table(file, **columns) for split, file in tables.items()}

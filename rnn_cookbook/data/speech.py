@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rnn_cookbook.data.audio import SOUNDS, read_sound, seconds_of
-from rnn_cookbook.data.texts import SPLIT_NAMES, clean, read_utf8
+from rnn_cookbook.data.texts import clean, read_utf8, split_files
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
 
@@ -89,7 +89,7 @@ def read_utterances(path: str | Path) -> dict[str, Utterances]:
     elif (path / "metadata.csv").exists():
         parts = {"train": _read_ljspeech(path)}
     else:
-        manifests = {SPLIT_NAMES[file.stem.lower()]: file for file in sorted(path.glob("*.jsonl")) if file.stem.lower() in SPLIT_NAMES}
+        manifests = split_files(path, (".jsonl",))
         parts = {split: _read_manifest(file) for split, file in manifests.items()} if manifests else {"train": _read_folder(path)}
         if "train" not in parts:
             raise InputError(f"{path} has {listing(file.name for file in manifests.values())} but no train.jsonl beside it")

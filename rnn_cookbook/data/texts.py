@@ -4,7 +4,7 @@ folders of text files named by their class."""
 import csv
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -63,11 +63,7 @@ def read_texts(path: str | Path, *, text_column: str = "", label_column: str = "
     options = {"text_column": text_column, "label_column": label_column, "drop_missing": drop_missing}
     if path.is_file():
         return {"train": _read_table_texts(path, **options)}
-    tables: dict[str, Path] = {}
-    for file in sorted(path.iterdir()):
-        split = SPLIT_NAMES.get(file.stem.lower())
-        if split and file.suffix.lower() in TABLES and tables.setdefault(split, file) != file:
-            raise InputError(f"{path} has two files for its {split} split: {tables[split].name} and {file.name}")
+    tables = split_files(path, TABLES)
     if tables:
         if "train" not in tables:
             raise InputError(f"{path} has {listing(file.name for file in tables.values())} but no train.* beside it")
@@ -98,6 +94,20 @@ def read_unlabelled(path: str | Path, *, text_column: str = "") -> Texts:
     if not texts:
         raise InputError(f"{path} holds no text")
     return Texts(texts)
+
+
+def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """The files of a folder that are named by their split, such as train.csv and dev.csv: split name to file.
+
+    Raises:
+        InputError: two files for one split.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        split = SPLIT_NAMES.get(file.stem.lower())
+        if split and file.suffix.lower() in suffixes and found.setdefault(split, file) != file:
+            raise InputError(f"{folder} has two files for its {split} split: {found[split].name} and {file.name}")
+    return found
 
 
 def read_table(path: Path):

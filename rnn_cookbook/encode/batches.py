@@ -8,7 +8,44 @@ import tensorflow as tf
 from rnn_cookbook.errors import InputError
 
 PADDING_TARGET = -1  # where the targets go step by step: 0 is a class
-_POOL = 50  # batches that are drawn at random and sorted by length together
+POOL = 50  # batches that are drawn at random and sorted by length together
+
+
+def bucketed(
+    order: np.ndarray, *lengths: np.ndarray, size: int, pool: int = POOL, rng: np.random.Generator | None = None
+) -> list[np.ndarray]:
+    """Batches of examples of about the same length: `order` is cut into pools, each is sorted and cut into batches, and those are shuffled.
+
+    Args:
+        order: int[...], indices of the examples.
+        lengths: of all the examples; the first decides, the next among equals.
+        size: examples a batch.
+        pool: batches a pool.
+        rng: of the order of the batches; without it all the examples are one pool, from the shortest to the longest.
+    """
+    step = size * pool if rng else max(len(order), 1)
+    batches = []
+    for start in range(0, len(order), step):
+        part = order[start : start + step]
+        part = part[np.lexsort([each[part] for each in lengths[::-1]])]  # the last key counts first
+        batches += [part[i : i + size] for i in range(0, len(part), size)]
+    return [batches[i] for i in rng.permutation(len(batches))] if rng else batches
+
+
+def together(lengths: Sequence[int], *, most: int, cells: int) -> list[list[int]]:
+    """Which sequences to work on at a time: those of about the same length, few of them where they are long; none of the empty ones.
+
+    Args:
+        lengths: of the sequences.
+        most: sequences at a time.
+        cells: of a batch, padding included; a sequence that is longer comes alone.
+    """
+    batches: list[list[int]] = []
+    for i in sorted((i for i, length in enumerate(lengths) if length), key=lambda i: lengths[i]):
+        if not batches or len(batches[-1]) == most or (len(batches[-1]) + 1) * lengths[i] > cells:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
 
 
 class Batches:
@@ -92,18 +129,11 @@ class Batches:
 
     def plan(self) -> list[np.ndarray]:
         """The examples' indices, batch by batch, of the current epoch."""
-        count, size = self.examples, self.batch_size
         if not self.shuffle:
-            order = np.argsort(self.lengths, kind="stable")
-            return [order[start : start + size] for start in range(0, count, size)]
+            return bucketed(np.arange(self.examples), self.lengths, size=self.batch_size)
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(np.concatenate([np.arange(len(self.lengths) - self.extras), self._turn()]))
-        batches = []
-        for start in range(0, count, size * _POOL):
-            pool = order[start : start + size * _POOL]
-            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
-            batches += [pool[i : i + size] for i in range(0, len(pool), size)]
-        return [batches[i] for i in rng.permutation(len(batches))]
+        return bucketed(order, self.lengths, size=self.batch_size, rng=rng)
 
     def _turn(self) -> np.ndarray:
         """Which of the extras have their turn in the current epoch; a round of epochs shows nearly all of them once."""

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from rnn_cookbook.encode.batches import bucketed
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.runs import log
-
-_POOL = 50  # batches that are drawn at random and sorted by length together
 
 
 class PairBatches:
@@ -60,16 +59,10 @@ class PairBatches:
     def plan(self) -> list[np.ndarray]:
         """The pairs' indices, batch by batch, of the current epoch."""
         sources, targets = self._pairs()
-        lengths = np.array([list(map(len, targets)), list(map(len, sources))])  # lexsort: the last one counts first
-        size, rng = self.batch_size, np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(self.examples) if self.shuffle else np.arange(self.examples)
-        pool = size * _POOL if self.shuffle else self.examples
-        batches = []
-        for start in range(0, self.examples, pool):
-            part = order[start : start + pool]
-            part = part[np.lexsort(lengths[:, part])]
-            batches += [part[i : i + size] for i in range(0, len(part), size)]
-        return [batches[i] for i in rng.permutation(len(batches))] if self.shuffle else batches
+        lengths = np.array([*map(len, sources)]), np.array([*map(len, targets)])
+        rng = np.random.default_rng([self.seed, self.epoch]) if self.shuffle else None
+        order = rng.permutation(self.examples) if rng else np.arange(self.examples)
+        return bucketed(order, *lengths, size=self.batch_size, rng=rng)
 
     def dataset(self) -> tf.data.Dataset:
         """One pass is one epoch."""
@@ -84,7 +77,7 @@ class PairBatches:
             yield (source, target), target
 
 
-def short_enough(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], *, longest: int) -> np.ndarray:
+def short_enough(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], *, longest: int, name: str = "training") -> np.ndarray:
     """Indices of the pairs with at most `longest` tokens on either side; the others are counted in the log.
 
     Raises:
@@ -94,22 +87,23 @@ def short_enough(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], *
     kept = np.flatnonzero(lengths <= longest)
     if not len(kept):
         raise InputError(
-            f"none of {len(lengths)} training pairs has at most --max-tokens {longest} subwords; the shortest has {lengths.min()}"
+            f"none of {len(lengths)} {name} pairs has at most --max-tokens {longest} subwords; the shortest has {lengths.min()}"
         )
     if len(kept) < len(lengths):
         log.warning(
-            "%d of %d training pairs are longer than --max-tokens %d subwords, up to %d, and are left out",
+            "%d of %d %s pairs are longer than --max-tokens %d subwords, up to %d, and are left out",
             len(lengths) - len(kept),
             len(lengths),
+            name,
             longest,
             lengths.max(),
         )
     return kept
 
 
-def padded(sequences: Sequence[np.ndarray]) -> np.ndarray:
-    """int32[batch, time] of the longest, 0 after the others."""
-    whole = np.zeros((len(sequences), max(map(len, sequences))), np.int32)
+def padded(sequences: Sequence[np.ndarray], dtype=np.int32) -> np.ndarray:
+    """[batch, time] of the longest, 0 after the others."""
+    whole = np.zeros((len(sequences), max(map(len, sequences))), dtype)
     for row, sequence in zip(whole, sequences, strict=True):
         row[: len(sequence)] = sequence
     return whole

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from rnn_cookbook.encode.batches import bucketed
 from rnn_cookbook.encode.pairs import padded
 from rnn_cookbook.errors import InputError
 
@@ -71,17 +72,10 @@ class SoundBatches:
 
     def plan(self) -> list[np.ndarray]:
         """The sounds' indices, batch by batch, of the current epoch."""
-        lengths, size = np.asarray(self._drawn().lengths), self.batch_size
-        rng = np.random.default_rng([self.seed, self.epoch])
         mixed = self.shuffle and not (self.shortest_first and self.epoch == 0)
-        order = rng.permutation(self.examples) if mixed else np.arange(self.examples)
-        pool = size * _POOL if mixed else self.examples
-        batches = []
-        for start in range(0, self.examples, pool):
-            part = order[start : start + pool]
-            part = part[np.argsort(lengths[part], kind="stable")]
-            batches += [part[i : i + size] for i in range(0, len(part), size)]
-        return [batches[i] for i in rng.permutation(len(batches))] if mixed else batches
+        rng = np.random.default_rng([self.seed, self.epoch]) if mixed else None
+        order = rng.permutation(self.examples) if rng else np.arange(self.examples)
+        return bucketed(order, np.asarray(self._drawn().lengths), size=self.batch_size, pool=_POOL, rng=rng)
 
     def dataset(self) -> tf.data.Dataset:
         """One pass is one epoch."""
@@ -97,8 +91,4 @@ class SoundBatches:
 
 def padded_sounds(sounds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """float32[batch, samples] of the longest, 0 after the others, and int32[batch] lengths."""
-    lengths = np.array([len(sound) for sound in sounds], np.int32)
-    whole = np.zeros((len(sounds), lengths.max()), np.float32)
-    for row, sound in zip(whole, sounds, strict=True):
-        row[: len(sound)] = sound
-    return whole, lengths
+    return padded(sounds, np.float32), np.array([*map(len, sounds)], np.int32)
