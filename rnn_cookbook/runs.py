@@ -60,6 +60,11 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_bytes(text.encode()) and None)
 
 
+def write_lines(path: Path, rows: Iterable[dict]) -> None:
+    """JSON lines."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
 def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
@@ -117,7 +122,7 @@ class Run:
         write_json(self.path / name, value)
 
     def write_lines(self, name: str, rows: Iterable[dict]) -> None:
-        write_text(self.path / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_lines(self.path / name, rows)
 
     def discard_if_untrained(self) -> None:
         """Removes the folder of a run that failed before its first checkpoint: nothing is lost, and its name is free again."""

@@ -222,6 +222,14 @@ class SpecAugment(ExplicitMask):
             features = tf.where(self._stretch(limit, lengths, tf.shape(features)[1])[..., None], 0.0, features)
         return features
 
+    stream_drops = (1,)
+
+    def stream_states(self):
+        return {}
+
+    def stream(self, inputs, states):
+        return inputs[0], states
+
     def _stretch(self, limit, lengths, size):
         """bool[batch, size]: at random at most `limit` in a row, within the length."""
         draw = lambda: keras.random.uniform(tf.shape(lengths), seed=self.seed_generator)  # noqa: E731

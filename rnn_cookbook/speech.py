@@ -7,6 +7,7 @@ import numpy as np
 
 from rnn_cookbook.baselines import timed_scores
 from rnn_cookbook.data.speech import Utterances
+from rnn_cookbook.metrics import groups_by_length
 from rnn_cookbook.sound import mel_filters
 
 _HOP, _WINDOW = 0.01, 0.025  # seconds
@@ -29,6 +30,25 @@ def speech_scores(references: Sequence[str], transcripts: Sequence[str]) -> dict
     kinds = {name: round(getattr(words, name) / count, 5) for name in ("substitutions", "insertions", "deletions")}
     same = np.mean([one == other for one, other in zip(references, transcripts, strict=True)])
     return {"wer": round(words.wer, 5), "cer": round(characters.cer, 5), **kinds, "exact_match": round(float(same), 5)}
+
+
+def wer_by_length(seconds: Sequence[float], references: Sequence[str], transcripts: Sequence[str], groups: int = 6) -> list[dict]:
+    """Word error rate in `groups` groups of about equally many sounds, from the shortest to the longest."""
+    return [
+        {**sizes, "wer": speech_scores([references[i] for i in part], [transcripts[i] for i in part])["wer"]}
+        for part, sizes in groups_by_length(seconds, groups)
+    ]
+
+
+def wer_by_speaker(speakers: Sequence[str], references: Sequence[str], transcripts: Sequence[str]) -> dict[str, float]:
+    """Word error rate of each speaker that is known, in the order of their names."""
+    of: dict[str, list[int]] = {}
+    for i, speaker in enumerate(speakers):
+        of.setdefault(speaker, []).append(i)
+    scores = {
+        name: speech_scores([references[i] for i in rows], [transcripts[i] for i in rows]) for name, rows in sorted(of.items()) if name
+    }
+    return {name: score["wer"] for name, score in scores.items()}
 
 
 def speech_baselines(train: Utterances, test: Utterances, *, rate: int) -> dict[str, dict]:

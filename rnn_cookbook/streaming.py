@@ -196,7 +196,8 @@ def _only_boundaries(model, tensor) -> bool:
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        for i, x in enumerate(keras.tree.flatten(layer.input)):
+        # `layer.input` is that of its first call, which another model may have made of shared layers.
+        for i, x in ((i, x) for node in layer._inbound_nodes for i, x in enumerate(node.input_tensors)):
             if x is tensor:
                 uses.append(i in ((1,) if isinstance(layer, CarriedState) else getattr(layer, "stream_drops", ())))
     return bool(uses) and all(uses)

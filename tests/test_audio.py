@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rnn_cookbook.data.audio import read_sound, sound_chunks
+from rnn_cookbook.data.audio import raw_chunks, read_sound, sound_chunks, sound_files
 from rnn_cookbook.errors import InputError
 
 RATE, TONE = 8000, 440.0  # Hz
@@ -90,3 +90,29 @@ def test_samples_that_are_no_numbers_and_a_file_of_none(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
     with pytest.raises(InputError, match=r"a\.wav is empty"):
         read_sound(tmp_path / "a.wav", rate=RATE)
+
+
+@pytest.mark.parametrize("raw_rate", [RATE, 16_000, 44_100])
+def test_raw_samples_as_they_come(raw_rate):
+    samples = (tone(raw_rate) * 2**15).astype("<i2").tobytes() + b"x"  # half a sample at the end
+    chunks = [*raw_chunks(io.BytesIO(samples), rate=RATE, raw_rate=raw_rate)]
+    assert len(chunks) >= 10
+    whole = np.concatenate(chunks)
+    assert whole.dtype == np.float32
+    assert abs(len(whole) - RATE) <= 2
+    assert pitch(whole) == pytest.approx(TONE, abs=1)
+    assert np.abs(whole[RATE // 4 : RATE // 2]).max() == pytest.approx(0.3, abs=0.01)
+    assert [*raw_chunks(io.BytesIO(b""), rate=RATE, raw_rate=RATE)] == []
+
+
+def test_the_sounds_of_a_folder_and_below(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("c.WAV", "a.flac", "b/d.mp3", "b/notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [file.name for file in sound_files(tmp_path)] == ["a.flac", "d.mp3", "c.WAV"]
+    assert sound_files(tmp_path / "b" / "notes.txt") == [tmp_path / "b" / "notes.txt"], "what is named is read, whatever it is called"
+    with pytest.raises(InputError, match="no such sound file or folder"):
+        sound_files(tmp_path / "e.wav")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty has no sounds \(.wav, "):
+        sound_files(tmp_path / "empty")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from rnn_cookbook.encode.sounds import Drawn, SoundBatches
-from rnn_cookbook.encode.transcripts import Alphabet, spoken
+from rnn_cookbook.data.speech import Utterances
+from rnn_cookbook.encode.sounds import Drawn, SoundBatches, perturbed
+from rnn_cookbook.encode.transcripts import Alphabet, as_spoken, spoken
 from rnn_cookbook.errors import InputError
 
 
@@ -103,3 +104,42 @@ class TestSoundBatches:
             SoundBatches(lambda epoch: drawn, batch_size=2)
         with pytest.raises(InputError, match="got 0"):
             SoundBatches(lambda epoch: drawn, batch_size=0)
+
+
+def test_texts_without_a_word_are_left_out_by_name(messages):
+    part = Utterances([np.ones(3)] * 3, ["One, two!", "…", "Three"], ["a", "b", "c"])
+    found = as_spoken(part, name="train")
+    assert (found.texts, found.speakers) == (["one two", "three"], ["a", "c"])
+    assert "train: 1 of 3 texts have no word, and are left out: 1" in messages.text
+    assert part.texts[0] == "One, two!"
+    with pytest.raises(InputError, match="none of 1 texts of the test split has a word"):
+        as_spoken(part.take([1]), name="test")
+
+
+def test_characters_that_training_lacks_are_told(messages):
+    alphabet = Alphabet("ab ")
+    alphabet.check(["a b", "bäß", "caä"], name="test")
+    assert "test: 2 of 3 texts have characters that no training text has: c, ß, ä" in messages.text
+    messages.clear()
+    alphabet.check(["a b"], name="test")
+    assert messages.text == ""
+
+
+def test_sounds_are_heard_faster_and_slower_and_in_noise():
+    tone = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000).astype(np.float32)
+    lengths, pitches, quiet = [], [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        other = perturbed(tone, rng, speed=0.2)
+        assert other.dtype == np.float32
+        lengths.append(len(other))
+        pitches.append(np.abs(np.fft.rfft(other, 80_000)).argmax() / 10)
+        noisy = perturbed(tone, rng, noise=10.0)
+        quiet.append(10 * np.log10(np.mean(tone**2) / np.mean((noisy - tone) ** 2)))
+    assert 6600 <= min(lengths) < 7200
+    assert 8800 < max(lengths) <= 10_010
+    np.testing.assert_allclose(np.multiply(lengths, pitches), 440 * 8000, rtol=2e-3)
+    assert 9.5 < min(quiet) < 20 < max(quiet) < 40.5
+    np.testing.assert_array_equal(perturbed(tone, np.random.default_rng(0)), tone)
+    one, same = (perturbed(tone, np.random.default_rng([1, 2]), speed=0.1, noise=5.0) for _ in range(2))
+    np.testing.assert_array_equal(one, same)

@@ -220,6 +220,16 @@ def built(case: Case) -> keras.Model:
     return case.build()
 
 
+_KEPT: dict[int, keras.Model] = {}
+
+
+def kept(case: Case) -> keras.Model:
+    """As `built`, once for all tests that change nothing in it."""
+    if id(case) not in _KEPT:
+        _KEPT[id(case)] = built(case)
+    return _KEPT[id(case)]
+
+
 def close(left, right, atol=1e-5):
     for one, other in zip(left, right, strict=True):
         np.testing.assert_allclose(one, other, atol=atol)
@@ -234,20 +244,20 @@ def test_every_builder_is_in_the_table():
         "speech_recognizer": "recognizer",
     }
     for builder in models.__all__:
-        made_of_another = builder in ("encoding_model", "without_teacher")
+        made_of_another = builder in ("encoding_model", "frame_model", "sound_recognizer", "without_teacher")  # tests of their own
         assert made_of_another or words.get(builder, builder.replace("_", " ")) in names
 
 
 @ragged
 def test_more_padding_changes_nothing(case):
-    model = built(case)
+    model = kept(case)
     padded = case.valid(np.array(model(_one(case.inputs(time=max(LENGTHS) + 6)))))
     close(case.valid(np.array(model(_one(case.inputs())))), padded)
 
 
 @every
 def test_batch_equals_one_by_one(case):
-    model, inputs = built(case), case.inputs()
+    model, inputs = kept(case), case.inputs()
     together = case.valid(np.array(model(_one(inputs))))
     alone = []
     for row, length in enumerate(LENGTHS):
@@ -276,7 +286,7 @@ def test_every_weight_gets_a_gradient_and_moves(case):
 
 @every
 def test_reload_predicts_the_same_without_custom_objects(case, tmp_path):
-    model, inputs = built(case), case.inputs()
+    model, inputs = kept(case), case.inputs()
     model.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(again(_one(inputs)), model(_one(inputs)))
@@ -320,7 +330,7 @@ def test_mixed_precision_stays_finite_and_ends_in_float32(case):
 @every
 def test_order_of_time_matters(case):
     """Every model here answers otherwise for a sequence turned round: none of them is a bag of steps."""
-    model, inputs = built(case), case.inputs([11] * 4)
+    model, inputs = kept(case), case.inputs([11] * 4)
     turned = [x if name in ("lengths", "target") else x[:, ::-1] for name, x in zip(case.reads, inputs, strict=True)]
     forwards, backwards = np.array(model(_one(inputs))), np.array(model(_one(turned)))
     if case.per_step:
@@ -331,7 +341,7 @@ def test_order_of_time_matters(case):
 @choose(lambda case: case.per_step and not case.fixed_time)
 def test_the_future_is_read_if_and_only_if_the_model_is_not_causal(case):
     """Another last step changes the output of the first step in models of both directions, and never in causal ones."""
-    model, inputs = built(case), case.inputs([12] * 4)
+    model, inputs = kept(case), case.inputs([12] * 4)
     changed = [x.copy() for x in inputs]
     for name, x in zip(case.reads, changed, strict=True):
         if name in ("tokens", "sequence"):
@@ -342,7 +352,7 @@ def test_the_future_is_read_if_and_only_if_the_model_is_not_causal(case):
 
 @ragged
 def test_one_step_and_very_many(case):
-    model = tf.function(built(case), reduce_retracing=True)
+    model = tf.function(kept(case), reduce_retracing=True)
     for length in (1, 1000):
         outputs = np.array(model(_one(case.inputs([length]))))
         assert all(np.isfinite(row).all() for row in case.valid(outputs, [length]))
@@ -350,12 +360,12 @@ def test_one_step_and_very_many(case):
 
 @every
 def test_fast_gpu_kernels_are_given_up_only_where_it_is_said(case):
-    assert all(kernel.eligible for kernel in gpu_kernels(built(case))) == case.fast
+    assert all(kernel.eligible for kernel in gpu_kernels(kept(case))) == case.fast
 
 
 @causal
 def test_a_stream_in_chunks_of_any_size_gives_what_the_whole_gives(case):
-    model, time = built(case), 23
+    model, time = kept(case), 23
     inputs = case.inputs([time] * 3)
     whole = np.array(model(_one(inputs)))
     stream = Stream(model, batch_size=3)
@@ -371,7 +381,7 @@ def test_a_stream_in_chunks_of_any_size_gives_what_the_whole_gives(case):
 
 @causal
 def test_a_streaming_model_can_be_saved_and_called_as_any_other(case, tmp_path):
-    model = built(case)
+    model = kept(case)
     step = streaming_model(model)
     step.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
@@ -388,4 +398,4 @@ def test_a_streaming_model_can_be_saved_and_called_as_any_other(case, tmp_path):
 @choose(lambda case: not case.causal)
 def test_models_that_are_not_causal_are_refused_by_name(case):
     with pytest.raises(InputError, match=r"layer '[a-z_0-9]+'"):
-        streaming_model(built(case))
+        streaming_model(kept(case))

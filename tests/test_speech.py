@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.data.digits import RATE, digit_strings, split_by_speaker, split_by_take, spoken_digits
-from rnn_cookbook.speech import SegmentClassifier, speech_baselines, speech_scores
+from rnn_cookbook.data.synthetic import TONE_RATE, spoken_tones
+from rnn_cookbook.speech import SegmentClassifier, speech_baselines, speech_scores, wer_by_length, wer_by_speaker
 
 
 def test_scores():
@@ -47,3 +48,34 @@ def test_the_baselines_on_the_real_digits(data_dir):
     assert found["take"]["most_frequent"]["wer"] > 0.8
     assert found["take"]["segments_svm"]["wer"] < 0.4
     assert found["speaker"]["segments_svm"]["wer"] > found["take"]["segments_svm"]["wer"] + 0.1
+
+
+def test_errors_by_length_and_by_speaker():
+    said, heard = ["a b", "c", "d e f", "g"], ["a b", "x", "d", "g"]
+    groups = wer_by_length([2.0, 1.0, 3.0, 1.5], said, heard, groups=2)
+    assert groups == [
+        {"shortest": 1.0, "longest": 1.5, "examples": 2, "wer": 0.5},
+        {"shortest": 2.0, "longest": 3.0, "examples": 2, "wer": 0.4},
+    ]
+    assert wer_by_speaker(["z", "", "a", "z"], said, heard) == {"a": pytest.approx(2 / 3, abs=1e-4), "z": 0.0}
+
+
+def test_tones_say_what_their_text_says():
+    """The letters are the pitches, in their order; no word is its letters alone."""
+    found = spoken_tones(40, seed=3)
+    assert {len(text.split()) for text in found.texts} == {1, 2, 3, 4, 5}
+    assert set(found.speakers) == {f"voice {i}" for i in (1, 2, 3, 4)}
+    words = {word for text in found.texts for word in text.split()}
+    assert any(word[::-1] in words for word in words)
+    for sound, text in zip(found.sounds, found.texts, strict=True):
+        assert sound.dtype == np.float32
+        frames = np.lib.stride_tricks.sliding_window_view(sound, 240)[::80]
+        spectra = np.abs(np.fft.rfft(frames * np.hanning(240), 2048)) ** 2
+        loud = spectra.sum(axis=1) > 0.1 * spectra.sum(axis=1).max()
+        pitches = spectra.argmax(axis=1) * TONE_RATE / 2048
+        letters = "".join("aeio"[int(np.abs(np.log(np.array([350, 560, 900, 1450]) / p)).argmin())] for p in pitches[loud])
+        merged = "".join(c for i, c in enumerate(letters) if i == 0 or letters[i - 1] != c)
+        spoken = text.replace(" ", "")
+        assert merged == "".join(c for i, c in enumerate(spoken) if i == 0 or spoken[i - 1] != c)
+    again, other = spoken_tones(40, seed=3), spoken_tones(40, seed=4)
+    assert again.texts == found.texts != other.texts

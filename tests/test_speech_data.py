@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import tensorflow_datasets as tfds
 
-from rnn_cookbook.data.speech import Clip, Utterances, read_utterances
+from rnn_cookbook.data.speech import Clip, Utterances, read_utterances, split_utterances, tfds_utterances
 from rnn_cookbook.errors import InputError
 
 RATE = 8000
@@ -126,3 +127,111 @@ def test_bad_input(tmp_path, files, given, message):
         (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         read_utterances(tmp_path / given)
+
+
+def test_how_long_utterances_are(tmp_path):
+    write(tmp_path)
+    clips = [Clip(str(tmp_path / "b.wav")), Clip(str(tmp_path / "b.wav"), start=0.4), Clip("nowhere.wav", start=1.0, seconds=0.2)]
+    part = Utterances([*clips, np.zeros(RATE // 4)], ["x"] * 4, [""] * 4)
+    np.testing.assert_allclose(part.seconds(RATE), [1.0, 0.6, 0.2, 0.25])
+
+
+@pytest.mark.parametrize("by_speaker", [False, True])
+def test_what_is_not_split_is_split_by_recording_or_by_voice(by_speaker):
+    part = Utterances([np.full(3, i) for i in range(60)], [str(i) for i in range(60)], [f"voice {i % 6}" for i in range(60)])
+    options = {"by_speaker": by_speaker, "validation_fraction": 0.2, "test_fraction": 0.2}
+    found = split_utterances({"train": part}, **options, seed=0)
+    assert {name: len(each) for name, each in found.items()} == (
+        {"train": 40, "validation": 10, "test": 10} if by_speaker else {"train": 38, "validation": 10, "test": 12}
+    )
+    assert sorted(text for each in found.values() for text in each.texts) == sorted(part.texts)
+    voices = {name: set(each.speakers) for name, each in found.items()}
+    assert (not voices["train"] & voices["test"]) == by_speaker
+    assert split_utterances({"train": part}, **options, seed=1)["test"].texts != found["test"].texts
+    assert split_utterances(found, **options, seed=7)["test"] is found["test"], "what is split stays so"
+
+
+def test_splits_that_cannot_be():
+    part = Utterances([np.ones(3)] * 3, ["x"] * 3, ["a", "a", ""])
+    options = {"validation_fraction": 0.1, "test_fraction": 0.1, "seed": 0}
+    with pytest.raises(InputError, match="the speakers of 1 of 3 recordings are not known"):
+        split_utterances({"train": part}, by_speaker=True, **options)
+    with pytest.raises(InputError, match="1 speakers are too few to set 1 aside for test"):
+        split_utterances({"train": part.take([0, 1])}, by_speaker=True, **options)
+    with pytest.raises(InputError, match="1 recordings are too few to set 1 aside for validation"):
+        split_utterances({"train": part.take([0, 1])}, by_speaker=False, **options)
+
+
+class ToySpeech(tfds.core.GeneratorBasedBuilder):
+    """As librispeech has it: splits of its own, 16 kHz, sentences in capitals, a speaker."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        audio = {"speech": tfds.features.Audio(sample_rate=16_000), "text": tfds.features.Text(), "speaker_id": np.int64}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(audio))
+
+    def _split_generators(self, dl_manager):
+        return {
+            "train_clean100": self._generate_examples(4),
+            "dev_clean": self._generate_examples(2),
+            "dev_other": self._generate_examples(1),
+        }
+
+    def _generate_examples(self, count):
+        for i in range(count):
+            yield i, {"speech": np.full(1600 * (i + 1), 1000 * i, np.int64), "text": f"WORD {i}", "speaker_id": 7 + i}
+
+
+class ToyCommands(tfds.core.GeneratorBasedBuilder):
+    """As speech_commands has it: labels instead of texts, some of which are no words."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        labels = tfds.features.ClassLabel(names=["down", "up", "_silence_"])
+        audio = tfds.features.FeaturesDict({"audio": tfds.features.Audio(sample_rate=16_000), "label": labels})
+        return tfds.core.DatasetInfo(builder=self, features=audio)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(3), "test": self._generate_examples(2)}
+
+    def _generate_examples(self, count):
+        for i in range(count):
+            yield i, {"audio": np.full(800, i, np.int64), "label": i}
+
+
+class ToyTexts(tfds.core.GeneratorBasedBuilder):
+    """No sound."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict({"text": tfds.features.Text()}))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        yield 0, {"text": "x"}
+
+
+def test_data_sets_of_speech_by_their_names(tmp_path, messages):
+    found = tfds_utterances("toy_speech", data_dir=tmp_path)
+    assert {name: len(part) for name, part in found.items()} == {"train": 4, "validation": 2}
+    part = found["train"]
+    assert sorted(part.texts) == [f"WORD {i}" for i in range(4)]
+    for i, text in enumerate(part.texts):
+        number = int(text[-1])
+        assert part.speakers[i] == str(7 + number)
+        np.testing.assert_allclose(part.samples(i, 16_000), np.full(1600 * (number + 1), 1000 * number / 2**15), atol=1e-4)
+    assert "writing the sounds" in messages.text
+    messages.clear()
+    assert tfds_utterances("toy_speech", data_dir=tmp_path)["train"].texts == part.texts
+    assert "writing the sounds" not in messages.text, "they are written once"
+    commands = tfds_utterances("toy_commands", data_dir=tmp_path)
+    assert sorted(commands["train"].texts) == ["down", "up"], "what is no word is left out"
+    with pytest.raises(InputError, match="'toy_texts' holds no sounds with texts: it has text"):
+        tfds_utterances("toy_texts", data_dir=tmp_path)
+    with pytest.raises(InputError, match=r"'no_such_set' is not in .* --data sample"):
+        tfds_utterances("no_such_set", data_dir=tmp_path)

@@ -57,6 +57,43 @@ def sound_chunks(source: str | Path | BinaryIO, *, rate: int, name: str = "", se
             raise InputError(f"{name} is cut off: {file.frames - left} of {file.frames} samples are there")
 
 
+def raw_chunks(file: BinaryIO, *, rate: int, raw_rate: int, seconds: float = 0.1) -> Iterator[np.ndarray]:
+    """Raw samples (16 bits, signed, little-endian, one channel) as they come: float32[samples] at `rate` Hz.
+
+    Args:
+        file: such as `sys.stdin.buffer`.
+        rate: Hz of the answer.
+        raw_rate: Hz of what comes.
+        seconds: that are waited for at a time.
+    """
+    import soxr
+
+    resampler = soxr.ResampleStream(raw_rate, rate, 1, dtype="float32") if raw_rate != rate else None
+    size = 2 * max(1, round(seconds * raw_rate))
+    while block := file.read(size):  # half a sample at the very end is none
+        samples = np.frombuffer(block[: len(block) // 2 * 2], "<i2").astype(np.float32) / 2**15
+        yield resampler.resample_chunk(samples) if resampler else samples
+    if resampler:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def sound_files(path: str | Path) -> list[Path]:
+    """A file, or those of a folder and the folders below it that end as sounds do.
+
+    Raises:
+        InputError: it is not there, or has none.
+    """
+    path = Path(path).expanduser()
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise InputError(f"no such sound file or folder: {path}")
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SOUNDS)
+    if not found:
+        raise InputError(f"{path} has no sounds ({', '.join(SOUNDS)})")
+    return found
+
+
 def seconds_of(source: str | Path) -> float:
     """How long a sound is, by what its file says. Raises InputError as `sound_chunks`, as far as the header tells."""
     with _opened(source, str(source)) as file:

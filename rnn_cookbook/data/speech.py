@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from rnn_cookbook.data import sources
 from rnn_cookbook.data.audio import SOUNDS, read_sound, seconds_of
-from rnn_cookbook.data.texts import clean, read_utf8, split_files
+from rnn_cookbook.data.texts import SPLIT_NAMES, clean, read_utf8, split_files
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log
+from rnn_cookbook.runs import log, write_lines
 
 _SHOWN = 10  # files that an error names
+_TFDS_SPLITS = {**SPLIT_NAMES, "train_clean100": "train", "dev_clean": "validation", "test_clean": "test"}  # of librispeech
+_TFDS_TEXTS = ("text_normalized", "text", "transcript", "sentence", "label")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,21 @@ class Utterances:
         """float32[samples] of an utterance; arrays are taken to be at `rate` Hz already."""
         sound = self.sounds[index]
         return sound.read(rate) if isinstance(sound, Clip) else sound
+
+    def seconds(self, rate: int) -> np.ndarray:
+        """float64[utterances], how long each is, by what the files say; arrays are taken to be at `rate` Hz."""
+        whole: dict[str, float] = {}
+        found = []
+        for sound in self.sounds:
+            if isinstance(sound, np.ndarray):
+                found.append(len(sound) / rate)
+            elif sound.seconds is not None:
+                found.append(sound.seconds)
+            else:
+                if sound.path not in whole:
+                    whole[sound.path] = seconds_of(sound.path)
+                found.append(whole[sound.path] - sound.start)
+        return np.array(found)
 
     def name(self, index: int) -> str:
         """What to call an utterance: its file, or its number."""
@@ -100,12 +118,77 @@ def read_utterances(path: str | Path) -> dict[str, Utterances]:
     return parts
 
 
-def check_sounds(utterances: Utterances) -> list[float]:
-    """Seconds of every clip, by its header; InputError names those that are missing or cannot be read, all of them up to a limit."""
-    seconds, wrong, known = [], [], {}
+def tfds_utterances(name: str, *, data_dir: str | Path | None = None) -> dict[str, Utterances]:
+    """A TFDS data set of speech by its name, such as "ljspeech", "librispeech" (its clean parts, 100 hours to train) or "speech_commands".
+
+    Its sounds are written once as FLAC files with a manifest each, into `rnn_cookbook/` in the data folder, and read from there when their
+    turn comes: none of these sets fits into memory. What was interrupted is written anew.
+
+    Raises:
+        InputError: it is neither there nor can it be downloaded, or has no sounds with texts or labels, or no training split.
+    """
+    import soundfile
+    import tensorflow_datasets as tfds
+
+    folder = sources.data_folder(data_dir) / "rnn_cookbook" / name.replace("/", "_").replace(":", "_")
+    if not (folder / "train.jsonl").exists():
+        builder = sources.with_tfds(name, lambda builder: builder, data_dir=data_dir)
+        features = builder.info.features
+        sound = next((key for key, feature in features.items() if isinstance(feature, tfds.features.Audio)), None)
+        text = next((key for key in _TFDS_TEXTS if key in features), None)
+        splits = {_TFDS_SPLITS[split]: split for split in builder.info.splits if split in _TFDS_SPLITS}
+        if not (sound and text and features[sound].sample_rate):
+            raise InputError(f"data set {name!r} holds no sounds with texts: it has {listing(features)}")
+        if "train" not in splits:
+            raise InputError(f"data set {name!r} has no training split: it has {listing(builder.info.splits)}")
+        for split in sorted(splits, key=lambda split: split == "train"):  # the manifest of training says that all is there
+            rows = []
+            log.info("%s: writing the sounds of %s to %s", name, splits[split], folder)
+            (folder / split).mkdir(parents=True, exist_ok=True)
+            for number, row in enumerate(tfds.as_numpy(builder.as_dataset(split=splits[split]))):
+                said = row[text].decode() if isinstance(row[text], bytes) else features[text].int2str(int(row[text]))
+                file = f"{split}/{number:06d}.flac"
+                soundfile.write(folder / file, row[sound].astype(np.int16), features[sound].sample_rate)
+                speaker = row.get("speaker_id", row.get("speaker", ""))
+                speaker = speaker.decode() if isinstance(speaker, bytes) else str(speaker)
+                rows.append({"audio_filepath": file, "text": "" if said.startswith("_") else said, "speaker": speaker})
+            write_lines(folder / f"{split}.jsonl", rows)
+    return read_utterances(folder)
+
+
+def split_utterances(
+    parts: dict[str, Utterances], *, by_speaker: bool, validation_fraction: float, test_fraction: float, seed: int
+) -> dict[str, Utterances]:
+    """Splits what is missing of "test" and "validation" off "train": utterances at random, or whole speakers, whom training never heard.
+
+    Raises:
+        InputError: too few utterances, or too few speakers that are known.
+    """
+    parts = dict(parts)
+    for number, (name, fraction) in enumerate((("test", test_fraction), ("validation", validation_fraction))):
+        if name in parts:
+            continue
+        train = parts["train"]
+        owners = train.speakers if by_speaker else [*range(len(train))]
+        distinct = sorted(set(owners))
+        size = max(1, round(fraction * len(distinct)))
+        if by_speaker and "" in distinct:
+            raise InputError(
+                f"the speakers of {owners.count('')} of {len(train)} recordings are not known: they cannot be split by speaker"
+            )
+        if size >= len(distinct):
+            raise InputError(f"{len(distinct)} {'speakers' if by_speaker else 'recordings'} are too few to set {size} aside for {name}")
+        chosen = {distinct[i] for i in np.random.default_rng([seed, number]).permutation(len(distinct))[:size]}
+        flags = np.array([owner in chosen for owner in owners])
+        parts[name], parts["train"] = train.take(np.flatnonzero(flags)), train.take(np.flatnonzero(~flags))
+    return parts
+
+
+def check_sounds(utterances: Utterances) -> None:
+    """InputError names the clips that are missing or cannot be read, by their headers, all of them up to a limit."""
+    wrong, known = [], {}
     for clip in utterances.sounds:
         if isinstance(clip, np.ndarray):
-            seconds.append(math.nan)
             continue
         if clip.path not in known:
             try:
@@ -117,10 +200,8 @@ def check_sounds(utterances: Utterances) -> list[float]:
         if clip.start >= whole or (clip.seconds is not None and clip.start + clip.seconds > whole + 0.05):
             end = "its end" if clip.seconds is None else f"{clip.start + clip.seconds:g} s"
             wrong.append(f"{clip.path} has {whole:.2f} s, not what is from {clip.start:g} s to {end}")
-        seconds.append(clip.seconds if clip.seconds is not None else whole - clip.start)
     if wrong:
         raise InputError(f"{len(wrong)} of {len(utterances)} recordings cannot be used: {listing(wrong, _SHOWN)}")
-    return seconds
 
 
 def _read_manifest(path: Path) -> Utterances:

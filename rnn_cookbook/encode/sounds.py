@@ -92,3 +92,22 @@ class SoundBatches:
 def padded_sounds(sounds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """float32[batch, samples] of the longest, 0 after the others, and int32[batch] lengths."""
     return padded(sounds, np.float32), np.array([*map(len, sounds)], np.int32)
+
+
+def perturbed(sound: np.ndarray, rng: np.random.Generator, *, speed: float = 0.0, noise: float = np.inf) -> np.ndarray:
+    """A sound as training may hear it: float32[samples] -> float32[samples].
+
+    Args:
+        sound: of any rate.
+        rng: of what is drawn.
+        speed: faster or slower by up to this share, and as much higher or lower (speed perturbation: Ko et al. 2015).
+        noise: white noise is added, at least so many dB below the sound, and at most 30 dB further below; none when infinite.
+    """
+    if speed:
+        import soxr
+
+        sound = soxr.resample(sound, 1 + rng.uniform(-speed, speed), 1.0)
+    if np.isfinite(noise):
+        level = np.sqrt(np.mean(np.square(sound, dtype=np.float64))) * 10 ** (-rng.uniform(noise, noise + 30) / 20)
+        sound = sound + level * rng.normal(size=len(sound))
+    return sound.astype(np.float32)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import write_json
+from rnn_cookbook.data.speech import Utterances
+from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.runs import log, write_json
 
 _FILE = "alphabet.json"
 _APOSTROPHES = str.maketrans("’‘ʼ`´", "'''''")
@@ -23,6 +24,24 @@ def spoken(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
     text = re.sub(r"(?<!\w)'|'(?!\w)", " ", text)
     return " ".join("".join(" " if unicodedata.category(c)[0] in "PCZ" and c not in "'%&@" else c for c in text).split())
+
+
+def as_spoken(part: Utterances, *, name: str) -> Utterances:
+    """The utterances with their texts as `spoken`; those without a word are left out, and counted in the log.
+
+    Raises:
+        InputError: none is left.
+    """
+    texts = [spoken(text) for text in part.texts]
+    kept = [i for i, text in enumerate(texts) if text]
+    if not kept:
+        raise InputError(f"none of {len(texts)} texts of the {name} split has a word, such as {part.texts[:1]!r}")
+    if len(kept) < len(texts):
+        gone = listing(part.name(i) for i, text in enumerate(texts) if not text)
+        log.warning("%s: %d of %d texts have no word, and are left out: %s", name, len(texts) - len(kept), len(texts), gone)
+    part = part.take(kept)
+    part.texts = [texts[i] for i in kept]
+    return part
 
 
 class Alphabet:
@@ -54,6 +73,13 @@ class Alphabet:
     def unknown(self, text: str) -> list[str]:
         """The characters of a text that are not in the alphabet; nothing twice."""
         return list(dict.fromkeys(c for c in text if c not in self._numbers))
+
+    def check(self, texts: Sequence[str], *, name: str) -> None:
+        """Tells in the log which characters of a split's texts are not in the alphabet: nobody can get those right."""
+        rows = [unknown for text in texts if (unknown := self.unknown(text))]
+        if rows:
+            characters = listing(sorted(set().union(*rows)), 20)
+            log.warning("%s: %d of %d texts have characters that no training text has: %s", name, len(rows), len(texts), characters)
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of numbers, whose padding is left out."""

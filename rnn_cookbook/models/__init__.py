@@ -6,7 +6,7 @@ what else it leaves open) go to `recurrent.rnn_stack`, where they are explained;
 """
 
 from rnn_cookbook.models.series import autoencoder, forecaster, online_forecaster, recursive_forecaster, without_teacher
-from rnn_cookbook.models.speech import speech_recognizer
+from rnn_cookbook.models.speech import frame_model, sound_recognizer, speech_recognizer
 from rnn_cookbook.models.text import encoder_decoder, encoding_model, language_model, sequence_tagger, text_classifier
 
 __all__ = [
@@ -14,10 +14,12 @@ __all__ = [
     "encoder_decoder",
     "encoding_model",
     "forecaster",
+    "frame_model",
     "language_model",
     "online_forecaster",
     "recursive_forecaster",
     "sequence_tagger",
+    "sound_recognizer",
     "speech_recognizer",
     "text_classifier",
     "without_teacher",

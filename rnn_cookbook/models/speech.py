@@ -7,6 +7,7 @@ import keras
 from rnn_cookbook.ctc import PadWithBlank
 from rnn_cookbook.layers import LengthMask, MaskedConv1D
 from rnn_cookbook.recurrent import check_options, rnn_stack
+from rnn_cookbook.sound import LogMel, RunningNormalization, SpecAugment, UtteranceNormalization
 
 
 def speech_recognizer(
@@ -42,7 +43,68 @@ def speech_recognizer(
     check_options("speech_recognizer", rnn, own=("input_dropout",))
     frames = keras.Input((None, features), name="features")
     lengths = keras.Input((), dtype="int32", name="lengths")
-    x, mask = frames, LengthMask(name="mask")((frames, lengths))
+    options = {"filters": filters, "kernel_size": kernel_size, "strides": strides, "cell": cell, "units": units, "depth": depth, **rnn}
+    logits = _recognized(frames, lengths, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options)
+    return keras.Model([frames, lengths], logits, name="speech_recognizer")
+
+
+def sound_recognizer(
+    *,
+    rate: int,
+    symbols: int,
+    bands: int = 40,
+    window: float = 0.025,
+    hop: float = 0.01,
+    warp: float = 0.0,
+    masked_bands: int = 0,
+    widest_band: int = 8,
+    masked_stretches: int = 0,
+    longest_stretch: int = 20,
+    filters: int = 64,
+    kernel_size: int = 5,
+    strides: int | Sequence[int] = (2,),
+    cell: str = "lstm",
+    units: int = 128,
+    depth: int = 2,
+    bidirectional: bool = True,
+    dropout: float = 0.0,
+    **rnn,
+) -> keras.Model:
+    """As `speech_recognizer`, from the samples: log-mel energies, their normalisation and what hides some of them live in the model.
+
+    (float32[batch, samples], int32[batch] lengths) -> logits float32[batch, frames / product of strides, symbols], rounded up
+
+    With bidirectional=False nothing sees the future beyond the window of a frame; `frame_model` is what `streaming` takes then.
+
+    Args:
+        rate: Hz of the samples.
+        symbols: of the output, the blank included.
+        bands, window, hop, warp: of the log-mel energies, see `sound.LogMel`.
+        masked_bands, widest_band, masked_stretches, longest_stretch: of what is hidden in training, see `sound.SpecAugment`.
+        filters, kernel_size, strides, cell, units, depth, bidirectional, dropout: see `speech_recognizer`; `rnn` are further options.
+    """
+    check_options("sound_recognizer", rnn, own=("input_dropout",))
+    samples = keras.Input((None,), name="samples")
+    lengths = keras.Input((), dtype="int32", name="lengths")
+    frames, counts = LogMel(rate, window=window, hop=hop, bands=bands, warp=warp, name="log_mel")((samples, lengths))
+    normalization = UtteranceNormalization if bidirectional else RunningNormalization
+    x = normalization(name="normalization")((frames, counts))
+    if masked_bands or masked_stretches:
+        masks = {"bands": masked_bands, "widest_band": widest_band, "stretches": masked_stretches, "longest_stretch": longest_stretch}
+        x = SpecAugment(**masks, name="spec_augment")((x, counts))
+    options = {"filters": filters, "kernel_size": kernel_size, "strides": strides, "cell": cell, "units": units, "depth": depth, **rnn}
+    logits = _recognized(x, counts, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options)
+    return keras.Model([samples, lengths], logits, name="sound_recognizer")
+
+
+def frame_model(model: keras.Model) -> keras.Model:
+    """What a `sound_recognizer` makes of the energies, weights shared: (float32[batch, frames, bands], int32[batch]) -> its logits."""
+    return keras.Model(model.get_layer("log_mel").output, model.output, name="frame_model")
+
+
+def _recognized(x, lengths, *, symbols, filters, kernel_size, strides, cell, units, depth, bidirectional, dropout, **rnn):
+    """Logits of frames."""
+    mask = LengthMask(name="mask")((x, lengths))
     for level, stride in enumerate([strides] if isinstance(strides, int) else strides, start=1):
         x, mask = MaskedConv1D(
             filters, kernel_size, strides=stride, causal=not bidirectional, activation="relu", name=f"convolution_{level}"
@@ -53,4 +115,4 @@ def speech_recognizer(
     if dropout:
         x = keras.layers.SpatialDropout1D(dropout, name="dropout")(x)
     logits = keras.layers.Dense(symbols, dtype="float32", name="logits")(x)
-    return keras.Model([frames, lengths], PadWithBlank(name="pad_with_blank")((logits, mask)), name="speech_recognizer")
+    return PadWithBlank(name="pad_with_blank")((logits, mask))

@@ -10,6 +10,7 @@ from rnn_cookbook.reporting.series import (
     tell_backtest,
     write_forecasts,
 )
+from rnn_cookbook.reporting.speech import plot_alignment, write_transcripts
 from rnn_cookbook.reporting.streams import write_anomalies
 from rnn_cookbook.reporting.texts import plot_by_length, plot_confusion, write_classification, write_spans
 from rnn_cookbook.reporting.translations import plot_attention, plot_bleu_by_length, write_translations
@@ -19,6 +20,7 @@ __all__ = [
     "comparison",
     "forecast_rows",
     "plot_ahead",
+    "plot_alignment",
     "plot_attention",
     "plot_bleu_by_length",
     "plot_by_length",
@@ -32,5 +34,6 @@ __all__ = [
     "write_forecasts",
     "write_metrics",
     "write_spans",
+    "write_transcripts",
     "write_translations",
 ]
