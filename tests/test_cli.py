@@ -14,6 +14,7 @@ from rnn_cookbook.data.lines import read_inputs
 from rnn_cookbook.errors import InputError
 
 RUN = ["run", "sentiment", "--quiet", "--output", "out"]
+RECIPES = "recipes: anomaly_detection, forecasting, ner, sentiment, translation"
 
 
 def command(*arguments, capsys):
@@ -27,9 +28,9 @@ def command(*arguments, capsys):
     [
         (
             ["run", "sentimental"],
-            "no recipe 'sentimental'; recipes: anomaly_detection, forecasting, ner, sentiment, or the path of a recipe file",
+            f"no recipe 'sentimental'; {RECIPES}, or the path of a recipe file",
         ),
-        (["run"], "which recipe? recipes: anomaly_detection, forecasting, ner, sentiment"),
+        (["run"], f"which recipe? {RECIPES}"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         ([*RUN, "--epoch", "3"], "unrecognized arguments: --epoch 3"),
         ([*RUN, "--cell", "transformer"], "argument --cell: invalid choice: 'transformer' (choose from"),

