@@ -14,7 +14,7 @@ from rnn_cookbook.data.lines import read_inputs
 from rnn_cookbook.errors import InputError
 
 RUN = ["run", "sentiment", "--quiet", "--output", "out"]
-RECIPES = "recipes: anomaly_detection, forecasting, ner, sentiment, translation"
+RECIPES = "recipes: anomaly_detection, forecasting, ner, sentiment, speech_to_text, translation"
 
 
 def command(*arguments, capsys):

@@ -33,6 +33,7 @@ CONTRACT = {
 
 # Recorded nowhere yet, which the README says; as soon as one is recorded, its entry here is a failure.
 PENDING = {
+    "speech_to_text": "its settings are still to be chosen on validation",
     "translation": "three seeds take 100 quiet minutes, which are still to be spent",
 }
 

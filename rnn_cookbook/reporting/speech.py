@@ -65,7 +65,7 @@ def write_transcripts(run: Run, utterances: Utterances, found: Sequence[Transcri
 def _plot_bars(run: Run, name: str, labels: Sequence[str], values: Sequence[float], title: str) -> None:
     figure = Figure(figsize=(max(4.8, 0.5 * len(labels) + 1.5), 3.4), layout="constrained")
     axes = figure.subplots()
-    axes.bar(range(len(labels)), values, color=BLUE)
+    axes.bar_label(axes.bar(range(len(labels)), values, color=BLUE), fmt="%.3f", fontsize=8)
     axes.set_xticks(range(len(labels)), labels, rotation=30 if len(labels) > 8 else 0, parse_math=False)
     axes.set(xlabel=title, ylabel="word error rate", ylim=(0, None))
     save_plot(run, name, figure)
@@ -89,5 +89,5 @@ def plot_alignment(run: Run, sounds: Sequence[np.ndarray], found: Sequence[Trans
         lower.plot(times, shares[:, 0], color=GREY, linewidth=0.8, label="no character")
         lower.plot(times, shares[:, 1:].max(axis=1), color=ORANGE, linewidth=1, label="the likeliest character")
         lower.set(xlabel="seconds", ylabel="probability", xlim=(0, end), ylim=(0, 1.05))
-        lower.legend(frameon=False, loc="upper right", fontsize=8)
+        lower.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.95), ncols=2, fontsize=8)
     save_plot(run, "alignment", figure)

@@ -1,0 +1,297 @@
+"""Speech to text: what is said in a sound, and when, by a recurrent network over its frames.
+
+    rnn-cookbook run speech_to_text                                 # strings of spoken digits, new ones in every epoch
+    rnn-cookbook run speech_to_text --setting speaker               # the same, of a voice that training never heard
+    rnn-cookbook run speech_to_text --data sample                   # tones as words, offline
+    rnn-cookbook run speech_to_text --data recordings/ --rate 16000 # your own: sounds with texts beside them, manifests, LJSpeech's layout
+
+Measured: not recorded yet
+
+The model: 1. log-mel energies, normalised by sound; 2. a convolution that halves their number; 3. a bidirectional LSTM (Graves et al.
+2013); 4. connectionist temporal classification over characters (CTC: Graves et al. 2006); 5. a beam search that listens to n-grams of
+the training texts, too (Hannun et al. 2014). Training hears sounds faster and slower (Ko et al. 2015), from longer and shorter vocal tracts
+(Jaitly and Hinton 2013), in noise, and with parts of them hidden (Park et al. 2019). With --no-bidirectional the network hears the past
+alone, and answers while the sound comes in.
+
+Traps avoided: padding that CTC takes for frames; transcripts longer than their frames, whose loss is infinite; a test of voices that
+training knows, taken for the open world; alphabets of the test split; word errors of texts that were normalised to fit.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from rnn_cookbook import bundle, ctc, encode, models, ngrams, optimizers, reporting, speech, training, transcriber
+from rnn_cookbook.data import digits, synthetic
+from rnn_cookbook.data.speech import Utterances, read_utterances, split_utterances, tfds_utterances
+from rnn_cookbook.errors import InputError, check_settings
+from rnn_cookbook.runs import log
+
+
+@dataclass(frozen=True)
+class Config:
+    data: str = "spoken_digit"  # spoken_digit, sample, a TFDS name such as ljspeech, or your own manifest or folder
+    data_dir: str = ""  # where data sets are kept, else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
+    split: Literal["take", "speaker"] = "take"  # what the test has of its own: takes (of your data: recordings), or voices
+    held_out: str = ""  # of spoken_digit, the voice that tests; without it the seed-th
+    validation_fraction: float = 0.05  # of the training data, where there is no validation split
+    test_fraction: float = 0.1  # of the data, where there is no test split
+    rate: int = 8000  # Hz that sounds are brought to; 16000 for speech that was not recorded by telephone
+    strings: int = 2000  # of spoken_digit, strings of digits an epoch
+    max_seconds: float = 20.0  # longer training sounds are left out, longer sounds transcribed in parts
+    bands: int = 40  # mel bands
+    window: float = 0.025  # seconds of a frame
+    hop: float = 0.01  # seconds between frames
+    filters: int = 64  # of the convolution
+    stride: int = 2  # frames a step of the recurrent layers
+    cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
+    units: int = 128  # size of the state, in each direction
+    depth: int = 2  # recurrent layers
+    bidirectional: bool = True  # hear the whole sound; otherwise the past alone, as --stream needs it
+    dropout: float = 0.2  # of vector components, the same at every step
+    speed: float = 0.1  # training sounds are up to this share faster or slower
+    warp: float = 0.1  # their frequencies up to this share higher or lower
+    noise: float = 15.0  # dB that added noise is below them at least; 0 adds none
+    masked_bands: int = 2  # stretches of mel bands that are hidden
+    widest_band: int = 6  # bands of the widest of them
+    masked_stretches: int = 2  # stretches of time that are hidden, up to a tenth of the sound each
+    epochs: int = 12  # passes over the training sounds
+    least_steps: int = 600  # small data gets more epochs so that there are so many steps
+    batch_size: int = 16  # sounds a step
+    learning_rate: float = 3e-3  # its peak, before it falls by a cosine
+    clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
+    patience: int = 0  # epochs without a better word error rate on the validation split before the training stops; 0 goes through
+    beam: int = 8  # width of the search; 1 takes the best path
+    ngrams: int = 5  # order of the character n-grams; 0 for none
+    ngram_weight: float = 0.5  # of their opinion
+    bonus: float = 0.5  # nats for each character, against their liking for short texts
+    mixed_precision: bool = False  # half-precision arithmetic, for GPUs
+    baselines: bool = True  # score the most frequent transcript and the support vector machine, too
+    seed: int = 0  # of the split, the weights, the order and what is drawn
+
+    def __post_init__(self):
+        check_settings(
+            self,
+            positive=("learning_rate", "max_seconds", "window", "hop"),
+            at_least={"rate": 1000, "strings": 1, "bands": 1, "filters": 1, "stride": 1, "units": 1, "depth": 1, "epochs": 1, "beam": 1}
+            | {"least_steps": 0, "batch_size": 1, "clip_norm": 0, "patience": 0, "noise": 0, "ngrams": 0, "ngram_weight": 0, "seed": 0}
+            | {"masked_bands": 0, "widest_band": 0, "masked_stretches": 0},
+            shares=("validation_fraction", "test_fraction", "dropout", "speed", "warp"),
+        )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    stream: bool = False  # words as they come, of a model that was trained with --no-bidirectional
+    raw_rate: int = 0  # Hz of raw samples (16 bits, little-endian, one channel) on standard input, called -; 0 is the model's
+
+
+SAMPLE = Config(
+    data="sample", bands=24, filters=32, units=48, depth=1, dropout=0.0, speed=0.0, warp=0.0, noise=0.0, masked_bands=0,
+    masked_stretches=0, epochs=3, least_steps=0, learning_rate=1e-2, beam=4,
+)  # fmt: skip
+METRIC, HIGHER_IS_BETTER, INPUT = "wer", False, "recording.wav"  # what the results are compared by; what predictions are of
+SIZES = {"train": 1000, "validation": 100, "test": 300}  # of the sample
+SEEDS = {"train": 0, "validation": 1, "test": 2}  # of strings of digits
+SETTINGS = {"default": Config(), "sample": SAMPLE, "speaker": Config(split="speaker"), "streaming": Config(bidirectional=False)}
+
+
+@dataclass
+class Data:
+    train: Utterances
+    validation: Utterances
+    test: Utterances
+    alphabet: "encode.transcripts.Alphabet"  # fitted on the training texts
+    recordings: "digits.Recordings | None" = None  # that strings of digits are made of, new ones in every epoch
+
+
+def load_data(config: Config) -> Data:
+    """Sounds and what is said in them, split. Only training texts choose the alphabet."""
+    log.info("reading %s", config.data)
+    recordings = None
+    if config.data == "sample":
+        parts = {name: synthetic.spoken_tones(n, seed=config.seed * 3 + i) for i, (name, n) in enumerate(SIZES.items())}
+    elif config.data == "spoken_digit":
+        every = digits.spoken_digits(config.data_dir)
+        names = sorted(set(every.speakers))
+        held_out = config.held_out or names[config.seed % len(names)]
+        taken = digits.split_by_take(every) if config.split == "take" else digits.split_by_speaker(every, held_out)
+        recordings, sizes = taken["train"], {"train": config.strings, "validation": 300, "test": 1000}
+        # Of the training new ones are drawn in every epoch; those here are for the n-grams and the baselines.
+        parts = {name: digits.digit_strings(part, sizes[name], seed=SEEDS[name]) for name, part in taken.items()}
+    else:
+        own = Path(config.data).expanduser()
+        parts = read_utterances(own) if own.exists() or config.data[:1] in "./~" else tfds_utterances(config.data, data_dir=config.data_dir)
+    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+    parts = split_utterances(parts, by_speaker=config.split == "speaker", **fractions, seed=config.seed)
+    parts = {name: encode.transcripts.as_spoken(part, name=name) for name, part in parts.items()}
+    alphabet = encode.transcripts.Alphabet.fit(parts["train"].texts)
+    for name in ("validation", "test"):
+        alphabet.check(parts[name].texts, name=name)
+    return Data(parts["train"], parts["validation"], parts["test"], alphabet, recordings)
+
+
+def build_model(config: Config, data: Data):
+    training.set_precision(config.mixed_precision)
+    model = models.sound_recognizer(
+        rate=config.rate,
+        symbols=len(data.alphabet),
+        bands=config.bands,
+        window=config.window,
+        hop=config.hop,
+        warp=config.warp,
+        masked_bands=config.masked_bands,
+        widest_band=config.widest_band,
+        masked_stretches=config.masked_stretches,
+        filters=config.filters,
+        strides=config.stride,
+        cell=config.cell,
+        units=config.units,
+        depth=config.depth,
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+    )
+    rate = training.warmup_cosine(config.learning_rate, steps=epochs(config, data) * -(-len(data.train) // config.batch_size))
+    model.compile(
+        optimizer=optimizers.LazyAdam(rate, clip_norm=config.clip_norm or None),
+        loss=ctc.CTCLoss(on_impossible="zero"),  # of a sound that was drawn too fast for its text
+        jit_compile=False,  # XLA would compile every length of batch anew
+    )
+    return model
+
+
+def train(config: Config, model, data: Data, run) -> dict:
+    batches = batched(config, model, data, data.train, name="training")
+    validation = batched(config, model, data, data.validation, name="validation")
+    greedy, some = transcriber.Transcriber(model, data.alphabet, longest=config.max_seconds), data.validation
+    sounds = [some.samples(i, config.rate) for i in range(min(len(some), 300))]
+    log.info("training: %d epochs of %d sounds", epochs(config, data), batches.examples)
+
+    def scores() -> dict:
+        heard = [one.text for one in greedy.transcribe(sounds)]
+        return {"val_wer": speech.speech_scores(some.texts[: len(sounds)], heard)["wer"]}
+
+    patience = config.patience * epochs(config, data) // config.epochs
+    return training.fit(
+        model, batches, validation, epochs=epochs(config, data), patience=patience, run=run, monitor="val_wer", scores=scores
+    )
+
+
+def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
+    """Word and character errors on a split; with a run, also what its folder shows: transcripts, the worst of them, plots."""
+    examples = getattr(data, split)
+    log.info("evaluating on %d %s sounds", len(examples), split)
+    search, greedy = make_transcriber(config, model, data.alphabet, language(config, data)), transcriber.Transcriber(model, data.alphabet)
+    sounds = [examples.samples(i, config.rate) for i in range(len(examples))]
+    found = search.transcribe(sounds)
+    if run:
+        reporting.write_transcripts(run, examples, found, search)
+    scores = speech.speech_scores(examples.texts, [one.text for one in found])
+    best_path = speech.speech_scores(examples.texts, [one.text for one in greedy.transcribe(sounds)])
+    return {**scores, "wer_best_path": best_path["wer"], "cer_best_path": best_path["cer"]}
+
+
+def baselines(config: Config, data: Data) -> dict:
+    """What goes without a network, on the same test split."""
+    return speech.speech_baselines(data.train, data.test, rate=config.rate)
+
+
+def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
+    """Sound files and folders, list by list, to what is said in them, with the times of the words in seconds; - is standard input."""
+    config, options = Config(**loaded.config), options or Prediction()
+    alphabet = encode.transcripts.Alphabet.load(loaded.path)
+    if not options.stream:
+        reader = make_transcriber(config, loaded.model, alphabet, ngrams.NGrams.load(loaded.path) if config.ngrams else None)
+    elif config.bidirectional:
+        raise InputError("--stream needs a model that was trained with --no-bidirectional: this one hears all before it answers")
+    else:
+        reader = transcriber.LiveTranscriber(loaded.model, alphabet)
+    for names in inputs:
+        yield from reader.answers(names, raw_rate=options.raw_rate or config.rate)
+
+
+def search_space(hp, config: Config) -> Config:
+    """What is worth tuning, data settings included. `hp` is keras_tuner.HyperParameters."""
+    return replace(
+        config,
+        bands=hp.Choice("bands", [24, 40, 60]),
+        cell=hp.Choice("cell", ["lstm", "gru"]),
+        units=hp.Choice("units", [64, 128, 256]),
+        depth=hp.Choice("depth", [1, 2, 3]),
+        dropout=hp.Float("dropout", 0.0, 0.5, step=0.1),
+        speed=hp.Float("speed", 0.0, 0.2, step=0.05),
+        warp=hp.Float("warp", 0.0, 0.2, step=0.05),
+        learning_rate=hp.Float("learning_rate", 1e-3, 1e-2, sampling="log"),
+        batch_size=hp.Choice("batch_size", [8, 16, 32]),
+    )
+
+
+def main(config: Config, run) -> str:
+    training.seed_everything(config.seed)
+    data = load_data(config)
+    model = build_model(config, data)
+    history = train(config, model, data, run)
+    del history["seconds_here"]
+    encoders = [data.alphabet.save, *([language(config, data).save] if config.ngrams else [])]
+    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts={}, model=model, encoders=encoders)
+    reporting.plot_training(run, history, metric="wer", training="training (with all that disturbs it)")
+    report = reporting.write_metrics(
+        run,
+        config=config,
+        model=model,
+        training=history,
+        splits={name: len(getattr(data, name)) for name in ("train", "validation", "test")},
+        validation=evaluate(config, model, data, split="validation"),
+        baselines=baselines(config, data) if config.baselines else {},
+        test=evaluate(config, model, data, run=run),
+    )
+    return reporting.comparison(report, metric="wer", others=("cer", "exact_match"), higher_is_better=False)
+
+
+# Small steps of the above
+
+
+def batched(config: Config, model, data: Data, part: Utterances, *, name: str) -> "encode.sounds.SoundBatches":
+    """Sounds as they are, or, in training, disturbed: other ones in every epoch."""
+    noisy = name == "training"
+    shape = {"longest": config.max_seconds, "speed": config.speed * noisy}
+
+    def draw(epoch: int) -> "encode.sounds.Drawn":
+        now = digits.digit_strings(data.recordings, config.strings, seed=[config.seed, 1 + epoch]) if noisy and data.recordings else usable
+
+        def load(i: int) -> np.ndarray:
+            sound = now.samples(i, config.rate)
+            how = {"speed": config.speed, "noise": config.noise or np.inf}
+            return encode.sounds.perturbed(sound, np.random.default_rng([config.seed, epoch, i]), **how) if noisy else sound
+
+        return encode.sounds.Drawn(now.seconds(config.rate), load, [data.alphabet.encode(text) for text in now.texts])
+
+    usable = part.take(transcriber.learnable(model, part, [data.alphabet.encode(text) for text in part.texts], **shape, name=name))
+    return encode.sounds.SoundBatches(draw, batch_size=config.batch_size, shuffle=noisy, shortest_first=noisy, seed=config.seed)
+
+
+def language(config: Config, data: Data) -> "ngrams.NGrams | None":
+    """Character n-grams of the training texts."""
+    numbers = [data.alphabet.encode(text) for text in data.train.texts]
+    return ngrams.NGrams.fit(numbers, order=config.ngrams, symbols=len(data.alphabet)) if config.ngrams else None
+
+
+def make_transcriber(config: Config, model, alphabet, opinion: "ngrams.NGrams | None") -> "transcriber.Transcriber":
+    search = {"beam": config.beam, "ngrams": opinion, "weight": config.ngram_weight, "bonus": config.bonus}
+    return transcriber.Transcriber(model, alphabet, **search, longest=config.max_seconds)
+
+
+def epochs(config: Config, data: Data) -> int:
+    """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
+    steps = -(-len(data.train) // config.batch_size)
+    return max(config.epochs, -(-config.least_steps // steps))
+
+
+if __name__ == "__main__":
+    from rnn_cookbook.cli import main as command
+
+    sys.exit(command(["run", __file__, *sys.argv[1:]]))

@@ -1,0 +1,306 @@
+"""The speech recipe: it hears what the sample says, when, and while it comes in; and it works on everybody's own recordings."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import run_sample
+from rnn_cookbook.recipes import speech_to_text
+
+from rnn_cookbook import cli, training
+from rnn_cookbook.bundle import load_bundle
+from rnn_cookbook.data import synthetic
+from rnn_cookbook.data.digits import Recordings
+from rnn_cookbook.encode.transcripts import Alphabet
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.ngrams import NGrams
+from rnn_cookbook.runs import Run
+from rnn_cookbook.speech import speech_scores
+
+RATE = synthetic.TONE_RATE
+SMALL = [
+    "--epochs",
+    "1",
+    "--least-steps",
+    "0",
+    "--units",
+    "8",
+    "--depth",
+    "1",
+    "--bands",
+    "12",
+    "--filters",
+    "8",
+    "--quiet",
+    "--no-baselines",
+]
+
+
+@pytest.fixture(scope="module")
+def sample_run(tmp_path_factory):
+    """One run of the sample by the command line, in a process of its own."""
+    return run_sample("speech_to_text", tmp_path_factory)
+
+
+def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
+    report = json.loads((sample_run[0] / "metrics.json").read_text())
+    assert report["test"]["wer"] <= 0.02
+    assert report["test"]["wer_best_path"] <= 0.05
+    assert report["baselines"]["segments_svm"]["wer"] >= 0.05
+
+
+def test_the_run_folder_holds_what_is_promised(sample_run):
+    folder, ended = sample_run
+    report = json.loads((folder / "metrics.json").read_text())
+    scores = {"wer", "cer", "substitutions", "insertions", "deletions", "exact_match"}
+    assert set(report["test"]) == scores | {"wer_best_path", "cer_best_path"}
+    assert set(report["baselines"]) == {"most_frequent", "segments_svm"}
+    assert report["splits"] == speech_to_text.SIZES
+    for name in ("config.json", "history.csv", "predictions.jsonl", "worst.txt", "log.txt", "model/bundle.json"):
+        assert (folder / name).stat().st_size > 0
+    for plot in ("training", "wer_by_length", "wer_by_speaker", "alignment"):
+        assert (folder / f"plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    assert len(rows) == 300
+    assert np.mean([row["reference"] == row["transcript"] for row in rows]) == pytest.approx(report["test"]["exact_match"], abs=1e-4)
+    assert (folder / "worst.txt").read_text().count("heard") == 20
+    assert "the model wins against the best baseline, segments_svm, by" in ended.stdout
+    assert "Traceback" not in ended.stderr
+    assert "WARNING" not in ended.stderr
+
+
+def predict(folder, *arguments, **options):
+    command = [sys.executable, "-m", "rnn_cookbook.cli", "predict", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, timeout=120, **options)
+
+
+def test_predict_hears_files_of_any_kind_and_says_when(sample_run, tmp_path, capsys):
+    """Stereo, 8 and 48 kHz, FLAC and OGG; silence; a damaged file among good ones."""
+    folder, _ = sample_run
+    fresh = synthetic.spoken_tones(4, seed=91)
+    (tmp_path / "in").mkdir()
+    soundfile.write("in/0.wav", fresh.sounds[0], RATE)
+    soundfile.write("in/1.flac", np.stack([fresh.sounds[1]] * 2, axis=1), RATE)
+    soundfile.write(
+        "in/2.wav", np.interp(np.arange(0, len(fresh.sounds[2]), 1 / 6), np.arange(len(fresh.sounds[2])), fresh.sounds[2]), 48_000
+    )
+    soundfile.write("in/3.ogg", fresh.sounds[3], RATE)
+    soundfile.write("in/4.wav", np.zeros(2 * RATE), RATE)
+    (tmp_path / "in/5.wav").write_text("a text")
+    assert cli.main(["predict", str(folder), "in"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["audio"] for answer in answers] == [f"in/{name}" for name in ("0.wav", "1.flac", "2.wav", "3.ogg", "4.wav", "5.wav")]
+    assert [answer["text"] for answer in answers] == [*fresh.texts, "", None]
+    assert "5.wav is no sound" in answers[5]["error"]
+    for sound, answer in zip(fresh.sounds, answers, strict=False):
+        for word in answer["words"]:
+            middle = sound[round(word["start"] * RATE) : round(word["end"] * RATE) + 400]
+            assert np.abs(middle).max() > 0.05, "where a word is said, it is not silent"
+        times = [time for word in answer["words"] for time in (word["start"], word["end"])]
+        assert times == sorted(times)
+
+
+def test_raw_samples_on_standard_input(sample_run):
+    folder, _ = sample_run
+    fresh = synthetic.spoken_tones(1, seed=92)
+    raw = (fresh.sounds[0] * 2**15).astype("<i2").tobytes()
+    ended = predict(folder, "-", input=raw)
+    (answer,) = (json.loads(line) for line in ended.stdout.splitlines())
+    assert (answer["audio"], answer["text"]) == ("-", fresh.texts[0])
+    assert ended.stderr == b""
+
+
+@pytest.mark.slow
+def test_a_long_recording_in_parts(sample_run, tmp_path):
+    """Two minutes; the memory is that of a part (tests of the transcriber hold what is heard to be the same)."""
+    folder, _ = sample_run
+    fresh = synthetic.spoken_tones(110, seed=93)
+    soundfile.write(tmp_path / "long.wav", np.concatenate(fresh.sounds), RATE)
+    (answer,) = speech_to_text.predict(load_bundle(folder), [[str(tmp_path / "long.wav")]])
+    wanted = " ".join(fresh.texts).split()
+    found = [word["word"] for word in answer["words"]]
+    assert abs(len(found) - len(wanted)) <= 0.05 * len(wanted)
+    assert answer["words"][-1]["end"] > 0.95 * sum(map(len, fresh.sounds)) / RATE
+
+
+# Own data
+
+
+def own(folder: Path, count: int = 30, **texts: str) -> Path:
+    """Sounds with texts beside them, in a folder for each voice."""
+    part = synthetic.spoken_tones(count, seed=5)
+    for i, (sound, text, speaker) in enumerate(zip(part.sounds, part.texts, part.speakers, strict=True)):
+        (folder / speaker).mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / speaker / f"{i}.wav", sound, RATE)
+        (folder / speaker / f"{i}.txt").write_text(texts.get(f"text{i}", text.capitalize() + "."))
+    return folder
+
+
+def run(*arguments) -> dict:
+    assert cli.main(["run", "speech_to_text", "--output", "run", *SMALL, *map(str, arguments)]) == 0
+    return json.loads(Path("run/metrics.json").read_text())
+
+
+def test_a_folder_of_your_own_and_words_as_they_come(tmp_path, capsys):
+    report = run("--data", own(tmp_path / "my"), "--no-bidirectional", "--ngrams", "0", "--beam", "1")
+    assert report["splits"] == {"train": 26, "validation": 1, "test": 3}
+    assert report["test"]["wer"] > 0
+    capsys.readouterr()
+    assert cli.main(["predict", "run", "--stream", "my/voice 1"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(set(line) == {"audio", "word", "start", "end"} for line in lines)
+    assert cli.main(["predict", "run", "my/voice 1"]) == 0
+    whole = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["word"] for line in lines] == [word["word"] for answer in whole for word in answer["words"]]
+
+
+def test_a_model_of_both_directions_does_not_stream(sample_run, capsys):
+    assert cli.main(["predict", str(sample_run[0]), "--stream", "x.wav"]) == 2
+    assert "--stream needs a model that was trained with --no-bidirectional" in capsys.readouterr().err
+
+
+def test_what_cannot_be_heard_is_told(tmp_path, messages):
+    """Texts too long for their sound, without a word, with characters that training lacks; sounds that are too long."""
+    texts = {f"text{i}": "too long a text for one second of sound, " * 20 for i in (3,)} | {"text4": "?!"}
+    folder = own(tmp_path / "my", **texts)
+    config = replace(speech_to_text.SAMPLE, data=str(folder), max_seconds=1.6)
+    data = speech_to_text.load_data(config)
+    assert "have no word, and are left out: 4.wav" in messages.text
+    model = speech_to_text.build_model(config, data)
+    batches = speech_to_text.batched(config, model, data, data.train, name="training")
+    assert "longer than --max-seconds 1.6, and are left out" in messages.text
+    assert "have more to say than their sound has room for, and are left out: 3.wav" in messages.text
+    assert 10 < batches.examples < len(data.train)
+    ((samples, lengths), labels), *_ = batches.dataset()
+    assert samples.shape[0] == lengths.shape[0] == labels.shape[0] == 16
+    assert int(lengths[0]) <= int(lengths[-1]), "the first epoch begins with the shortest"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "./absent"], "no such file or folder: absent"),
+        (["--data", "empty"], "empty has no sounds (.wav, "),
+        (["--data", "missing.jsonl"], "2 of 2 recordings cannot be used: no such sound file: gone.wav, "),
+        (["--data", "my", "--split", "speaker", "--test-fraction", "0.9"], "4 speakers are too few to set 4 aside for test"),
+        (["--dropout", "1"], "--dropout must be at least 0 and below 1, got 1.0"),
+        (["--hop", "0"], "--hop must be above 0, got 0.0"),
+        (["--data", "sample", "--bands", "200"], "200 mel bands are too many or too few"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(tmp_path, arguments, message, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "missing.jsonl").write_text('{"audio_filepath": "gone.wav", "text": "x"}\n{"audio_filepath": "too.wav", "text": "x"}\n')
+    if "my" in arguments:
+        own(tmp_path / "my")
+    assert cli.main(["run", "speech_to_text", "--output", "run", *SMALL, *arguments]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.strip().splitlines()[-1].startswith("rnn-cookbook: ")
+    assert "Traceback" not in told
+    assert not Path("run").exists()
+
+
+def recordings() -> Recordings:
+    """Tones for digits: 6 speakers, 10 digits, 50 takes."""
+    found = Recordings()
+    for speaker in "abcdef":
+        for digit in range(10):
+            for take in range(50):
+                found.sounds.append((0.1 * np.sin(np.arange(800) * (0.2 + 0.1 * digit))).astype(np.float32))
+                found.digits.append(digit)
+                found.speakers.append(speaker)
+                found.takes.append(take)
+    return found
+
+
+def test_strings_of_digits_are_others_in_every_epoch_and_the_test_is_one(monkeypatch):
+    monkeypatch.setattr(speech_to_text.digits, "spoken_digits", lambda data_dir: recordings())
+    config = replace(speech_to_text.Config(), strings=40, units=8, depth=1)
+    data, other = (speech_to_text.load_data(replace(config, seed=seed)) for seed in (0, 1))
+    assert data.test.texts == other.test.texts, "seeds are compared on one test"
+    assert len(data.test) == 1000
+    model = speech_to_text.build_model(config, data)
+    batches = speech_to_text.batched(config, model, data, data.train, name="training")
+    texts = []
+    for epoch in (0, 1, 0):
+        batches.epoch = epoch
+        texts.append(["".join(data.alphabet.decode(row)) for _, labels in batches.dataset() for row in labels.numpy()])
+    assert len(texts[0]) == 40
+    assert sorted(texts[0]) != sorted(texts[1])
+    assert texts[0] == texts[2]
+    for seed, name in ((0, "a"), (1, "b"), (7, "b")):
+        held = speech_to_text.load_data(replace(config, split="speaker", seed=seed))
+        assert set(held.test.speakers) == {name}
+        assert name not in {*held.train.speakers, *held.validation.speakers, *held.recordings.speakers}
+    with pytest.raises(InputError, match="no speaker 'x'; there are a, b"):
+        speech_to_text.load_data(replace(config, split="speaker", held_out="x"))
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch):
+    options = ["--data", str(own(tmp_path / "my")), *SMALL, "--epochs", "3", "--noise", "10"]
+    assert cli.main(["run", "speech_to_text", "--output", "whole", *options]) == 0
+    original = training._Keeper.on_epoch_end
+
+    def killed(keeper, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        original(keeper, epoch, logs)
+
+    monkeypatch.setattr(training._Keeper, "on_epoch_end", killed)
+    assert cli.main(["run", "speech_to_text", "--output", "cut", *options]) == 130
+    monkeypatch.setattr(training._Keeper, "on_epoch_end", original)
+    assert cli.main(["run", "speech_to_text", "--output", "cut", "--resume", "--quiet"]) == 0
+    one, other = (json.loads(Path(folder, "metrics.json").read_text()) for folder in ("whole", "cut"))
+    assert one["test"] == other["test"]
+    assert one["validation"] == other["validation"]
+
+
+def test_a_sound_turned_round_says_something_else(sample_run):
+    rows = synthetic.spoken_tones(20, seed=94)
+    heard = speech_to_text.make_transcriber(*_loaded(sample_run[0])).transcribe([sound[::-1] for sound in rows.sounds])
+    assert speech_scores(rows.texts, [one.text for one in heard])["wer"] > 0.5
+    turned = [" ".join(word[::-1] for word in reversed(text.split())) for text in rows.texts]
+    assert speech_scores(turned, [one.text for one in heard])["wer"] < 0.2, "and that is heard, too"
+
+
+def _loaded(folder):
+    loaded = load_bundle(folder)
+    alphabet, spoken = Alphabet.load(loaded.path), NGrams.load(loaded.path)
+    return speech_to_text.Config(**loaded.config), loaded.model, alphabet, spoken
+
+
+@pytest.mark.slow
+def test_the_score_falls_when_texts_are_shuffled(tmp_path):
+    """What holds the other tests up: two epochs with the right texts are enough for all."""
+    config = replace(speech_to_text.SAMPLE, epochs=2)
+    training.seed_everything(0)
+    data = speech_to_text.load_data(config)
+    data.train.texts = list(np.random.default_rng(0).permutation(data.train.texts))
+    model = speech_to_text.build_model(config, data)
+    speech_to_text.train(config, model, data, Run(recipe="speech_to_text", config=config, output="run", quiet=True))
+    assert speech_to_text.evaluate(config, model, data)["wer"] > 0.5
+
+
+@pytest.mark.slow
+def test_the_real_digits_end_to_end_in_small(data_dir, tmp_path):
+    """From disk, few strings, a small network: the code that the recorded numbers come from."""
+    config = speech_to_text.Config(
+        data_dir=str(data_dir), strings=300, units=32, depth=1, bands=24, epochs=6, least_steps=0, learning_rate=1e-2
+    )
+    data = speech_to_text.load_data(config)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [300, 300, 1000]
+    data.validation, data.test = data.validation.take(range(40)), data.test.take(range(60))
+    training.seed_everything(0)
+    model = speech_to_text.build_model(config, data)
+    found = speech_to_text.train(config, model, data, Run(recipe="speech_to_text", config=config, output=tmp_path / "run", quiet=True))
+    losses = [row["val_loss"] for row in found["history"]]
+    assert losses[-1] < 0.8 * losses[0]
+    assert speech_to_text.evaluate(config, model, data)["cer"] < 0.9
