@@ -3,8 +3,6 @@
 import argparse
 import csv
 import dataclasses
-import importlib
-import importlib.util
 import io
 import itertools
 import json
@@ -14,16 +12,17 @@ import re
 import shlex
 import signal
 import sys
-import tempfile
 import threading
 import typing
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
 from rnn_cookbook import __version__
+from rnn_cookbook.discovery import load_recipe, names, recipe_files
 from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.quiet import quiet_tensorflow
 
 _ONE_LINE = re.compile(r"\s+")
 
@@ -81,15 +80,21 @@ def _dispatch(arguments: list[str]) -> int:
     run = commands.add_parser(
         "run", help="train and evaluate a recipe, on its benchmark, a sample or your own files", add_help=False, allow_abbrev=False
     )
-    run.add_argument("recipe", metavar="RECIPE", nargs="?", help="a name from `rnn-cookbook list`, or a recipe file")
+    tune = commands.add_parser("tune", help="search a recipe's settings on validation, by keras-tuner", add_help=False, allow_abbrev=False)
+    compare = commands.add_parser("compare", help="LSTM or GRU? a recipe with one cell after the other", add_help=False, allow_abbrev=False)
     predict = commands.add_parser("predict", aliases=["score"], help="answer raw input with a trained model", allow_abbrev=False)
-    for command in (parser, run):
+    for command in (parser, run, tune, compare):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    if arguments[:1] == ["run"] and not arguments[1:2]:
-        run.error("which recipe? " + _names())
     # The recipe's own options are known only once the recipe is.
-    if arguments[:1] == ["run"]:
-        return _run(arguments[1:])
+    for name, command, call in (("run", run, _run), ("tune", tune, _tune), ("compare", compare, _compare)):
+        if arguments[:1] == [name]:
+            if not arguments[1:2]:
+                command.error("which recipe? " + names())
+            if arguments[1] in ("-h", "--help"):
+                usage = f"usage: rnn-cookbook {name} RECIPE [options]"
+                print(f"{usage}\n\nThe options are the recipe's: rnn-cookbook {name} RECIPE --help\n{names()}")
+                return 0
+            return call(arguments[1:])
     if arguments[:1] in (["predict"], ["score"]):
         return _predict(predict, arguments[1:])
     parser.parse_args(arguments)
@@ -104,31 +109,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 # Recipes
-
-
-def recipe_files() -> dict[str, Path]:
-    """Name to file of the recipes that come with the library, whether installed or in a checkout."""
-    spec = importlib.util.find_spec("rnn_cookbook.recipes")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    return {file.stem: file for folder in folders for file in sorted(Path(folder).glob("*.py")) if not file.stem.startswith("_")}
-
-
-def _names() -> str:
-    return "recipes: " + ", ".join(recipe_files())
-
-
-def load_recipe(name: str) -> ModuleType:
-    """A recipe's module, by name or by the path of a file."""
-    if name in recipe_files():
-        return importlib.import_module(f"rnn_cookbook.recipes.{name}")
-    file = Path(name)
-    if file.suffix != ".py" or not file.is_file():
-        raise InputError(f"no recipe {name!r}; {_names()}, or the path of a recipe file")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def _list() -> int:
@@ -146,26 +126,138 @@ def _list() -> int:
 def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     """The recipe's options: one for each field of its Config, with the field's trailing comment as help."""
     # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is an error.
-    parser = _Parser(prog=f"rnn-cookbook run {name}", description=(module.__doc__ or name).splitlines()[0], allow_abbrev=False)
-    _add_fields(parser.add_argument_group("recipe options (defaults of the benchmark; --data sample has its own)"), module, "Config")
+    parser = _recipe_parser("run", module, name)
     folder = parser.add_argument_group("run options")
     folder.add_argument("--output", metavar="DIR", help="the run's folder (default: runs/RECIPE/<time>)")
     folder.add_argument("--resume", action="store_true", help="go on with the interrupted run in --output (default: the latest one)")
     folder.add_argument("--quiet", action="store_true", help="no progress; warnings and the table at the end stay")
     folder.add_argument("--record", action="store_true", help="run --seeds seeds and record the result under recipes/results/")
     folder.add_argument("--seeds", type=int, default=3, help="how many seeds --record runs (default: 3)")
-    folder.add_argument("--setting", help=f"start from one of the recipe's settings: {', '.join(module.SETTINGS)}")
-    folder.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
 
-def _add_fields(group, module: ModuleType, name: str) -> None:
-    """An option for each field of the dataclass of that name in a recipe."""
+def _recipe_parser(command: str, module: ModuleType, name: str, *, without: tuple[str, ...] = ()) -> argparse.ArgumentParser:
+    """The options that a command has of the recipe, `without` some, and where its configuration starts."""
+    parser = _Parser(prog=f"rnn-cookbook {command} {name}", description=(module.__doc__ or name).splitlines()[0], allow_abbrev=False)
+    _add_fields(
+        parser.add_argument_group("recipe options (defaults of the benchmark; --data sample has its own)"),
+        module,
+        "Config",
+        without=without,
+    )
+    start = parser.add_argument_group("where to start from")
+    start.add_argument("--setting", help=f"one of the recipe's settings: {', '.join(module.SETTINGS)}")
+    start.add_argument("--config", metavar="FILE", help="settings as JSON: best.json of a search, config.json of a run")
+    start.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _given(module: ModuleType, options: argparse.Namespace) -> dict:
+    """The recipe's settings among the options."""
+    fields = {field.name for field in dataclasses.fields(module.Config)}
+    return {key: value for key, value in vars(options).items() if key in fields and value is not None}
+
+
+def _start(module: ModuleType, name: str, options: argparse.Namespace) -> tuple[str, object]:
+    """The setting that the options are on top of: its name, and its configuration."""
+    if options.setting not in (None, *module.SETTINGS):
+        raise InputError(f"no setting {options.setting!r}; {name} has {', '.join(module.SETTINGS)}")
+    if options.config and options.setting:
+        raise InputError("give --setting or --config, not both")
+    if not options.config:
+        setting = options.setting or ("sample" if _given(module, options).get("data") == "sample" else "default")
+        return setting, module.SETTINGS[setting]
+    try:
+        settings = json.loads(Path(options.config).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--config {options.config} cannot be read as JSON: {error}") from error
+    if not isinstance(settings, dict) or settings.pop("recipe", name) != name:
+        raise InputError(f"--config {options.config} has no settings of recipe {name!r}")
+    return options.config, read_config(module, settings)
+
+
+def _tune(arguments: list[str]) -> int:
+    module = load_recipe(arguments[0])
+    name = Path(arguments[0]).stem
+    parser = _recipe_parser("tune", module, arguments[0])
+    search = parser.add_argument_group("search options")
+    search.add_argument("--tuner", choices=("random", "bayesian", "hyperband", "grid"), help="how (default: random)")
+    search.add_argument("--trials", type=int, help="at most (default: 20; of hyperband and grid as many as they have)")
+    search.add_argument("--objective", help=f"a score on validation, or val_loss (default: {module.METRIC})")
+    search.add_argument("--max-minutes", type=float, default=0.0, metavar="M", help="no trial begins after so many (default: no end)")
+    search.add_argument("--output", metavar="DIR", help="the search's folder (default: runs/RECIPE/tune-<time>)")
+    search.add_argument("--resume", action="store_true", help="go on with the search in --output")
+    search.add_argument("--quiet", action="store_true", help="no progress; warnings and the result stay")
+    options = parser.parse_args(arguments[1:])
+    before = {}
+    if options.resume:
+        file = Path(options.output or "") / "search.json"
+        if not options.output or not file.exists():
+            raise InputError(f"--resume goes on with a search: name its folder with --output, got {options.output or 'none'}")
+        before = json.loads(file.read_text(encoding="utf-8"))
+    _, start = _start(module, name, options)
+    if "config" in before and before.get("recipe") == name:
+        start = read_config(module, before["config"])
+    config = dataclasses.replace(start, **_given(module, options))
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401
+    from rnn_cookbook.tuning import tune
+
+    print(
+        tune(
+            module,
+            arguments[0],
+            config,
+            tuner=options.tuner or before.get("tuner", "random"),
+            trials=options.trials,
+            objective=options.objective or before.get("objective", ""),
+            max_minutes=options.max_minutes,
+            output=options.output,
+            resume=options.resume,
+            quiet=options.quiet,
+        )
+    )
+    return 0
+
+
+def _compare(arguments: list[str]) -> int:
+    module = load_recipe(arguments[0])
+    name = Path(arguments[0]).stem
+    parser = _recipe_parser("compare", module, arguments[0], without=("cell", "bidirectional"))
+    group = parser.add_argument_group("what is compared")
+    group.add_argument(
+        "--cells", default="simple_rnn,lstm,gru", metavar="A,B,…", help="cells, separated by commas (default: simple_rnn,lstm,gru)"
+    )
+    group.add_argument(
+        "--bidirectional", choices=("yes", "no", "both"), default="as it is", help="directions (default: as the recipe has it)"
+    )
+    group.add_argument("--seeds", type=int, default=3, help="of each network (default: 3)")
+    group.add_argument("--output", metavar="DIR", help="the folder (default: runs/RECIPE/compare-<time>)")
+    group.add_argument("--resume", action="store_true", help="go on with the comparison in --output")
+    group.add_argument("--quiet", action="store_true", help="no progress; warnings and the table stay")
+    options = parser.parse_args(arguments[1:])
+    _, start = _start(module, name, options)
+    given = _given(module, options)
+    given.pop("bidirectional", None)
+    config = dataclasses.replace(start, **given)
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401
+    from rnn_cookbook.comparing import compare
+
+    chosen = {key: getattr(options, key) for key in ("cells", "bidirectional", "seeds", "output", "resume", "quiet")}
+    print(compare(module, arguments[0], config, **chosen))
+    return 0
+
+
+def _add_fields(group, module: ModuleType, name: str, *, without: tuple[str, ...] = ()) -> None:
+    """An option for each field of the dataclass of that name in a recipe, `without` some."""
     # From the file: inspect.getsource would look into every loaded module, and so load the late ones, TensorFlow with them.
     source = re.split(r"\n(?=\S)", Path(module.__file__).read_text(encoding="utf-8").partition(f"class {name}")[2])[0]
     comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, flags=re.MULTILINE))
     kinds = typing.get_type_hints(getattr(module, name))
     for field in dataclasses.fields(getattr(module, name)):
+        if field.name in without:
+            continue
         option, kind, comment = f"--{field.name.replace('_', '-')}", kinds[field.name], comments.get(field.name, "")
         default = "" if field.default == "" else f" (default: {field.default})"
         details: dict = {"default": None, "dest": field.name, "help": f"{comment}{default}".replace("%", "%%")}
@@ -179,18 +271,11 @@ def _add_fields(group, module: ModuleType, name: str) -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments[0] in ("-h", "--help"):
-        print("usage: rnn-cookbook run RECIPE [options]\n\nThe options are the recipe's: rnn-cookbook run RECIPE --help\n" + _names())
-        return 0
     module = load_recipe(arguments[0])
     name = Path(arguments[0]).stem
     options = config_parser(module, arguments[0]).parse_args(arguments[1:])
-    fields = {field.name for field in dataclasses.fields(module.Config)}
-    given = {key: value for key, value in vars(options).items() if key in fields and value is not None}
-    if options.setting not in (None, *module.SETTINGS):
-        raise InputError(f"no setting {options.setting!r}; {name} has {', '.join(module.SETTINGS)}")
-    setting = options.setting or ("sample" if given.get("data") == "sample" else "default")
-    start = module.SETTINGS[setting]
+    given = _given(module, options)
+    setting, start = _start(module, name, options)
     if options.resume and not options.record:  # the run's own settings: whoever resumes need not repeat them
         from rnn_cookbook.runs import saved_settings
 
@@ -200,8 +285,8 @@ def _run(arguments: list[str]) -> int:
         import tensorflow  # noqa: F401
     if options.record:
         changed = sorted(set(given) - {"data_dir", "baselines"} - ({"data"} if setting == "sample" else set()))
-        if changed and setting in module.SETTINGS:
-            raise InputError(f"--record writes setting {setting!r} as it is: leave {listing(changed)} out")
+        if changed or options.config:
+            raise InputError(f"--record writes setting {setting!r} as it is: leave {listing(changed) or '--config'} out")
         from rnn_cookbook import recording
 
         command = shlex.join(["rnn-cookbook", "run", *arguments])
@@ -228,7 +313,7 @@ def _run(arguments: list[str]) -> int:
         run.discard_if_untrained()
         raise
     predict = ["rnn-cookbook", "predict", str(run.path), *([] if name in recipe_files() else ["--recipe", arguments[0]])]
-    example = "--output answers.csv" if _reads_tables(module) else '"…"'
+    example = "--output answers.csv" if _reads_tables(module) else getattr(module, "INPUT", '"…"')
     print(f"\n{report}\n\nrun folder: {run.path}\npredict:    {shlex.join(predict)} {example}")
     return 0
 
@@ -242,30 +327,6 @@ def read_config(module: ModuleType, settings: dict):
         raise InputError(
             f"{module.__file__} is not the recipe that wrote these settings: {message}. Name that one with --recipe"
         ) from error
-
-
-@contextmanager
-def quiet_tensorflow() -> Iterator[None]:
-    """Holds back what TensorFlow writes to standard error while it starts; shows it if the start fails.
-
-    `TF_CPP_MIN_LOG_LEVEL` alone does not do it: some lines come before TensorFlow's logging is set up. It is 3, not 2, because
-    tf.data logs a harmless version mismatch as an error; what matters is raised as an exception all the same.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(kept, 2)
-            held.seek(0)
-            sys.stderr.write(held.read().decode(errors="replace"))
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 # predict

@@ -130,6 +130,23 @@ def test_the_readme_commands_parse():
         cli.config_parser(cli.load_recipe(name), name).parse_args(options)
 
 
+def test_the_readme_commands_that_search_and_compare_parse(monkeypatch):
+    """Up to the search itself: the options are known, and so is what they are given."""
+    from rnn_cookbook import comparing, tuning
+
+    called = []
+    monkeypatch.setattr(tuning, "tune", lambda module, name, config, **options: called.append((name, options)) or "")
+    monkeypatch.setattr(comparing, "compare", lambda module, name, config, **options: called.append((name, options)) or "")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"rnn-cookbook ((?:tune|compare) [^`#\n]*)", readme)
+    assert len(commands) >= 6
+    for command in commands:
+        arguments = command.replace("$SLURM_PROCID", "1").split()
+        if "--resume" not in arguments:  # which looks for the folder
+            assert cli.main([*arguments, "--data", "sample"] if "--data" not in arguments else arguments) == 0, command
+    assert {name for name, _ in called} >= {"sentiment", "ner", "translation"}
+
+
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL))
 def test_the_readme_code_runs(code):
     exec(compile(code, "README.md", "exec"), {})

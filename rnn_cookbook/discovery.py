@@ -1,0 +1,35 @@
+"""Which recipes there are, and their modules."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from rnn_cookbook.errors import InputError
+
+
+def recipe_files() -> dict[str, Path]:
+    """Name to file of the recipes that come with the library, whether installed or in a checkout."""
+    spec = importlib.util.find_spec("rnn_cookbook.recipes")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    return {file.stem: file for folder in folders for file in sorted(Path(folder).glob("*.py")) if not file.stem.startswith("_")}
+
+
+def names() -> str:
+    """For messages."""
+    return "recipes: " + ", ".join(recipe_files())
+
+
+def load_recipe(name: str) -> ModuleType:
+    """A recipe's module, by name or by the path of a file."""
+    if name in recipe_files():
+        return importlib.import_module(f"rnn_cookbook.recipes.{name}")
+    file = Path(name)
+    if file.suffix != ".py" or not file.is_file():
+        raise InputError(f"no recipe {name!r}; {names()}, or the path of a recipe file")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

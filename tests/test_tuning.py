@@ -1,0 +1,354 @@
+"""Searches: what fails is recorded and the search goes on, what was interrupted goes on, what is found can be run."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rnn_cookbook import cli
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.reporting.tuning import importance
+
+pytest.importorskip("keras_tuner", reason="the tuner is an extra")
+
+TOY = '''
+"""A recipe that trains nothing: its score is known, and it can be told to fail."""
+import os, signal, time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+METRIC = "worth"
+
+@dataclass(frozen=True)
+class Config:
+    data: str = "toy"  # data
+    x: int = 9  # the best is 3
+    colour: str = "red"  # blue is better by a tenth
+    epochs: int = 9  # passes
+    sleep: float = 0.0  # seconds of a training
+    seed: int = 0  # seed
+
+SETTINGS = {"default": Config()}
+
+def load_data(config):
+    Path("started").mkdir(exist_ok=True)
+    (Path("started") / f"{config.x}-{config.colour}-{config.epochs}-{time.time_ns()}").touch()
+
+class Model:
+    def count_params(self):
+        return 7
+
+def build_model(config, data):
+    if config.x == 1:
+        raise ValueError("one is none")
+    if config.x == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Model()
+
+def train(config, model, data, run):
+    time.sleep(config.sleep)
+    return {"history": [{"val_loss": 1.0}], "best_epoch": 0, "epochs": config.epochs, "seconds": 1.0}
+
+def evaluate(config, model, data, split="test"):
+    assert split == "validation", "a search reads no test"
+    worth = float("nan") if config.x == 2 else -abs(config.x - 3) + 0.1 * (config.colour == "blue") + 0.001 * config.epochs
+    return {"worth": worth, "other": 1.0}
+
+def search_space(hp, config):
+    return replace(config, x=hp.Int("x", 0, 6), colour=hp.Choice("colour", ["red", "blue"]))
+
+def main(config, run):
+    report = {"x": config.x, "test": {"worth": 1.0}, "training": {"seconds": 1.0}, "baselines": {}, "splits": {"test": 1}}
+    run.write_json("metrics.json", report)
+    return f"trained with x {config.x}"
+'''
+
+
+@pytest.fixture
+def toy(tmp_path) -> str:
+    (tmp_path / "toy.py").write_text(TOY)
+    return "toy.py"
+
+
+def tune(*arguments) -> pd.DataFrame:
+    assert cli.main(["tune", "toy.py", "--output", "search", "--quiet", *arguments]) == 0
+    return pd.read_csv("search/trials.csv", dtype={"trial": str})
+
+
+def test_a_grid_finds_the_best_and_what_fails_is_recorded(toy, capsys):
+    table = tune("--tuner", "grid")
+    assert table["trial"].iloc[-1] == "default"
+    table, default = table.iloc[:-1], table.iloc[-1]
+    assert len(table) == 14
+    assert default["score"] == pytest.approx(-6 + 0.009)
+    failed = table[table["status"] == "failed"]
+    assert set(failed["x"]) == {1, 2, 4}
+    for x, told in ((1, "ValueError: one is none"), (2, "scores that are no numbers"), (4, "ran out of memory")):
+        assert failed[failed["x"] == x]["error"].str.contains(told).all(), x
+    done = table[table["status"] == "completed"]
+    np.testing.assert_allclose(done["score"], -abs(done["x"] - 3) + 0.1 * (done["colour"] == "blue") + 0.009)
+    best = json.loads(Path("search/best.json").read_text())
+    assert (best["x"], best["colour"], best["epochs"]) == (3, "blue", 9)
+    out = capsys.readouterr().out
+    assert "best of the search, on validation: worth 0.1090" in out
+    assert "the best is better by 6.1000" in out
+    assert "trained with x 3" in out
+    assert json.loads(Path("search/best/metrics.json").read_text())["x"] == 3
+    for plot in ("scores", "parallel", "importance"):
+        assert Path(f"search/plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
+    assert [*Path("search/search").glob("trial_*/hparams/events*")], "TensorBoard has the parameters"
+    assert cli.main(["run", "toy.py", "--config", "search/best.json", "--output", "again", "--quiet"]) == 0
+    assert json.loads(Path("again/metrics.json").read_text())["x"] == 3
+    # A finished search that is gone on with has nothing left to do.
+    count = len([*Path("started").iterdir()])
+    assert len(tune("--resume")) == 15
+    assert len([*Path("started").iterdir()]) == count
+
+
+def test_hyperband_spends_epochs_on_what_is_good(toy):
+    table = tune("--tuner", "hyperband").iloc[:-1]
+    assert set(table["epochs budget"]) == {1, 3, 9}, "though some fail, which count as the worst"
+    budgets = table.groupby("epochs budget").size()
+    assert budgets[1] > budgets[3]
+    first, last = (table[table["epochs budget"] == budget]["score"].mean() for budget in (1, 9))
+    assert last > first + 0.1
+    assert json.loads(Path("search/best.json").read_text())["epochs"] == 9, "the best is trained with all its epochs"
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian"])
+def test_as_many_trials_as_are_asked_for(toy, tuner):
+    table = tune("--tuner", tuner, "--trials", "4", "--objective", "val_loss")
+    assert len(table) == 5
+    assert (table[table["status"] == "completed"]["score"] == 1.0).all()
+
+
+def test_no_trial_begins_when_the_time_is_up(toy):
+    table = tune("--sleep", "1.5", "--max-minutes", "0.02", "--trials", "50")
+    assert 1 <= len(table) - 1 < 10
+
+
+@pytest.mark.slow
+def test_killed_in_a_trial_it_goes_on(toy):
+    """The finished trials are not run again, the one that was killed is; its process ends with the search."""
+    command = [sys.executable, "-m", "rnn_cookbook.cli", "tune", "toy.py", "--output", "search", "--tuner", "grid", "--sleep", "1"]
+    with open("search.log", "w") as log:
+        search = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    until = time.time() + 300
+    while len([*Path("search").glob("search/trial_*/result.json")]) < 3:
+        assert time.time() < until
+        assert search.poll() is None, Path("search.log").read_text()
+        time.sleep(0.1)
+    search.send_signal(signal.SIGKILL)
+    search.wait()
+    time.sleep(3)
+    finished = len([*Path("search").glob("search/trial_*/result.json")])
+    time.sleep(2)
+    assert len([*Path("search").glob("search/trial_*/result.json")]) == finished, "no orphan goes on"
+    before = len([*Path("started").iterdir()])
+    table = tune("--resume")
+    assert len(table) == 15
+    assert len([*Path("started").iterdir()]) - before == 14 - finished + 1, "those that were left, and the default"
+    assert (table[table["x"] == 3]["status"] == "completed").all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--objective", "beauty"], "no objective 'beauty'; there are worth, other, val_loss"),
+        (["--trials", "0"], "a search needs 1 trial or more and no less than 0 minutes, got 0 and 0.0"),
+        (["--tuner", "magic"], "argument --tuner: invalid choice: 'magic'"),
+        (["--colour", "green", "--output", "there"], "there exists, and is no search: choose another --output"),
+        (["--resume", "--output", "nowhere"], "--resume goes on with a search: name its folder with --output, got nowhere"),
+        (["--config", "absent.json"], "--config absent.json cannot be read as JSON"),
+        (["--config", "other.json"], "--config other.json has no settings of recipe 'toy'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input(toy, arguments, message, capsys):
+    Path("there").mkdir()
+    Path("there/file").touch()
+    Path("other.json").write_text('{"recipe": "ner"}')
+    assert cli.main(["tune", toy, "--quiet", *arguments]) == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in told
+    assert told.startswith("rnn-cookbook: ")
+
+
+def test_a_folder_is_of_one_search(toy, capsys):
+    tune("--trials", "1")
+    assert cli.main(["tune", toy, "--output", "search", "--trials", "1"]) == 2
+    assert "search holds a search already: add --resume" in capsys.readouterr().err
+    assert cli.main(["tune", toy, "--output", "search", "--resume", "--seed", "5"]) == 2
+    assert "search holds another search: config was " in capsys.readouterr().err
+    Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Int("x", 0, 7)'))
+    assert cli.main(["tune", toy, "--output", "search", "--resume"]) == 2
+    assert "search holds another search: space was " in capsys.readouterr().err
+
+
+def test_a_recipe_without_a_space(toy, capsys):
+    Path("toy.py").write_text(TOY.replace("def search_space", "def nothing"))
+    assert cli.main(["tune", toy]) == 2
+    assert "recipe 'toy' has no search_space(hp, config)" in capsys.readouterr().err
+    Path("toy.py").write_text(TOY.replace('x=hp.Int("x", 0, 6), colour=hp.Choice("colour", ["red", "blue"])', "x=3"))
+    assert cli.main(["tune", toy]) == 2
+    assert "the search space of recipe 'toy' names no parameter" in capsys.readouterr().err
+
+
+def test_nothing_that_works(toy, capsys):
+    """All trials fail: the search says why, and its table stands."""
+    Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Fixed("x", 1)'))
+    assert cli.main(["tune", toy, "--output", "search", "--quiet", "--tuner", "grid"]) == 2
+    assert "has a score; the last error: " in capsys.readouterr().err
+    table = pd.read_csv("search/trials.csv")
+    assert (table["status"].iloc[:-1] == "failed").all()
+
+
+# Several machines
+
+
+def environment(port: int, name: str) -> dict:
+    chief = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
+    return {**os.environ, **chief, "RNN_COOKBOOK_WORKER_SECONDS": "12", "RNN_COOKBOOK_CHIEF_SECONDS": "90"}
+
+
+def test_a_chief_that_is_not_there(toy, capsys, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name, value in {**environment(port, "worker0"), "RNN_COOKBOOK_CHIEF_SECONDS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert cli.main(["tune", toy, "--output", "search"]) == 2
+    assert f"no chief answers at 127.0.0.1:{port} for 1 seconds" in capsys.readouterr().err
+    monkeypatch.delenv("KERASTUNER_ORACLE_PORT")
+    assert cli.main(["tune", toy, "--output", "other"]) == 2
+    assert "needs KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT in the environment" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_chief_and_two_workers_of_whom_one_is_killed_in_a_trial(toy):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "rnn_cookbook.cli", "tune", "toy.py", "--output", "search", "--tuner", "grid", "--sleep", "1.5"]
+    processes = {}
+    for name in ("chief", "worker0", "worker1"):
+        with open(f"{name}.log", "w") as log:
+            processes[name] = subprocess.Popen(command, env=environment(port, name), stdout=log, stderr=subprocess.STDOUT)
+    try:
+        until = time.time() + 400
+        while "trial " not in Path("worker1.log").read_text():
+            assert time.time() < until, Path("worker1.log").read_text()
+            assert processes["chief"].poll() is None, Path("chief.log").read_text()
+            time.sleep(0.05)
+        processes["worker1"].send_signal(signal.SIGKILL)
+        for name in ("worker0", "chief"):
+            assert processes[name].wait(timeout=max(1, until - time.time())) == 0, Path(f"{name}.log").read_text()
+    finally:
+        for process in processes.values():
+            process.kill()
+    assert "worker worker1 was not heard of" in Path("chief.log").read_text()
+    table = pd.read_csv("search/trials.csv")
+    assert len(table) == 14
+    assert sorted(table["x"]) == sorted([*range(7)] * 2), "every trial is accounted for"
+    assert set(table[table["status"] == "failed"]["x"]) == {1, 2, 4}
+    assert (table["status"].isin(["completed", "failed"])).all()
+    assert "trained with x 3" in Path("chief.log").read_text()
+    assert "the results are at the chief" in Path("worker0.log").read_text()
+
+
+def test_what_explains_the_score_is_important():
+    rng = np.random.default_rng(0)
+    done = pd.DataFrame({"rate": 10.0 ** rng.uniform(-4, -1, 60), "cell": rng.choice(["lstm", "gru"], 60), "noise": rng.uniform(size=60)})
+    done["score"] = np.log10(done["rate"]) + 1.0 * (done["cell"] == "gru")
+    rate, cell, noise = importance(done, ["rate", "cell", "noise"])
+    assert rate > cell > 3 * noise
+    assert rate + cell + noise == pytest.approx(1)
+
+
+# Models of your own
+
+
+def own_space(hp) -> dict:
+    return {"units": hp.Choice("units", [1, 4]), "rate": hp.Choice("rate", [0.0, 0.1]), "batch": hp.Choice("batch", [16])}
+
+
+def own_model(configuration):
+    import keras
+
+    if configuration["units"] == 1 and configuration["rate"] == 0.0:
+        raise ValueError("too small")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(configuration["units"], "tanh"), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(configuration["rate"]), loss="mse")
+    return model
+
+
+def own_data(configuration):
+    import tensorflow as tf
+
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    whole = tf.data.Dataset.from_tensor_slices((x, x.sum(axis=1, keepdims=True))).batch(configuration["batch"])
+    return whole, whole
+
+
+def test_a_model_of_your_own_is_tuned_by_functions(tmp_path):
+    from rnn_cookbook.tuning import search
+
+    chosen, table = search(own_model, own_space, own_data, tuner="grid", trials=None, epochs=3, folder=tmp_path / "mine")
+    assert chosen["rate"] == 0.1, "what does not learn is not chosen"
+    assert len(table) == 4
+    failed = table[table["status"] == "failed"]
+    assert failed[["units", "rate"]].to_numpy().tolist() == [[1, 0.0]]
+    assert "too small" in failed["error"].iloc[0]
+    best = table["val_loss"].idxmin()
+    assert (table["units"][best], table["rate"][best]) == (chosen["units"], chosen["rate"])
+    again, same = search(own_model, own_space, own_data, tuner="grid", trials=None, epochs=3, folder=tmp_path / "mine")
+    assert again == chosen
+    pd.testing.assert_frame_equal(same, table)
+    with pytest.raises(InputError, match="no objective 'val_beauty'; there are loss, val_loss"):
+        search(own_model, own_space, own_data, objective="val_beauty", folder=tmp_path / "other")
+    with pytest.raises(InputError, match="names no parameter"):
+        search(own_model, lambda hp: {}, own_data)
+
+
+# Comparisons
+
+
+COMPARED = TOY.replace("x: int = 9", 'cell: str = "lstm"  # cell\n    units: int = 4  # size\n    x: int = 3').replace(
+    "worth = float", "worth = (config.cell == 'gru') + config.seed / 100 if config.x == 3 else float"
+)
+
+
+def test_cells_side_by_side(tmp_path, capsys):
+    (tmp_path / "toy.py").write_text(COMPARED)
+    command = ["compare", "toy.py", "--cells", "gru,lstm", "--seeds", "2", "--output", "compared", "--quiet"]
+    assert cli.main(command) == 0
+    out = capsys.readouterr().out
+    table = pd.read_csv("compared/comparison.csv")
+    assert len(table) == 4
+    summary = pd.read_csv("compared/summary.csv").set_index("network")
+    assert summary["worth"].to_dict() == pytest.approx({"gru": 1.005, "lstm": 0.005})
+    assert summary["std"].iloc[0] == pytest.approx(np.std([0, 0.01], ddof=1))
+    assert summary["horizon, steps"]["lstm"] > summary["horizon, steps"]["gru"] > 0
+    assert (summary[["parameters", "seconds an epoch", "memory, MB"]] > 0).all().all()
+    assert "1.0050" in out
+    assert Path("compared/plots/comparison.png").read_bytes().startswith(b"\x89PNG")
+    count = len([*Path("started").iterdir()])
+    assert cli.main([*command, "--resume"]) == 0
+    assert len([*Path("started").iterdir()]) == count, "what is finished is taken as it is"
+    for arguments, message in (
+        (command, "compared exists: choose another --output, or add --resume"),
+        (["compare", "toy.py", "--cells", "rnn"], "no cell 'rnn'; there are simple_rnn, lstm, gru"),
+        (["compare", "toy.py", "--seeds", "0"], "a comparison needs 1 seed or more, got 0"),
+        (["compare", "toy.py", "--bidirectional", "both"], "recipe 'toy' has no option --bidirectional to compare"),
+        (["compare", "toy.py", "--cell", "gru"], "unrecognized arguments: --cell gru"),
+    ):
+        assert cli.main(arguments) == 2
+        assert message in capsys.readouterr().err
