@@ -114,7 +114,8 @@ def tune(
     default = None
     if part == "alone":
         log.info("for comparison: the configuration that the search started from")
-        default = run(config, folder / "search" / "default")
+        values = {each.name: getattr(config, each.name) for each in space.space if hasattr(config, each.name)}
+        default = {**run(config, folder / "search" / "default"), "values": values}
     table = write_search(folder, oracle, default=default, direction=direction)
     best = best_trial(oracle)
     if best is None:
@@ -239,14 +240,14 @@ def write_search(folder: Path, oracle, *, default: dict | None, direction: str) 
     for each in oracle.start_order:
         trial = oracle.trials[each]
         metrics = {key: trial.metrics.get_last_value(key) for key in trial.metrics.metrics}
-        error = ((trial.message or "").strip().splitlines() or [""])[-1]
+        error = ((trial.message or "").strip().splitlines() or [""])[-1].rpartition("FailedTrialError: ")[2]
         row = {"trial": each, "status": trial.status.lower(), "score": trial.score, **shown(trial.hyperparameters.values), **metrics}
         rows.append({**row, "error": error})
     if default and "error" in default:
-        rows.append({"trial": "default", "status": "failed", "error": default["error"]})
+        rows.append({"trial": "default", "status": "failed", **default["values"], "error": default["error"]})
     elif default:
-        extras = {extra: default[extra] for extra in EXTRAS}
-        rows.append({"trial": "default", "status": "completed", "score": default["scores"].get(name), **default["scores"], **extras})
+        score, extras = default["scores"].get(name), {extra: default[extra] for extra in EXTRAS}
+        rows.append({"trial": "default", "status": "completed", "score": score, **default["values"], **default["scores"], **extras})
     table = pd.DataFrame(rows)
     table = table[[*(column for column in table.columns if column != "error"), "error"]]
     write_atomically(folder / "trials.csv", lambda path: table.to_csv(path, index=False))

@@ -89,8 +89,11 @@ def test_a_grid_finds_the_best_and_what_fails_is_recorded(toy, capsys):
     table, default = table.iloc[:-1], table.iloc[-1]
     assert len(table) == 14
     assert default["score"] == pytest.approx(-6 + 0.009)
+    assert (default["x"], default["colour"]) == (9, "red")
+    assert table["x"].dtype == np.int64
     failed = table[table["status"] == "failed"]
     assert set(failed["x"]) == {1, 2, 4}
+    assert not failed["error"].str.contains("keras_tuner").any()
     for x, told in ((1, "ValueError: one is none"), (2, "scores that are no numbers"), (4, "ran out of memory")):
         assert failed[failed["x"] == x]["error"].str.contains(told).all(), x
     done = table[table["status"] == "completed"]
