@@ -185,6 +185,10 @@ def test_help_names_every_option_with_its_comment(capsys):
         ["run", "sentiment", "--bogus"],
         ["run", "ner", "--help"],
         ["run", "forecasting", "--help"],
+        ["run", "translation", "--help"],
+        ["run", "speech_to_text", "--help"],
+        ["tune", "ner", "--help"],
+        ["compare", "sentiment", "--help"],
         ["predict", "x", "--input", "no"],
     ],
 )
@@ -203,6 +207,8 @@ def test_list_has_a_line_for_every_recipe(capsys):
         ["forecasting", "Forecasting"],
         ["ner", "Named", "entities"],
         ["sentiment", "Sentiment"],
+        ["speech_to_text", "Speech", "to", "text"],
+        ["translation", "Translation"],
     ]
 
 
