@@ -25,7 +25,7 @@ from typing import Literal
 
 import numpy as np
 
-from rnn_cookbook import bundle, ctc, encode, models, ngrams, optimizers, reporting, speech, training, transcriber
+from rnn_cookbook import bundle, ctc, encode, models, ngrams, optimizers, reporting, sound, speech, training, transcriber
 from rnn_cookbook.data import digits, synthetic
 from rnn_cookbook.data.speech import Utterances, read_utterances, split_utterances, tfds_utterances
 from rnn_cookbook.errors import InputError, check_settings
@@ -74,6 +74,8 @@ class Config:
     seed: int = 0  # of the split, the weights, the order and what is drawn
 
     def __post_init__(self):
+        if self.data in ("spoken_digit", "sample") and self.rate != digits.RATE:
+            raise InputError(f"--rate of {self.data} is {digits.RATE}, got {self.rate}")
         check_settings(
             self,
             positive=("learning_rate", "max_seconds", "window", "hop"),
@@ -89,6 +91,9 @@ class Prediction:
     stream: bool = False  # words as they come, of a model that was trained with --no-bidirectional
     raw_rate: int = 0  # Hz of raw samples (16 bits, little-endian, one channel) on standard input, called -; 0 is the model's
 
+    def __post_init__(self):
+        check_settings(self, at_least={"raw_rate": 0})
+
 
 SAMPLE = Config(
     data="sample", bands=24, filters=32, units=48, depth=1, dropout=0.0, speed=0.0, warp=0.0, noise=0.0, masked_bands=0,
@@ -96,7 +101,6 @@ SAMPLE = Config(
 )  # fmt: skip
 METRIC, HIGHER_IS_BETTER, INPUT = "wer", False, "recording.wav"  # what the results are compared by; what predictions are of
 SIZES = {"train": 1000, "validation": 100, "test": 300}  # of the sample
-SEEDS = {"train": 0, "validation": 1, "test": 2}  # of strings of digits
 SETTINGS = {"default": Config(), "sample": SAMPLE, "speaker": Config(split="speaker"), "streaming": Config(bidirectional=False)}
 
 
@@ -122,7 +126,7 @@ def load_data(config: Config) -> Data:
         taken = digits.split_by_take(every) if config.split == "take" else digits.split_by_speaker(every, held_out)
         recordings, sizes = taken["train"], {"train": config.strings, "validation": 300, "test": 1000}
         # Of the training new ones are drawn in every epoch; those here are for the n-grams and the baselines.
-        parts = {name: digits.digit_strings(part, sizes[name], seed=SEEDS[name]) for name, part in taken.items()}
+        parts = {name: digits.digit_strings(part, sizes[name], seed=i) for i, (name, part) in enumerate(taken.items())}
     else:
         own = Path(config.data).expanduser()
         parts = read_utterances(own) if own.exists() or config.data[:1] in "./~" else tfds_utterances(config.data, data_dir=config.data_dir)
@@ -130,6 +134,9 @@ def load_data(config: Config) -> Data:
     parts = split_utterances(parts, by_speaker=config.split == "speaker", **fractions, seed=config.seed)
     parts = {name: encode.transcripts.as_spoken(part, name=name) for name, part in parts.items()}
     alphabet = encode.transcripts.Alphabet.fit(parts["train"].texts)
+    log_mel = sound.LogMel(config.rate, bands=config.bands, window=config.window, hop=config.hop)
+    limits = {"stride": config.stride, "longest": config.max_seconds, "speed": config.speed}
+    parts["train"] = transcriber.learnable(parts["train"], alphabet, log_mel=log_mel, **limits)
     for name in ("validation", "test"):
         alphabet.check(parts[name].texts, name=name)
     return Data(parts["train"], parts["validation"], parts["test"], alphabet, recordings)
@@ -175,10 +182,8 @@ def train(config: Config, model, data: Data, run) -> dict:
         heard = [one.text for one in greedy.transcribe(sounds)]
         return {"val_wer": speech.speech_scores(some.texts[: len(sounds)], heard)["wer"]}
 
-    patience = config.patience * epochs(config, data) // config.epochs
-    return training.fit(
-        model, batches, validation, epochs=epochs(config, data), patience=patience, run=run, monitor="val_wer", scores=scores
-    )
+    spent = {"epochs": epochs(config, data), "patience": config.patience * epochs(config, data) // config.epochs}
+    return training.fit(model, batches, validation, **spent, run=run, monitor="val_wer", scores=scores)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
@@ -186,12 +191,11 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     examples = getattr(data, split)
     log.info("evaluating on %d %s sounds", len(examples), split)
     search, greedy = make_transcriber(config, model, data.alphabet, language(config, data)), transcriber.Transcriber(model, data.alphabet)
-    sounds = [examples.samples(i, config.rate) for i in range(len(examples))]
-    found = search.transcribe(sounds)
+    found = search.transcribe_utterances(examples)
     if run:
         reporting.write_transcripts(run, examples, found, search)
     scores = speech.speech_scores(examples.texts, [one.text for one in found])
-    best_path = speech.speech_scores(examples.texts, [one.text for one in greedy.transcribe(sounds)])
+    best_path = speech.speech_scores(examples.texts, [one.text for one in greedy.transcribe_utterances(examples)])
     return {**scores, "wer_best_path": best_path["wer"], "cer_best_path": best_path["cer"]}
 
 
@@ -258,19 +262,18 @@ def main(config: Config, run) -> str:
 def batched(config: Config, model, data: Data, part: Utterances, *, name: str) -> "encode.sounds.SoundBatches":
     """Sounds as they are, or, in training, disturbed: other ones in every epoch."""
     noisy = name == "training"
-    shape = {"longest": config.max_seconds, "speed": config.speed * noisy}
+    limits = {"log_mel": model.get_layer("log_mel"), "stride": config.stride, "longest": config.max_seconds}
+    usable = part if noisy else transcriber.learnable(part, data.alphabet, **limits, name=name)
 
     def draw(epoch: int) -> "encode.sounds.Drawn":
         now = digits.digit_strings(data.recordings, config.strings, seed=[config.seed, 1 + epoch]) if noisy and data.recordings else usable
 
         def load(i: int) -> np.ndarray:
-            sound = now.samples(i, config.rate)
-            how = {"speed": config.speed, "noise": config.noise or np.inf}
-            return encode.sounds.perturbed(sound, np.random.default_rng([config.seed, epoch, i]), **how) if noisy else sound
+            how = {"speed": config.speed * noisy, "noise": config.noise if noisy and config.noise else np.inf}
+            return encode.sounds.perturbed(now.samples(i, config.rate), np.random.default_rng([config.seed, epoch, i]), **how)
 
         return encode.sounds.Drawn(now.seconds(config.rate), load, [data.alphabet.encode(text) for text in now.texts])
 
-    usable = part.take(transcriber.learnable(model, part, [data.alphabet.encode(text) for text in part.texts], **shape, name=name))
     return encode.sounds.SoundBatches(draw, batch_size=config.batch_size, shuffle=noisy, shortest_first=noisy, seed=config.seed)
 
 

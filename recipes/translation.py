@@ -226,7 +226,7 @@ def search_space(hp, config: Config) -> Config:
         vocabulary_size=hp.Choice("vocabulary_size", [config.vocabulary_size, config.vocabulary_size * 2]),
         cell=hp.Choice("cell", ["lstm", "gru"]),
         units=hp.Choice("units", [128, 256, 320]),
-        attention=hp.Choice("attention", ["luong", "bahdanau"]),
+        attention=hp.Choice("attention", ["luong"] if config.input_feeding else ["luong", "bahdanau"]),
         dropout=hp.Float("dropout", 0.0, 0.5, step=0.1),
         label_smoothing=hp.Choice("label_smoothing", [0.0, 0.1]),
         learning_rate=hp.Float("learning_rate", 1e-3, 1e-2, sampling="log"),

@@ -182,15 +182,17 @@ def _tune(arguments: list[str]) -> int:
     parser = _recipe_parser("tune", module, arguments[0])
     search = parser.add_argument_group("search options")
     search.add_argument("--tuner", choices=("random", "bayesian", "hyperband", "grid"), help="how (default: random)")
+    search.add_argument("--direction", choices=("min", "max"), help="of the objective (default: by its name)")
     search.add_argument("--trials", type=int, help="at most (default: 20; of hyperband and grid as many as they have)")
     search.add_argument("--objective", help=f"a score on validation, or val_loss (default: {module.METRIC})")
-    search.add_argument("--max-minutes", type=float, default=0.0, metavar="M", help="no trial begins after so many (default: no end)")
+    search.add_argument("--max-minutes", type=float, metavar="M", help="no trial begins after so many (default: no end)")
     search.add_argument("--output", metavar="DIR", help="the search's folder (default: runs/RECIPE/tune-<time>)")
     search.add_argument("--resume", action="store_true", help="go on with the search in --output")
     search.add_argument("--quiet", action="store_true", help="no progress; warnings and the result stay")
     options = parser.parse_args(arguments[1:])
     before = {}
-    if options.resume:
+    worker = "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "chief")  # who has no search of its own
+    if options.resume and not worker:
         file = Path(options.output or "") / "search.json"
         if not options.output or not file.exists():
             raise InputError(f"--resume goes on with a search: name its folder with --output, got {options.output or 'none'}")
@@ -209,9 +211,10 @@ def _tune(arguments: list[str]) -> int:
             arguments[0],
             config,
             tuner=options.tuner or before.get("tuner", "random"),
-            trials=options.trials,
+            trials=options.trials if options.trials is not None else before.get("trials"),
             objective=options.objective or before.get("objective", ""),
-            max_minutes=options.max_minutes,
+            direction=options.direction or before.get("direction", ""),
+            max_minutes=options.max_minutes if options.max_minutes is not None else before.get("max_minutes", 0.0),
             output=options.output,
             resume=options.resume,
             quiet=options.quiet,
@@ -223,7 +226,7 @@ def _tune(arguments: list[str]) -> int:
 def _compare(arguments: list[str]) -> int:
     module = load_recipe(arguments[0])
     name = Path(arguments[0]).stem
-    parser = _recipe_parser("compare", module, arguments[0], without=("cell", "bidirectional"))
+    parser = _recipe_parser("compare", module, arguments[0], without=("cell", "bidirectional", "seed"))
     group = parser.add_argument_group("what is compared")
     group.add_argument(
         "--cells", default="simple_rnn,lstm,gru", metavar="A,B,…", help="cells, separated by commas (default: simple_rnn,lstm,gru)"
@@ -276,6 +279,8 @@ def _run(arguments: list[str]) -> int:
     options = config_parser(module, arguments[0]).parse_args(arguments[1:])
     given = _given(module, options)
     setting, start = _start(module, name, options)
+    if options.resume and options.config:
+        raise InputError("--resume goes on with the settings of the run: leave --config out")
     if options.resume and not options.record:  # the run's own settings: whoever resumes need not repeat them
         from rnn_cookbook.runs import saved_settings
 

@@ -8,6 +8,7 @@ from types import ModuleType
 import pandas as pd
 
 from rnn_cookbook.diagnostics import memory_horizon
+from rnn_cookbook.discovery import metric_of
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.recurrent import CELLS
 from rnn_cookbook.reporting.tuning import plot_comparison
@@ -53,7 +54,7 @@ def compare(
         raise InputError(f"no cell {', '.join(map(repr, unknown))}; there are {', '.join(CELLS)}")
     if seeds < 1:
         raise InputError(f"a comparison needs 1 seed or more, got {seeds}")
-    for option in ["cell", *(["bidirectional"] if bidirectional != "as it is" else [])]:
+    for option in ["cell", "units", *(["bidirectional"] if bidirectional != "as it is" else [])]:
         if option not in there:
             raise InputError(f"recipe {name!r} has no option --{option} to compare")
     folder = Path(output) if output else Path("runs") / name / time.strftime("compare-%Y-%m-%d_%H-%M-%S")
@@ -81,7 +82,10 @@ def compare(
             rows.append({"network": label, "cell": cell, "seed": seed, **scores, **result})
     table = pd.DataFrame(rows)
     write_atomically(folder / "comparison.csv", lambda path: table.to_csv(path, index=False))
-    metric = module.METRIC if module.METRIC in table else "val_loss"
+    metric = metric_of(module, config)
+    if metric not in table:
+        log.warning("no training has a %s: compared by val_loss", metric)
+        metric = "val_loss"
     if metric not in table:
         raise InputError(f"none of {len(table)} trainings ended well; the last error: {rows[-1]['error']}")
     done = table[table[metric].notna()]

@@ -33,3 +33,8 @@ def load_recipe(name: str) -> ModuleType:
     sys.modules[file.stem] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def metric_of(module: ModuleType, config) -> str:
+    """What a recipe's results are compared by, which may depend on its data."""
+    return module.metric(config) if hasattr(module, "metric") else module.METRIC

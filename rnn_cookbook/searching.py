@@ -1,6 +1,7 @@
 """keras-tuner's search with what it lacks: an end by time, trials that fail, and workers on other machines that are lost in a trial."""
 
 import contextlib
+import functools
 import io
 import os
 import socket
@@ -14,10 +15,11 @@ from rnn_cookbook.errors import InputError
 try:
     import keras_tuner
     from keras_tuner.engine.trial import Trial
+    from keras_tuner.src.engine.oracle import LOCKS, THREADS  # keras-tuner 1.4 has no public way to them
 except ImportError as error:
     raise InputError('tuning needs keras-tuner: pip install "rnn-cookbook[tune]"') from error
 
-from rnn_cookbook.runs import log
+from rnn_cookbook.runs import log, write_json
 
 TUNERS = {
     "random": keras_tuner.oracles.RandomSearchOracle,
@@ -27,7 +29,8 @@ TUNERS = {
 }
 _SILENCE = 60.0  # seconds after which a worker that was not heard of counts as lost
 _RETRIES = 2  # of a trial whose worker was lost
-_ANSWER = 60.0  # seconds that a worker waits for its chief
+_ANSWER = 60.0  # seconds that a worker waits for its chief to be there
+_PATIENCE = 300.0  # seconds that it waits for an answer later on
 EXTRAS = ("seconds", "epochs", "seconds_an_epoch", "parameters", "peak_memory_mb")  # beside the scores
 
 
@@ -35,15 +38,34 @@ class UnknownObjective(keras_tuner.errors.FatalError, InputError):
     """The recipe's scores have no such name: the search ends."""
 
 
+def _locked(method: Callable) -> Callable:
+    """keras-tuner's lock, which it does not give back after an exception: a full disk would block a chief for ever."""
+    inner = keras_tuner.synchronized(method)
+
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        mine = THREADS[self] != threading.current_thread().name
+        try:
+            return inner(self, *args, **kwargs)
+        except BaseException:
+            if mine and THREADS[self] == threading.current_thread().name:
+                THREADS[self] = None
+                LOCKS[self].release()
+            raise
+
+    return call
+
+
 class _Watch:
-    """What keras-tuner's oracles lack: an end by time and by the number of trials, and workers that are lost in a trial."""
+    """What keras-tuner's oracles lack: an end by time and by the number of trials, workers that are lost in a trial, and files that are
+    written whole or not at all."""
 
     deadline, most, silence = float("inf"), float("inf"), _SILENCE
 
     def listen(self, tuner_id: str) -> None:
         self.__dict__.setdefault("heard", {})[tuner_id] = time.time()
 
-    @keras_tuner.synchronized
+    @_locked
     def create_trial(self, tuner_id):
         self.listen(tuner_id)
         self.bury()
@@ -70,22 +92,42 @@ class _Watch:
             for trial in failed if waits else ():
                 trial.status, trial.score = "FAILED", None
 
+    def save(self):
+        write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial):
+        write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+
+    @_locked
+    def update_trial(self, trial_id, metrics, step=0):
+        for name in metrics:  # keras-tuner would make a Keras metric to find its direction out, and so take the GPU from the trials
+            if not self.trials[trial_id].metrics.exists(name):
+                direction = self.objective.direction if name == self.objective.name else "min"
+                self.trials[trial_id].metrics.register(name, direction=direction)
+        return super().update_trial(trial_id, metrics, step=step)
+
+    @_locked
+    def end_trial(self, trial):
+        return super().end_trial(trial)
+
     def reload(self):
         """keras-tuner's grid forgets where it was: here it goes on after the trials that have begun, each made from the one before."""
         super().reload()
+        for each in set(self.trials) - set(self.start_order):  # a kill came between the two files that tell of its beginning
+            del self.trials[each]
         if isinstance(self, keras_tuner.oracles.GridSearchOracle):
             for before, each in zip([None, *self.start_order], self.start_order, strict=False):
                 self._ordered_ids.insert(each, before)
             self._populate_next = [*self.start_order]
 
-    @keras_tuner.synchronized
+    @_locked
     def get_trial(self, trial_id):
         for tuner_id, trial in self.ongoing_trials.items():
             if trial.trial_id == trial_id:
                 self.listen(tuner_id)
         return super().get_trial(trial_id)
 
-    @keras_tuner.synchronized
+    @_locked
     def bury(self) -> None:
         """Gives the trials of lost workers to others."""
         now, heard = time.time(), self.__dict__.get("heard", {})
@@ -115,11 +157,15 @@ class RecipeTuner(keras_tuner.Tuner):
         with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
             super().__init__(oracle, directory=str(folder), project_name="search")
 
+    def _get_tuner_fname(self):
+        # Not by the id: a search that was begun alone can be gone on with by a chief.
+        return super()._get_tuner_fname() if self._is_worker() else str(Path(self.project_dir) / "tuner.json")
+
     def run_trial(self, trial, *_, **__):
         values = trial.hyperparameters.values
-        config = self.configuration(trial.hyperparameters.copy())
         folder = Path(self.project_dir) / f"trial_{trial.trial_id}"
         try:
+            config = self.configuration(trial.hyperparameters.copy())
             result = self.run(config, folder, values=values, alive=lambda: self.oracle.get_trial(trial.trial_id))
         except keras_tuner.errors.FatalError:
             raise
@@ -148,6 +194,12 @@ class RecipeTuner(keras_tuner.Tuner):
         if hasattr(self.oracle, "trials"):  # a worker's is at its chief
             self.tell()
 
+    def go_on(self, trials: int | None) -> None:
+        """With what was done before, under the limits of now."""
+        self.before = len(getattr(self.oracle, "end_order", ()))
+        if isinstance(self.oracle, keras_tuner.oracles.HyperbandOracle):
+            self.oracle.hyperband_iterations = _iterations(trials)
+
     def tell(self) -> None:
         """How far the search is."""
         oracle, name = self.oracle, self.oracle.objective.name
@@ -170,13 +222,18 @@ def make_oracle(tuner: str, objective: str, direction: str, space, *, trials: in
     options = {"objective": keras_tuner.Objective(objective, direction), "hyperparameters": space, "seed": seed + 1}
     limits = {"max_trials": trials}
     if tuner == "hyperband":
-        limits = {"max_epochs": epochs, "hyperband_iterations": 1 if trials is None else 99}
+        limits = {"max_epochs": epochs, "hyperband_iterations": _iterations(trials)}
     retries = {"max_retries_per_trial": _RETRIES, "max_consecutive_failed_trials": 1_000_000}
     oracle = type(TUNERS[tuner].__name__, (_Watch, TUNERS[tuner]), {})(**options, **limits, **retries)
     oracle.verbose = 0
     oracle.most = trials or float("inf")
     oracle.deadline = time.time() + 60 * max_minutes if max_minutes else float("inf")
     return oracle
+
+
+def _iterations(trials: int | None) -> int:
+    """Of hyperband: one goes through all its brackets; with a number of trials it is that which ends the search."""
+    return 1 if trials is None else 1_000
 
 
 def best_trial(oracle):
@@ -204,16 +261,21 @@ def role() -> str:
         raise InputError(f"a search on several machines needs {', '.join(names)} in the environment, got {', '.join(there)} only")
     if not there:
         return "alone"
+    if not os.environ[names[2]].isdigit():
+        raise InputError(f"{names[2]} must be a number, got {os.environ[names[2]]!r}")
     return "chief" if "chief" in os.environ[names[0]] else "worker"
 
 
 def find_chief() -> None:
+    from keras_tuner.src.distribute import oracle_client
+
     where = os.environ["KERASTUNER_ORACLE_IP"], int(os.environ["KERASTUNER_ORACLE_PORT"])
     wait = float(os.environ.get("RNN_COOKBOOK_CHIEF_SECONDS") or _ANSWER)
     until = time.time() + wait
     while True:
         try:
             socket.create_connection(where, timeout=2.0).close()
+            oracle_client.TIMEOUT = _PATIENCE  # of keras-tuner, an hour
             return
         except OSError as error:
             if time.time() > until:

@@ -23,6 +23,7 @@ from rnn_cookbook.layers import MaskedConv1D
 from rnn_cookbook.models.speech import frame_model
 from rnn_cookbook.ngrams import NGrams
 from rnn_cookbook.runs import log
+from rnn_cookbook.sound import LogMel
 from rnn_cookbook.streaming import Stream
 
 _BATCH = 32  # sounds that are read together
@@ -89,6 +90,11 @@ class Transcriber:
         for number, one in zip(owners, self._transcribed(parts), strict=True):
             found[number].append(one)
         return [_joined(each) for each in found]
+
+    def transcribe_utterances(self, utterances: Utterances) -> list[Transcript]:
+        """What is said in each; the sounds are read when their turn comes."""
+        parts = (range(start, min(start + 4 * _BATCH, len(utterances))) for start in range(0, len(utterances), 4 * _BATCH))
+        return [one for part in parts for one in self.transcribe([utterances.samples(i, self.rate) for i in part])]
 
     def answers(self, names: Iterable[str], *, raw_rate: int) -> Iterator[dict]:
         """Of each file or folder of files: "audio", its "text" and "words" with their times; or "error", where it cannot be read.
@@ -197,6 +203,8 @@ class LiveTranscriber:
     def __init__(self, model: keras.Model, alphabet: Alphabet, *, pause: float = 0.5):
         self.alphabet, self._log_mel = alphabet, model.get_layer("log_mel")
         self.rate, self.hop, self.pause = self._log_mel.rate, seconds_a_step(model), pause
+        if self._log_mel.step > self._log_mel.length:
+            raise InputError(f"sound that comes in is heard without gaps: hop {self._log_mel.hop} s is more than {self._log_mel.window} s")
         self._stream = Stream(frame_model(model))
         self.reset()
 
@@ -218,8 +226,11 @@ class LiveTranscriber:
             for file in ["-"] if name == "-" else sound_files(name):
                 rates = {"rate": self.rate, "seconds": _LIVE}
                 chunks = raw_chunks(sys.stdin.buffer, raw_rate=raw_rate, **rates) if file == "-" else sound_chunks(file, **rates)
-                for word in self.words(chunks):
-                    yield {"audio": str(file), "word": word.text, "start": word.start, "end": word.end}
+                try:
+                    for word in self.words(chunks):
+                        yield {"audio": str(file), "word": word.text, "start": word.start, "end": word.end}
+                except InputError as error:
+                    yield {"audio": str(file), "word": None, "error": str(error)}
 
     def words(self, chunks: Iterable[np.ndarray]) -> Iterator[Word]:
         """The words of a new sound, as its chunks come."""
@@ -299,14 +310,22 @@ def steps_of(model: keras.Model, samples: np.ndarray) -> np.ndarray:
 
 
 def learnable(
-    model: keras.Model, utterances: Utterances, labels: Sequence[np.ndarray], *, longest: float, speed: float = 0.0, name: str = "training"
-) -> np.ndarray:
-    """Indices of the utterances whose labels fit into their sound, which CTC asks for; the others are named in the log.
+    utterances: Utterances,
+    alphabet: Alphabet,
+    *,
+    log_mel: LogMel,
+    stride: int,
+    longest: float,
+    speed: float = 0.0,
+    name: str = "training",
+) -> Utterances:
+    """Those whose text fits into their sound, which CTC asks for; the others are named in the log.
 
     Args:
-        model: a `sound_recognizer`.
         utterances: sounds with texts.
-        labels: int[labels] of each.
+        alphabet: of the model.
+        log_mel: of the model, or one like it.
+        stride: frames a step of the model.
         longest: seconds; longer sounds are left out, too.
         speed: the share by which sounds may be shortened in training.
         name: of the split.
@@ -314,22 +333,23 @@ def learnable(
     Raises:
         InputError: none is left.
     """
-    rate = model.get_layer("log_mel").rate
-    seconds = utterances.seconds(rate)
-    steps = steps_of(model, (seconds / (1 + speed) * rate).astype(np.int64))
+    labels, seconds = [alphabet.encode(text) for text in utterances.texts], utterances.seconds(log_mel.rate)
+    steps = -(-np.asarray(log_mel.frames((seconds / (1 + speed) * log_mel.rate).astype(np.int64))) // stride)
     needed = np.array([len(each) + np.count_nonzero(np.diff(each) == 0) for each in labels])  # a blank between equal ones
     wrong = {
         f"are longer than --max-seconds {longest:g}": seconds > longest,
         "have more to say than their sound has room for": needed > steps,
+        "say nothing that is in the alphabet": needed == 0,
     }
-    kept = ~np.any([*wrong.values()], axis=0) & (needed > 0)
+    kept = ~np.any([*wrong.values()], axis=0)
     for reason, flags in wrong.items():
         if flags.any():
             names = listing(utterances.name(i) for i in np.flatnonzero(flags))
             log.warning("%s: %d of %d sounds %s, and are left out: %s", name, flags.sum(), len(flags), reason, names)
     if not kept.any():
-        raise InputError(f"none of {len(kept)} {name} sounds can be used: {', '.join(f'{f.sum()} {r}' for r, f in wrong.items())}")
-    return np.flatnonzero(kept)
+        reasons = ", ".join(f"{flags.sum()} {reason}" for reason, flags in wrong.items() if flags.any())
+        raise InputError(f"none of {len(kept)} {name} sounds can be used: {reasons}")
+    return utterances.take(np.flatnonzero(kept))
 
 
 def words_of(text: str, spans: np.ndarray, *, start: float = 0.0, end: float = np.inf) -> list[Word]:

@@ -4,6 +4,7 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import threading
 import time
 import traceback
@@ -28,7 +29,8 @@ _KILLED = -9  # how a process ends that the system kills, mostly for its memory
 def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None, alive: Callable[[], None] | None = None) -> dict:
     """Trains a configuration in another process, and waits for it.
 
-    What was interrupted goes on after its last epoch, what was finished is taken as it is.
+    What was interrupted goes on after its last epoch, what was finished is taken as it is; what failed is tried again. What the folder has
+    of another configuration is thrown away.
 
     Args:
         recipe: name, or path of a file.
@@ -41,14 +43,20 @@ def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None
         "scores" (those of the recipe's `evaluate` on the validation split, and "val_loss"), "seconds" (all of it), "epochs",
         "seconds_an_epoch" (training alone), "parameters" and "peak_memory_mb"; or an "error".
     """
-    file = folder / _RESULT
-    if not file.exists():
+    file, settings = folder / _RESULT, asdict(config)
+    before = _read(file)
+    begun = before.get("config") or _read(folder / "run" / "config.json")
+    if begun and any(begun.get(key) != value for key, value in settings.items()):
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        before = {}
+    if not before or "error" in before:
+        file.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
         if method == "forkserver":  # TensorFlow is imported once, not for every trial
             context.set_forkserver_preload([__name__])
-        process = context.Process(target=_work, args=(os.getcwd(), recipe, asdict(config), str(folder), values or {}), daemon=True)
+        process = context.Process(target=_work, args=(os.getcwd(), recipe, settings, str(folder), values or {}), daemon=True)
         process.start()
         try:
             while process.is_alive():
@@ -62,7 +70,15 @@ def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None
         if not file.exists():
             why = "most likely it ran out of memory" if process.exitcode == _KILLED else "see its log.txt"
             return {"error": f"the process ended with {process.exitcode}: {why}"}
-    return json.loads(file.read_text(encoding="utf-8"))
+    return {key: value for key, value in _read(file).items() if key != "config"}
+
+
+def _read(file: Path) -> dict:
+    """Nothing of a file that is not there, or damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _work(where: str, recipe: str, settings: dict, folder: str, values: dict) -> None:
@@ -77,7 +93,7 @@ def _work(where: str, recipe: str, settings: dict, folder: str, values: dict) ->
         result = {"error": str(error)}
     except Exception as error:  # whatever a configuration breaks is recorded
         result = {"error": f"{type(error).__name__}: {str(error)[:300]}", "traceback": traceback.format_exc()}
-    write_json(path / _RESULT, result)
+    write_json(path / _RESULT, {**result, "config": settings})
 
 
 def _trained(recipe: str, settings: dict, folder: Path, values: dict) -> dict:

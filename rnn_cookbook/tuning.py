@@ -1,18 +1,22 @@
 """Tuning a recipe by keras-tuner's own search: over what its `search_space` names, on the validation split alone, on one machine or on
 many, with every trial in a process of its own."""
 
+import gc
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
+import grpc  # comes with keras-tuner and TensorFlow
 import keras
 import numpy as np
 import pandas as pd
 
 from rnn_cookbook import training
+from rnn_cookbook.discovery import metric_of
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.reporting.runs import comparison
 from rnn_cookbook.reporting.tuning import plot_search
@@ -33,7 +37,24 @@ from rnn_cookbook.searching import (
 )
 from rnn_cookbook.trials import train_apart
 
-_SMALL = ("loss", "error", "wer", "cer", "ter", "mse", "mae", "mase", "smape", "pinball")  # in names of what is better when it is less
+# Parts of the names of what is better when it is less.
+_SMALL = {
+    "loss",
+    "error",
+    "wer",
+    "cer",
+    "ter",
+    "mse",
+    "mae",
+    "rmse",
+    "mase",
+    "smape",
+    "pinball",
+    "perplexity",
+    "divergence",
+    "nll",
+    "width",
+} | {*("substitutions", "insertions", "deletions", "delay", "alarm", "alarms")}
 
 
 def tune(
@@ -44,6 +65,7 @@ def tune(
     tuner: str = "random",
     trials: int | None = None,
     objective: str = "",
+    direction: str = "",
     max_minutes: float = 0.0,
     output: str | None = None,
     resume: bool = False,
@@ -59,7 +81,8 @@ def tune(
         config: what the search starts from.
         tuner: one of `TUNERS`.
         trials: at most; by default 20, for hyperband and grid as many as they have.
-        objective: a score of the recipe's `evaluate`, or "val_loss"; the recipe's METRIC by default. Errors and losses are made small.
+        objective: a score of the recipe's `evaluate`, or "val_loss"; the recipe's METRIC by default.
+        direction: "min" or "max"; by the name of the objective when empty: errors and losses are made small.
         max_minutes: after which no trial begins; 0 for no end.
         output: folder of the search; `runs/<recipe>/tune-<time>` by default.
         resume: go on with the search in it.
@@ -73,23 +96,22 @@ def tune(
         raise InputError(f"recipe {name!r} has no search_space(hp, config): there is nothing to tune")
     if tuner not in TUNERS:
         raise InputError(f"no tuner {tuner!r}; there are {', '.join(TUNERS)}")
-    if (trials is not None and trials < 1) or max_minutes < 0:
-        raise InputError(f"a search needs 1 trial or more and no less than 0 minutes, got {trials} and {max_minutes}")
-    trials = trials or (20 if tuner in ("random", "bayesian") else None)
+    trials = _trials(trials, tuner, max_minutes)
     space = keras_tuner.HyperParameters()
     module.search_space(space, config)
     if not space.space:
         raise InputError(f"the search space of recipe {name!r} names no parameter")
-    usual = module.metric(config) if hasattr(module, "metric") else module.METRIC
+    usual = metric_of(module, config)
     objective, part = objective or usual, role()
     folder = Path(output) if output else Path("runs") / name / time.strftime("tune-%Y-%m-%d_%H-%M-%S")
     log_to_console(30 if quiet else 20)
     about = {"recipe": name, "tuner": tuner, "objective": objective, "config": asdict(config)}
     about["space"] = json.loads(json.dumps(space.get_config()))
+    limits = {"trials": trials, "max_minutes": max_minutes, "direction": direction}  # which may be others when it is gone on with
     if part == "worker":  # the folder is the chief's, or its own
         find_chief()
     else:
-        _claim(folder, about, resume=resume)
+        _claim(folder, about, limits, resume=resume)
 
     def configuration(hp):
         found = module.search_space(hp, config)
@@ -102,13 +124,20 @@ def tune(
     def run(config, folder, **options) -> dict:
         return train_apart(recipe, config, folder, **options)
 
-    direction = "max" if (getattr(module, "HIGHER_IS_BETTER", True) if objective == usual else _more_is_better(objective)) else "min"
+    higher = getattr(module, "HIGHER_IS_BETTER", True) if objective == usual else _more_is_better(objective)
+    direction = direction or ("max" if higher else "min")
     oracle = make_oracle(tuner, objective, direction, space, trials=trials, epochs=config.epochs, seed=config.seed, max_minutes=max_minutes)
     searching = RecipeTuner(oracle, run=run, configuration=configuration, folder=folder)
-    searching.before = len(getattr(oracle, "end_order", ()))
+    searching.go_on(trials)
     if part == "chief":
         watch_workers(oracle)
-    searching.search(verbose=0)
+    try:
+        searching.search(verbose=0)
+    except (grpc.RpcError, RuntimeError) as error:
+        if part == "alone":
+            raise
+        where = ":".join(os.environ[f"KERASTUNER_ORACLE_{name}"] for name in ("IP", "PORT"))
+        raise InputError(f"the {part} cannot go on at {where}: {str(error)[:300]}") from error
     if part == "worker":
         return f"no trial is left; the results are at the chief, in its {folder}"
     default = None
@@ -119,12 +148,11 @@ def tune(
     table = write_search(folder, oracle, default=default, direction=direction)
     best = best_trial(oracle)
     if best is None:
-        last = table["error"].iloc[-1]
-        raise InputError(f"none of {len(table)} trials has a score; the last error: {last}. All are in {folder / 'trials.csv'}")
+        raise InputError(f"{_why_nothing(table)}. All are in {folder / 'trials.csv'}")
     chosen = module.search_space(best.hyperparameters.copy(), config)  # of hyperband with all its epochs
     write_json(folder / "best.json", asdict(chosen))
     log.info("training the best configuration, trial %s", best.trial_id)
-    report = _final(module, name, chosen, folder / "best", quiet=quiet)
+    report = _final(module, name, chosen, folder, best.trial_id, quiet=quiet)
     return _summary(folder, best, default, objective, direction) + "\n\n" + report
 
 
@@ -134,8 +162,9 @@ def search(
     data,
     *,
     objective: str = "val_loss",
+    direction: str = "",
     tuner: str = "random",
-    trials: int = 20,
+    trials: int | None = None,
     epochs: int = 10,
     max_minutes: float = 0.0,
     folder: str | Path = "tuning",
@@ -148,9 +177,9 @@ def search(
         search_space: parameters (keras_tuner.HyperParameters) -> configuration, of any kind.
         data: what `model.fit` takes, and what it is validated on; or configuration -> such a pair, where data settings are tuned, too.
         objective: of the history of `fit`; the best epoch counts.
-        tuner, trials, max_minutes: see `tune`.
+        direction, tuner, trials, max_minutes: see `tune`.
         epochs: the most, of each model.
-        folder: where everything is written; a search that is in it is gone on with.
+        folder: where everything is written; the same search is gone on with, another one is refused.
         seed: of the search, the weights and the order.
 
     Returns:
@@ -165,10 +194,14 @@ def search(
     search_space(space)
     if not space.space:
         raise InputError("the search space names no parameter")
-    direction = "max" if _more_is_better(objective) else "min"
+    trials, direction = _trials(trials, tuner, max_minutes), direction or ("max" if _more_is_better(objective) else "min")
+    about = {"tuner": tuner, "objective": objective, "epochs": epochs, "seed": seed, "space": json.loads(json.dumps(space.get_config()))}
+    _claim(Path(folder), about, {"trials": trials}, resume=True)
     oracle = make_oracle(tuner, objective, direction, space, trials=trials, epochs=epochs, seed=seed, max_minutes=max_minutes)
 
     def run(configuration, place: Path, *, values: dict, alive) -> dict:
+        keras.backend.clear_session()  # what the trial before has left behind
+        gc.collect()
         keras.utils.set_random_seed(seed)
         started = time.perf_counter()
         model = build_model(configuration)
@@ -186,11 +219,11 @@ def search(
         return {"scores": {name: float(row[at]) for name, row in history.items()}, "parameters": model.count_params(), **extras}
 
     searching = RecipeTuner(oracle, run=run, configuration=search_space, folder=Path(folder))
-    searching.before = len(oracle.end_order)
+    searching.go_on(trials)
     searching.search(verbose=0)
     table, best = write_search(Path(folder), oracle, default=None, direction=direction), best_trial(oracle)
     if best is None:
-        raise InputError(f"none of {len(table)} trials has a score; the last error: {table['error'].iloc[-1]}")
+        raise InputError(_why_nothing(table))
     return search_space(best.hyperparameters.copy()), table
 
 
@@ -241,6 +274,8 @@ def write_search(folder: Path, oracle, *, default: dict | None, direction: str) 
         trial = oracle.trials[each]
         metrics = {key: trial.metrics.get_last_value(key) for key in trial.metrics.metrics}
         error = ((trial.message or "").strip().splitlines() or [""])[-1].rpartition("FailedTrialError: ")[2]
+        if trial.status == "FAILED" and not error:
+            error = "see the log of its worker"  # which does not send it
         row = {"trial": each, "status": trial.status.lower(), "score": trial.score, **shown(trial.hyperparameters.values), **metrics}
         rows.append({**row, "error": error})
     if default and "error" in default:
@@ -248,7 +283,9 @@ def write_search(folder: Path, oracle, *, default: dict | None, direction: str) 
     elif default:
         score, extras = default["scores"].get(name), {extra: default[extra] for extra in EXTRAS}
         rows.append({"trial": "default", "status": "completed", "score": score, **default["values"], **default["scores"], **extras})
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows or [{}], columns=None if rows else ["trial", "status", "score", "error"]).iloc[: len(rows)]
+    if "error" not in table:
+        table["error"] = ""
     table = table[[*(column for column in table.columns if column != "error"), "error"]]
     write_atomically(folder / "trials.csv", lambda path: table.to_csv(path, index=False))
     parameters = [parameter.name for parameter in oracle.hyperparameters.space]
@@ -257,10 +294,22 @@ def write_search(folder: Path, oracle, *, default: dict | None, direction: str) 
 
 
 def _more_is_better(objective: str) -> bool:
-    return not any(part in objective for part in _SMALL)
+    return not _SMALL & set(objective.split("_"))
 
 
-def _claim(folder: Path, about: dict, *, resume: bool) -> None:
+def _trials(trials: int | None, tuner: str, max_minutes: float) -> int | None:
+    if (trials is not None and trials < 1) or max_minutes < 0:
+        raise InputError(f"a search needs 1 trial or more and no less than 0 minutes, got {trials} and {max_minutes}")
+    return trials or (20 if tuner in ("random", "bayesian") else None)
+
+
+def _why_nothing(table: pd.DataFrame) -> str:
+    tried = table[table["trial"] != "default"]
+    last = f"; the last error: {tried['error'].iloc[-1]}" if len(tried) else ": none has begun"
+    return f"none of {len(tried)} trials has a score{last}"
+
+
+def _claim(folder: Path, about: dict, limits: dict, *, resume: bool) -> None:
     """A folder is of one search."""
     file = folder / "search.json"
     if file.exists():
@@ -271,16 +320,21 @@ def _claim(folder: Path, about: dict, *, resume: bool) -> None:
             raise InputError(f"{folder} holds another search: {shown}. Choose another --output")
         if not resume:
             raise InputError(f"{folder} holds a search already: add --resume to go on with it, or choose another --output")
-    elif folder.exists() and any(folder.iterdir()) and not resume:
+    elif folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} exists, and is no search: choose another --output")
-    else:
-        write_json(file, about)
+    write_json(file, {**about, **limits})
 
 
-def _final(module: ModuleType, name: str, config, folder: Path, *, quiet: bool) -> str:
+def _final(module: ModuleType, name: str, config, search: Path, trial: str, *, quiet: bool) -> str:
+    """The report of the best configuration, trained in `best/`; in a folder by the name of its trial where `best/` has another one."""
+    folder, settings = search / "best", asdict(config)
+    if (folder / "config.json").exists():
+        before = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if any(before.get(key) != value for key, value in settings.items()):
+            folder = search / f"best-{trial}"
     if (folder / "metrics.json").exists():
         report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return comparison(report, metric=module.METRIC, higher_is_better=getattr(module, "HIGHER_IS_BETTER", True))
+        return comparison(report, metric=metric_of(module, config), higher_is_better=getattr(module, "HIGHER_IS_BETTER", True))
     return module.main(config, Run(recipe=name, config=config, output=folder, resume=(folder / "config.json").exists(), quiet=quiet))
 
 

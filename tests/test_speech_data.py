@@ -116,6 +116,7 @@ def test_all_files_that_cannot_be_used_are_named_up_to_a_limit(tmp_path):
         ({"m.jsonl": '{"audio_filepath": "a.wav"}'}, "m.jsonl", "m.jsonl, line 1: needs an object with audio_filepath and text"),
         ({"m.jsonl": "[1]\n"}, "m.jsonl", "m.jsonl, line 1: needs an object"),
         ({"m.jsonl": '{"audio_filepath": "a.wav", "text": "x", "offset": 0, "duration": -1}'}, "m.jsonl", "duration -1 s are no part"),
+        ({"m.jsonl": '{"audio_filepath": "a.wav", "text": "x", "offset": -1}'}, "m.jsonl", "line 1: offset -1 s are no part of a sound"),
         ({"m.jsonl": '{"audio_filepath": "a.wav", "text": " "}'}, "m.jsonl", "no recording of the train split has a text"),
         ({"metadata.csv": "a\n"}, ".", "metadata.csv, line 1: needs name|text, got 'a'"),
         ({"train.jsonl": "{}", "dev.jsonl": "{}", "val.jsonl": "{}"}, ".", "two files for its validation split: dev.jsonl and val.jsonl"),

@@ -175,7 +175,7 @@ def test_what_cannot_be_heard_is_told(tmp_path, messages):
     batches = speech_to_text.batched(config, model, data, data.train, name="training")
     assert "longer than --max-seconds 1.6, and are left out" in messages.text
     assert "have more to say than their sound has room for, and are left out: 3.wav" in messages.text
-    assert 10 < batches.examples < len(data.train)
+    assert 10 < batches.examples == len(data.train) < 25
     ((samples, lengths), labels), *_ = batches.dataset()
     assert samples.shape[0] == lengths.shape[0] == labels.shape[0] == 16
     assert int(lengths[0]) <= int(lengths[-1]), "the first epoch begins with the shortest"
@@ -190,6 +190,7 @@ def test_what_cannot_be_heard_is_told(tmp_path, messages):
         (["--data", "my", "--split", "speaker", "--test-fraction", "0.9"], "4 speakers are too few to set 4 aside for test"),
         (["--dropout", "1"], "--dropout must be at least 0 and below 1, got 1.0"),
         (["--hop", "0"], "--hop must be above 0, got 0.0"),
+        (["--data", "sample", "--rate", "16000"], "--rate of sample is 8000, got 16000"),
         (["--data", "sample", "--bands", "200"], "200 mel bands are too many or too few"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -39,6 +39,8 @@ class Config:
 SETTINGS = {"default": Config()}
 
 def load_data(config):
+    if Path("offline").exists():
+        raise OSError("no network")
     Path("started").mkdir(exist_ok=True)
     (Path("started") / f"{config.x}-{config.colour}-{config.epochs}-{time.time_ns()}").touch()
 
@@ -138,6 +140,47 @@ def test_no_trial_begins_when_the_time_is_up(toy):
     assert 1 <= len(table) - 1 < 10
 
 
+def test_more_trials_later_and_the_same_limits_without_a_word(toy, capsys):
+    """What is reported as the best is the best of now, not of then."""
+    first = tune("--trials", "2")
+    assert len(tune("--resume")) == len(first) == 3, "the limit of then holds"
+    later = tune("--resume", "--trials", "8")
+    assert len(later) == 9
+    pd.testing.assert_series_equal(later["x"].iloc[:2], first["x"].iloc[:2])
+    best = json.loads(Path("search/best.json").read_text())
+    assert best["x"] == later.iloc[:-1].sort_values("score", ascending=False)["x"].iloc[0]
+    assert best["x"] in [json.loads(file.read_text())["x"] for file in Path("search").glob("best*/metrics.json")]
+
+
+def test_a_folder_of_another_configuration_gives_no_result_of_it(toy):
+    from rnn_cookbook.trials import train_apart
+
+    config = cli.load_recipe(toy).Config
+    one = train_apart(toy, config(x=3), Path("place"))
+    assert one["scores"]["worth"] == pytest.approx(0.009)
+    other = train_apart(toy, config(x=5), Path("place"))
+    assert other["scores"]["worth"] == pytest.approx(-2 + 0.009)
+    assert train_apart(toy, config(x=5), Path("place")) == other
+    assert len([*Path("started").iterdir()]) == 2, "the same one is taken as it is"
+    Path("offline").touch()
+    assert "no network" in train_apart(toy, config(x=6), Path("place"))["error"]
+    Path("offline").unlink()
+    assert "scores" in train_apart(toy, config(x=6), Path("place")), "what failed is tried again"
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        (True, ("accuracy", "f1_water", "f1_character", "bleu", "coverage")),
+        (False, ("val_loss", "val_perplexity", "mae_units", "false_alarms_per_week", "deletions", "ter")),
+    ],
+)
+def test_errors_are_made_small(more, names):
+    from rnn_cookbook.tuning import _more_is_better
+
+    assert {name: _more_is_better(name) for name in names} == dict.fromkeys(names, more)
+
+
 @pytest.mark.slow
 def test_killed_in_a_trial_it_goes_on(toy):
     """The finished trials are not run again, the one that was killed is; its process ends with the search."""
@@ -165,6 +208,7 @@ def test_killed_in_a_trial_it_goes_on(toy):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--max-minutes", "1e-9"], "none of 0 trials has a score: none has begun"),
         (["--objective", "beauty"], "no objective 'beauty'; there are worth, other, val_loss"),
         (["--trials", "0"], "a search needs 1 trial or more and no less than 0 minutes, got 0 and 0.0"),
         (["--tuner", "magic"], "argument --tuner: invalid choice: 'magic'"),
@@ -209,7 +253,7 @@ def test_nothing_that_works(toy, capsys):
     """All trials fail: the search says why, and its table stands."""
     Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Fixed("x", 1)'))
     assert cli.main(["tune", toy, "--output", "search", "--quiet", "--tuner", "grid"]) == 2
-    assert "has a score; the last error: " in capsys.readouterr().err
+    assert "trials has a score; the last error: ValueError: one is none" in capsys.readouterr().err
     table = pd.read_csv("search/trials.csv")
     assert (table["status"].iloc[:-1] == "failed").all()
 
@@ -315,6 +359,8 @@ def test_a_model_of_your_own_is_tuned_by_functions(tmp_path):
     again, same = search(own_model, own_space, own_data, tuner="grid", trials=None, epochs=3, folder=tmp_path / "mine")
     assert again == chosen
     pd.testing.assert_frame_equal(same, table)
+    with pytest.raises(InputError, match="mine holds another search: epochs was 3, now 4"):
+        search(own_model, own_space, own_data, tuner="grid", epochs=4, folder=tmp_path / "mine")
     with pytest.raises(InputError, match="no objective 'val_beauty'; there are loss, val_loss"):
         search(own_model, own_space, own_data, objective="val_beauty", folder=tmp_path / "other")
     with pytest.raises(InputError, match="names no parameter"):

@@ -13,16 +13,28 @@ SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".a
 _CHUNK = 30  # seconds that are read at a time
 
 
-def read_sound(source: str | Path | BinaryIO, *, rate: int, name: str = "") -> np.ndarray:
+def read_sound(source: str | Path | BinaryIO, *, rate: int, name: str = "", start: float = 0.0, length: float | None = None) -> np.ndarray:
     """float32[samples] of one channel at `rate` Hz, within [-1, 1] for the most part.
+
+    Args:
+        source, rate, name: see `sound_chunks`.
+        start, length: seconds of the part that is read; all that follows when None.
 
     Raises:
         InputError: as `sound_chunks`.
     """
-    return np.concatenate([*sound_chunks(source, rate=rate, name=name)])
+    return np.concatenate([*sound_chunks(source, rate=rate, name=name, start=start, length=length)])
 
 
-def sound_chunks(source: str | Path | BinaryIO, *, rate: int, name: str = "", seconds: float = _CHUNK) -> Iterator[np.ndarray]:
+def sound_chunks(
+    source: str | Path | BinaryIO,
+    *,
+    rate: int,
+    name: str = "",
+    seconds: float = _CHUNK,
+    start: float = 0.0,
+    length: float | None = None,
+) -> Iterator[np.ndarray]:
     """The samples of `read_sound` in pieces of about so many seconds, so that an hour needs no more memory than a minute.
 
     Args:
@@ -30,6 +42,7 @@ def sound_chunks(source: str | Path | BinaryIO, *, rate: int, name: str = "", se
         rate: Hz of the answer.
         name: of the source in errors; its path by default.
         seconds: of a piece.
+        start, length: seconds of the part that is read; all that follows when None.
 
     Raises:
         InputError: no such file; empty; no sound; cut off before the end that it says it has; or samples that are no numbers.
@@ -40,21 +53,25 @@ def sound_chunks(source: str | Path | BinaryIO, *, rate: int, name: str = "", se
     name = name or str(source)
     with _opened(source, name) as file:
         resampler = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32") if file.samplerate != rate else None
-        size, left = max(1, round(seconds * file.samplerate)), file.frames
+        first = min(round(start * file.samplerate), file.frames)
+        wanted = file.frames - first if length is None else min(round(length * file.samplerate), file.frames - first)
+        size, left = max(1, round(seconds * file.samplerate)), wanted
+        if first:
+            file.seek(first)
         while True:
             try:
-                block = file.read(size, dtype="float32", always_2d=True)
+                block = file.read(min(size, left) if length is not None else size, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 raise InputError(f"{name} is damaged or cut off: {error.error_string}") from error
             left -= len(block)
-            samples, last = block.mean(axis=1), len(block) < size or not left
+            samples, last = block.mean(axis=1), len(block) < size or left <= 0
             if not np.isfinite(samples).all():
                 raise InputError(f"{name} has samples that are no numbers")
             yield resampler.resample_chunk(samples, last=last) if resampler else samples
             if last:
                 break
-        if left > 0.01 * file.frames + file.samplerate // 10:  # an MP3's length is an estimate
-            raise InputError(f"{name} is cut off: {file.frames - left} of {file.frames} samples are there")
+        if left > 0.01 * wanted + file.samplerate // 10:  # an MP3's length is an estimate
+            raise InputError(f"{name} is cut off: {wanted - left} of {wanted} samples are there")
 
 
 def raw_chunks(file: BinaryIO, *, rate: int, raw_rate: int, seconds: float = 0.1) -> Iterator[np.ndarray]:

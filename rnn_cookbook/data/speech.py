@@ -37,9 +37,7 @@ class Clip:
 
     def read(self, rate: int) -> np.ndarray:
         """float32[samples] at `rate` Hz."""
-        samples = read_sound(self.path, rate=rate)
-        first = round(self.start * rate)
-        return samples[first : None if self.seconds is None else first + round(self.seconds * rate)]
+        return read_sound(self.path, rate=rate, start=self.start, length=self.seconds)
 
 
 @dataclass
@@ -219,7 +217,8 @@ def _read_manifest(path: Path) -> Utterances:
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise InputError(f"{path}, line {number}: needs an object with audio_filepath and text, got {line[:80]!r}") from error
         if not (clip.start >= 0 and (clip.seconds is None or clip.seconds > 0)):
-            raise InputError(f"{path}, line {number}: offset {clip.start:g} s, duration {clip.seconds:g} s are no part of a sound")
+            lasting = "" if clip.seconds is None else f", duration {clip.seconds:g} s"
+            raise InputError(f"{path}, line {number}: offset {clip.start:g} s{lasting} are no part of a sound")
     return _with_text(path, rows)
 
 

@@ -49,7 +49,7 @@ def write_transcripts(run: Run, utterances: Utterances, found: Sequence[Transcri
     )
     write_text(run.path / "worst.txt", "\n".join(lines))
     log.info("the %d worst of %d transcripts: %s", len(worst), len(found), run.path / "worst.txt")
-    seconds = [len(utterances.samples(i, transcriber.rate)) / transcriber.rate for i in range(len(utterances))]
+    seconds = utterances.seconds(transcriber.rate)
     groups = wer_by_length(seconds, utterances.texts, texts)
     names = [f"{group['shortest']:.1f}–{group['longest']:.1f}" for group in groups]
     title = f"seconds (groups of about {groups[0]['examples']} utterances)"
