@@ -201,7 +201,8 @@ def test_killed_in_a_trial_it_goes_on(toy):
     before = len([*Path("started").iterdir()])
     table = tune("--resume")
     assert len(table) == 15
-    assert len([*Path("started").iterdir()]) - before == 14 - finished + 1, "those that were left, and the default"
+    more = len([*Path("started").iterdir()]) - before - (14 - finished + 1)  # than those that were left, and the default
+    assert more in (0, 1), "what failed in the moment of the kill is tried again"
     assert (table[table["x"] == 3]["status"] == "completed").all()
 
 
