@@ -22,7 +22,8 @@ def record(
     """Runs seeds 0 to `seeds - 1`, each in a folder of its own, and writes the record of `setting`; returns it as text.
 
     With `resume`, finished seeds are taken as they are and the interrupted one goes on. On the recipe's benchmark, whose test split
-    is fixed, the baselines are trained once; elsewhere the split depends on the seed, and they are trained on every one.
+    is fixed, the baselines are trained once; elsewhere, and where a setting splits it otherwise, the split depends on the seed, and they
+    are trained on every one.
     """
     if seeds < 1:
         raise InputError(f"--seeds needs 1 or more, got {seeds}")
@@ -31,7 +32,8 @@ def record(
     for seed in range(seeds):
         path = folder / f"seed-{seed}"
         file = path / "metrics.json"
-        fixed_split = config.data == module.Config().data
+        usual = module.Config()
+        fixed_split = config.data == usual.data and getattr(config, "split", None) == getattr(usual, "split", None)
         settings = replace(config, seed=seed, baselines=config.baselines and (seed == 0 or not fixed_split))
         if resume and path.exists():
             check_same(path, asdict(settings))

@@ -236,6 +236,31 @@ def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
         recording.record(module, "toy", module.Config(), **options, resume=False)
 
 
+def test_baselines_are_trained_on_every_split(tmp_path):
+    """Once where the split is fixed; for every seed where a setting splits the benchmark by the seed, as by speaker."""
+    (tmp_path / "toy.py").write_text(
+        "from dataclasses import dataclass\n"
+        "METRIC = 'accuracy'\n"
+        "@dataclass(frozen=True)\n"
+        "class Config:\n"
+        "    data: str = 'toy'  # data\n"
+        "    split: str = 'take'  # split\n"
+        "    seed: int = 0  # seed\n"
+        "    baselines: bool = True  # baselines\n"
+        "def main(config, run):\n"
+        "    rivals = {'b': {'accuracy': config.seed, 'seconds': 1}} if config.baselines else {}\n"
+        "    run.write_json('metrics.json', REPORT(config.seed, 0.5, rivals))\n"
+    )
+    module = cli.load_recipe("toy.py")
+    module.REPORT = report
+    options = {"seeds": 3, "command": "c", "quiet": True, "resume": False}
+    recording.record(module, "toy", module.Config(), setting="default", output="one", **options)
+    recording.record(module, "toy", module.Config(split="speaker"), setting="speaker", output="other", **options)
+    one, other = json.loads(Path("results/toy.json").read_text())
+    assert one["baselines"]["b"]["accuracy"] == 0
+    assert other["baselines"]["b"]["accuracy"] == 1, "the mean over the seeds"
+
+
 def test_a_record_is_never_pieced_together_from_other_settings(tmp_path):
     """Seeds that were finished with other settings are refused, and so is a setting's name for anything else."""
     from rnn_cookbook.recipes import sentiment
