@@ -81,6 +81,4 @@ for run in arguments.runs:
         print(f"    {name:<40}{scores[name]:>8.4f}{median(seconds[name]) / length:>18.4f}")
     if waits:
         worst = 1000 * float(np.quantile(waits, 0.99))
-        print(
-            f"    a chunk takes {1000 * median(waits):.1f} ms, 1 in 100 over {worst:.1f} ms; look-ahead {1000 * live.look_ahead:.0f} ms"
-        )
+        print(f"    a chunk takes {1000 * median(waits):.1f} ms, 1 in 100 over {worst:.1f} ms; look-ahead {1000 * live.look_ahead:.0f} ms")
