@@ -110,6 +110,7 @@ class Data:
     validation: Utterances
     test: Utterances
     alphabet: "encode.transcripts.Alphabet"  # fitted on the training texts
+    spoken: "ngrams.NGrams | None"  # of the characters of the training texts
     recordings: "digits.Recordings | None" = None  # that strings of digits are made of, new ones in every epoch
 
 
@@ -139,7 +140,9 @@ def load_data(config: Config) -> Data:
     parts["train"] = transcriber.learnable(parts["train"], alphabet, log_mel=log_mel, **limits)
     for name in ("validation", "test"):
         alphabet.check(parts[name].texts, name=name)
-    return Data(parts["train"], parts["validation"], parts["test"], alphabet, recordings)
+    numbers = [alphabet.encode(text) for text in parts["train"].texts]
+    spoken = ngrams.NGrams.fit(numbers, order=config.ngrams, symbols=len(alphabet)) if config.ngrams else None
+    return Data(parts["train"], parts["validation"], parts["test"], alphabet, spoken, recordings)
 
 
 def build_model(config: Config, data: Data):
@@ -190,7 +193,7 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     """Word and character errors on a split; with a run, also what its folder shows: transcripts, the worst of them, plots."""
     examples = getattr(data, split)
     log.info("evaluating on %d %s sounds", len(examples), split)
-    search, greedy = make_transcriber(config, model, data.alphabet, language(config, data)), transcriber.Transcriber(model, data.alphabet)
+    search, greedy = make_transcriber(config, model, data.alphabet, data.spoken), transcriber.Transcriber(model, data.alphabet)
     found = search.transcribe_utterances(examples)
     if run:
         reporting.write_transcripts(run, examples, found, search)
@@ -240,7 +243,7 @@ def main(config: Config, run) -> str:
     model = build_model(config, data)
     history = train(config, model, data, run)
     del history["seconds_here"]
-    encoders = [data.alphabet.save, *([language(config, data).save] if config.ngrams else [])]
+    encoders = [data.alphabet.save, *([data.spoken.save] if data.spoken else [])]
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts={}, model=model, encoders=encoders)
     reporting.plot_training(run, history, metric="wer", training="training (with all that disturbs it)")
     report = reporting.write_metrics(
@@ -275,12 +278,6 @@ def batched(config: Config, model, data: Data, part: Utterances, *, name: str) -
         return encode.sounds.Drawn(now.seconds(config.rate), load, [data.alphabet.encode(text) for text in now.texts])
 
     return encode.sounds.SoundBatches(draw, batch_size=config.batch_size, shuffle=noisy, shortest_first=noisy, seed=config.seed)
-
-
-def language(config: Config, data: Data) -> "ngrams.NGrams | None":
-    """Character n-grams of the training texts."""
-    numbers = [data.alphabet.encode(text) for text in data.train.texts]
-    return ngrams.NGrams.fit(numbers, order=config.ngrams, symbols=len(data.alphabet)) if config.ngrams else None
 
 
 def make_transcriber(config: Config, model, alphabet, opinion: "ngrams.NGrams | None") -> "transcriber.Transcriber":

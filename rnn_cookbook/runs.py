@@ -148,14 +148,18 @@ def latest_unfinished(folder: Path) -> Path:
     return runs[-1]
 
 
+def changes(before: dict, settings: dict) -> list[str]:
+    """What of the settings was otherwise before."""
+    return [f"{key} was {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]
+
+
 def check_same(folder: Path, settings: dict) -> None:
     """A resumed run must be the run that began: the same recipe settings, value for value."""
     file = folder / "config.json"
     if not file.exists():
         raise InputError(f"--resume found no config.json in {folder}: it is not a run folder")
     before = json.loads(file.read_text(encoding="utf-8"))
-    changed = [f"{key} was {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]
-    if changed:
+    if changed := changes(before, settings):
         raise InputError(f"--resume goes on with the settings that the run in {folder} began with: {'; '.join(changed)}")
 
 

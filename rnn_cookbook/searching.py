@@ -63,7 +63,7 @@ class _Watch:
     deadline, most, silence = float("inf"), float("inf"), _SILENCE
 
     def listen(self, tuner_id: str) -> None:
-        self.__dict__.setdefault("heard", {})[tuner_id] = time.time()
+        self.heard[tuner_id] = time.time()
 
     @_locked
     def create_trial(self, tuner_id):
@@ -130,8 +130,8 @@ class _Watch:
     @_locked
     def bury(self) -> None:
         """Gives the trials of lost workers to others."""
-        now, heard = time.time(), self.__dict__.get("heard", {})
-        for tuner_id in [each for each in self.tuner_ids if now - heard.get(each, now) > self.silence]:
+        now = time.time()
+        for tuner_id in [each for each in self.tuner_ids if now - self.heard.get(each, now) > self.silence]:
             log.warning("worker %s was not heard of for %.0f seconds: its trial goes to another one", tuner_id, self.silence)
             if tuner_id in self.ongoing_trials:
                 lost = self.ongoing_trials[tuner_id]
@@ -139,7 +139,7 @@ class _Watch:
                 with contextlib.redirect_stdout(io.StringIO()):
                     self.end_trial(lost)
             self.tuner_ids.discard(tuner_id)
-            heard.pop(tuner_id, None)
+            self.heard.pop(tuner_id, None)
 
 
 class RecipeTuner(keras_tuner.Tuner):
@@ -225,7 +225,7 @@ def make_oracle(tuner: str, objective: str, direction: str, space, *, trials: in
         limits = {"max_epochs": epochs, "hyperband_iterations": _iterations(trials)}
     retries = {"max_retries_per_trial": _RETRIES, "max_consecutive_failed_trials": 1_000_000}
     oracle = type(TUNERS[tuner].__name__, (_Watch, TUNERS[tuner]), {})(**options, **limits, **retries)
-    oracle.verbose = 0
+    oracle.verbose, oracle.heard = 0, {}  # when each worker was heard of
     oracle.most = trials or float("inf")
     oracle.deadline = time.time() + 60 * max_minutes if max_minutes else float("inf")
     return oracle

@@ -224,6 +224,11 @@ def token_step(model: keras.Model) -> tuple[Callable, Callable[[int], dict]]:
     return step, lambda rows: initial_states(stepping, rows)
 
 
+def stride_of(model: keras.Model) -> int:
+    """Steps of its input for one of its output."""
+    return prod(layer.strides for layer in model.layers if isinstance(layer, MaskedConv1D))
+
+
 class Stream:
     """Runs a causal model over a stream: `feed` chunks as they come, of any size.
 
@@ -236,7 +241,7 @@ class Stream:
         self.model = streaming_model(model)
         self.batch_size = batch_size
         # Strided convolutions give an output for every `stride` steps: what is left over waits for its next chunk.
-        self.stride = prod(layer.strides for layer in model.layers if isinstance(layer, MaskedConv1D))
+        self.stride = stride_of(model)
         self._step = tf.function(self.model, reduce_retracing=True)
         self._last: Any = None
         self.reset()

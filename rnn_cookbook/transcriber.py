@@ -4,7 +4,6 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +18,11 @@ from rnn_cookbook.encode.batches import together
 from rnn_cookbook.encode.sounds import padded_sounds
 from rnn_cookbook.encode.transcripts import Alphabet
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.layers import MaskedConv1D
 from rnn_cookbook.models.speech import frame_model
 from rnn_cookbook.ngrams import NGrams
 from rnn_cookbook.runs import log
 from rnn_cookbook.sound import LogMel
-from rnn_cookbook.streaming import Stream
+from rnn_cookbook.streaming import Stream, stride_of
 
 _BATCH = 32  # sounds that are read together
 _SECONDS = 120  # of a batch, padding included
@@ -297,16 +295,12 @@ def _answer(found: Transcript) -> dict:
 
 def seconds_a_step(model: keras.Model) -> float:
     """From one output of a `sound_recognizer` to the next."""
-    return model.get_layer("log_mel").hop * prod(layer.strides for layer in model.layers if isinstance(layer, MaskedConv1D))
+    return model.get_layer("log_mel").hop * stride_of(model)
 
 
-def steps_of(model: keras.Model, samples: np.ndarray) -> np.ndarray:
-    """How many outputs a `sound_recognizer` has for sounds of so many samples: int[...] -> int64[...]."""
-    frames = np.asarray(model.get_layer("log_mel").frames(np.asarray(samples, np.int64)))
-    for layer in model.layers:
-        if isinstance(layer, MaskedConv1D):
-            frames = -(-frames // layer.strides)
-    return frames
+def steps_of(log_mel: LogMel, stride: int, samples: np.ndarray) -> np.ndarray:
+    """How many outputs a `sound_recognizer` of `stride` frames a step has for sounds of so many samples: int[...] -> int64[...]."""
+    return -(-np.asarray(log_mel.frames(np.asarray(samples, np.int64))) // stride)
 
 
 def learnable(
@@ -334,7 +328,7 @@ def learnable(
         InputError: none is left.
     """
     labels, seconds = [alphabet.encode(text) for text in utterances.texts], utterances.seconds(log_mel.rate)
-    steps = -(-np.asarray(log_mel.frames((seconds / (1 + speed) * log_mel.rate).astype(np.int64))) // stride)
+    steps = steps_of(log_mel, stride, seconds / (1 + speed) * log_mel.rate)
     needed = np.array([len(each) + np.count_nonzero(np.diff(each) == 0) for each in labels])  # a blank between equal ones
     wrong = {
         f"are longer than --max-seconds {longest:g}": seconds > longest,

@@ -20,7 +20,7 @@ with quiet_tensorflow():
 from rnn_cookbook import training
 from rnn_cookbook.discovery import load_recipe
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run, peak_memory_mb, write_json
+from rnn_cookbook.runs import Run, changes, peak_memory_mb, write_json
 
 _RESULT = "result.json"
 _KILLED = -9  # how a process ends that the system kills, mostly for its memory
@@ -46,7 +46,7 @@ def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None
     file, settings = folder / _RESULT, asdict(config)
     before = _read(file)
     begun = before.get("config") or _read(folder / "run" / "config.json")
-    if begun and any(begun.get(key) != value for key, value in settings.items()):
+    if begun and changes(begun, settings):
         shutil.rmtree(folder / "run", ignore_errors=True)
         before = {}
     if not before or "error" in before:

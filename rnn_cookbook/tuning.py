@@ -20,7 +20,7 @@ from rnn_cookbook.discovery import metric_of
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.reporting.runs import comparison
 from rnn_cookbook.reporting.tuning import plot_search
-from rnn_cookbook.runs import Run, log, log_to_console, peak_memory_mb, write_atomically, write_json
+from rnn_cookbook.runs import Run, changes, log, log_to_console, peak_memory_mb, write_atomically, write_json
 from rnn_cookbook.searching import (
     EXTRAS,
     TUNERS,
@@ -314,8 +314,7 @@ def _claim(folder: Path, about: dict, limits: dict, *, resume: bool) -> None:
     file = folder / "search.json"
     if file.exists():
         before = json.loads(file.read_text(encoding="utf-8"))
-        changed = [f"{key} was {before.get(key)!r}, now {value!r}" for key, value in about.items() if before.get(key) != value]
-        if changed:
+        if changed := changes(before, about):
             shown = listing((each[:160] + "…" if len(each) > 160 else each for each in changed), 3)
             raise InputError(f"{folder} holds another search: {shown}. Choose another --output")
         if not resume:
@@ -327,10 +326,10 @@ def _claim(folder: Path, about: dict, limits: dict, *, resume: bool) -> None:
 
 def _final(module: ModuleType, name: str, config, search: Path, trial: str, *, quiet: bool) -> str:
     """The report of the best configuration, trained in `best/`; in a folder by the name of its trial where `best/` has another one."""
-    folder, settings = search / "best", asdict(config)
+    folder = search / "best"
     if (folder / "config.json").exists():
         before = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if any(before.get(key) != value for key, value in settings.items()):
+        if changes(before, asdict(config)):
             folder = search / f"best-{trial}"
     if (folder / "metrics.json").exists():
         report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

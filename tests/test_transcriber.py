@@ -13,7 +13,7 @@ from rnn_cookbook.encode.sounds import padded_sounds
 from rnn_cookbook.encode.transcripts import Alphabet
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.ngrams import NGrams
-from rnn_cookbook.streaming import Stream
+from rnn_cookbook.streaming import Stream, stride_of
 from rnn_cookbook.transcriber import LiveTranscriber, Transcriber, Word, learnable, seconds_a_step, steps_of, words_of
 
 RATE = 4000
@@ -56,7 +56,7 @@ def test_a_recognizer_of_samples(options, tmp_path):
     model = network(**options, masked_bands=1, widest_band=2, masked_stretches=1, warp=0.1, dropout=0.1)
     samples, lengths = padded_sounds(SOUNDS)
     whole = np.array(model((samples, lengths)))
-    steps = steps_of(model, lengths)
+    steps = steps_of(model.get_layer("log_mel"), stride_of(model), lengths)
     wider = np.concatenate([samples, RNG.normal(size=(len(samples), 999)).astype(np.float32)], axis=1)
     for row, count, one, other in zip(SOUNDS, steps, whole, np.array(model((wider, lengths))), strict=True):
         np.testing.assert_allclose(other[:count], one[:count], atol=1e-4)
@@ -194,7 +194,7 @@ def test_what_does_not_fit_is_left_out_by_its_name(model, messages):
     assert "training: 1 of 5 sounds have more to say than their sound has room for, and are left out: 1" in messages.text
     assert "training: 1 of 5 sounds say nothing that is in the alphabet, and are left out: 4" in messages.text
     tight = Utterances([sound(6 * seconds_a_step(model) + 0.015)], ["aaa"], [""])
-    assert steps_of(model, [len(tight.sounds[0])]) >= 5
+    assert steps_of(**fit, samples=[len(tight.sounds[0])]) >= 5
     assert len(learnable(tight, ALPHABET, **fit, longest=9)) == 1, "five steps carry three equal letters"
     with pytest.raises(InputError, match="none of 1 training sounds can be used: 1 have more to say"):
         learnable(tight, ALPHABET, **fit, longest=9, speed=0.9)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from rnn_cookbook.data import sources
+from rnn_cookbook.data.splits import split_by_group
 from rnn_cookbook.data.texts import SPLIT_NAMES, TABLES, check_column, clean, read_table, read_utf8, split_files, usual_column
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
@@ -170,16 +169,7 @@ def split_pairs(parts: dict[str, Pairs], *, validation_fraction: float, test_fra
     Raises:
         InputError: too few pairs.
     """
-    parts = dict(parts)
-    for number, (name, fraction) in enumerate((("test", test_fraction), ("validation", validation_fraction))):
-        if name in parts:
-            continue
-        train = parts["train"]
-        distinct = list(dict.fromkeys(train.sources))
-        size = max(1, round(fraction * len(distinct)))
-        if size >= len(distinct):
-            raise InputError(f"{len(distinct)} different source texts are too few to set {size} aside for {name}")
-        chosen = {distinct[i] for i in np.random.default_rng([seed, number]).permutation(len(distinct))[:size]}
-        flags = np.array([text in chosen for text in train.sources])
-        parts[name], parts["train"] = train.take(np.flatnonzero(flags)), train.take(np.flatnonzero(~flags))
-    return parts
+    fractions = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+    return split_by_group(
+        parts, lambda part: (part.sources, list(dict.fromkeys(part.sources))), what="different source texts", **fractions, seed=seed
+    )

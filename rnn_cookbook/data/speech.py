@@ -12,6 +12,7 @@ import numpy as np
 
 from rnn_cookbook.data import sources
 from rnn_cookbook.data.audio import SOUNDS, read_sound, seconds_of
+from rnn_cookbook.data.splits import split_by_group
 from rnn_cookbook.data.texts import SPLIT_NAMES, clean, read_utf8, split_files
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log, write_lines
@@ -162,24 +163,16 @@ def split_utterances(
     Raises:
         InputError: too few utterances, or too few speakers that are known.
     """
-    parts = dict(parts)
-    for number, (name, fraction) in enumerate((("test", test_fraction), ("validation", validation_fraction))):
-        if name in parts:
-            continue
-        train = parts["train"]
-        owners = train.speakers if by_speaker else [*range(len(train))]
-        distinct = sorted(set(owners))
-        size = max(1, round(fraction * len(distinct)))
-        if by_speaker and "" in distinct:
-            raise InputError(
-                f"the speakers of {owners.count('')} of {len(train)} recordings are not known: they cannot be split by speaker"
-            )
-        if size >= len(distinct):
-            raise InputError(f"{len(distinct)} {'speakers' if by_speaker else 'recordings'} are too few to set {size} aside for {name}")
-        chosen = {distinct[i] for i in np.random.default_rng([seed, number]).permutation(len(distinct))[:size]}
-        flags = np.array([owner in chosen for owner in owners])
-        parts[name], parts["train"] = train.take(np.flatnonzero(flags)), train.take(np.flatnonzero(~flags))
-    return parts
+
+    def groups(part: Utterances) -> tuple[list, list]:
+        if by_speaker and "" in part.speakers:
+            count = part.speakers.count("")
+            raise InputError(f"the speakers of {count} of {len(part)} recordings are not known: they cannot be split by speaker")
+        owners = part.speakers if by_speaker else [*range(len(part))]
+        return owners, sorted(set(owners))
+
+    fractions = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+    return split_by_group(parts, groups, what="speakers" if by_speaker else "recordings", **fractions, seed=seed)
 
 
 def check_sounds(utterances: Utterances) -> None:

@@ -1,7 +1,7 @@
 """Seeded splits. Labelled data is split so that every class keeps its share in every part."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,6 +46,36 @@ def _with_every_class(part: np.ndarray, other: np.ndarray, labels: Sequence, cou
             taken = next(k for k, i in enumerate(other) if labels[i] == label)
             part[given], other[taken] = other[taken], part[given]
     return part, other
+
+
+def split_by_group(
+    parts: dict, groups: Callable[[object], tuple[list, list]], *, what: str, validation_fraction: float, test_fraction: float, seed: int
+) -> dict:
+    """Splits what is missing of "test" and "validation" off "train", at random, whole groups at a time.
+
+    Args:
+        parts: split name to examples with `take(indices)`.
+        groups: examples -> the group of each, and the different groups in the order that they are drawn from.
+        what: groups are, for errors.
+        validation_fraction, test_fraction: of the groups of what is left.
+        seed: of both splits.
+
+    Raises:
+        InputError: too few groups.
+    """
+    parts = dict(parts)
+    for number, (name, fraction) in enumerate((("test", test_fraction), ("validation", validation_fraction))):
+        if name in parts:
+            continue
+        train = parts["train"]
+        owners, distinct = groups(train)
+        size = max(1, round(fraction * len(distinct)))
+        if size >= len(distinct):
+            raise InputError(f"{len(distinct)} {what} are too few to set {size} aside for {name}")
+        chosen = {distinct[i] for i in np.random.default_rng([seed, number]).permutation(len(distinct))[:size]}
+        flags = np.array([owner in chosen for owner in owners])
+        parts[name], parts["train"] = train.take(np.flatnonzero(flags)), train.take(np.flatnonzero(~flags))
+    return parts
 
 
 def complete(parts: dict, *, validation_fraction: float, test_fraction: float, seed: int) -> tuple[dict, list[str]]:

@@ -1,5 +1,7 @@
 """What every run leaves behind: `metrics.json`, its training curves, and the table that puts the model beside its baselines."""
 
+from pathlib import Path
+
 from matplotlib.figure import Figure
 
 from rnn_cookbook.diagnostics import gpu_summary
@@ -80,4 +82,9 @@ def plot_training(run: Run, history: dict, *, metric: str, training: str = "trai
 
 def save_plot(run: Run, name: str, figure: Figure) -> None:
     """`plots/<name>.png` in the run's folder."""
-    write_atomically(run.path / "plots" / f"{name}.png", lambda temporary: figure.savefig(temporary, dpi=120))
+    save_figure(run.path, name, figure)
+
+
+def save_figure(folder: Path, name: str, figure: Figure) -> None:
+    """`plots/<name>.png` in a folder."""
+    write_atomically(folder / "plots" / f"{name}.png", lambda temporary: figure.savefig(temporary, dpi=120))

@@ -9,8 +9,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from rnn_cookbook.reporting.runs import BLUE, GREY, ORANGE
-from rnn_cookbook.runs import write_atomically
+from rnn_cookbook.reporting.runs import BLUE, GREY, ORANGE, save_figure
 
 _LEAST = 6  # trials that an importance needs
 
@@ -36,7 +35,7 @@ def plot_search(folder: Path, table: pd.DataFrame, *, parameters: Sequence[str],
     axes.set(xlabel="trial with a score", ylabel=f"{objective}, validation")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False)
-    _save(folder, "scores", figure)
+    save_figure(folder, "scores", figure)
     present = [name for name in parameters if name in done and done[name].nunique(dropna=False) > 1]
     if not present:
         return
@@ -49,7 +48,7 @@ def plot_search(folder: Path, table: pd.DataFrame, *, parameters: Sequence[str],
         axes.barh(range(len(present)), np.array(worth)[order], color=BLUE)
         axes.set_yticks(range(len(present)), [present[i] for i in order], parse_math=False)
         axes.set(xlabel=f"share of what {objective} differs by (of {len(done)} trials: a hint, no proof)")
-        _save(folder, "importance", figure)
+        save_figure(folder, "importance", figure)
 
 
 def plot_comparison(folder: Path, done: pd.DataFrame, *, metric: str) -> None:
@@ -68,7 +67,7 @@ def plot_comparison(folder: Path, done: pd.DataFrame, *, metric: str) -> None:
         axes.set(xlabel=title)
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis() if column == metric else None
-    _save(folder, "comparison", figure)
+    save_figure(folder, "comparison", figure)
 
 
 def importance(done: pd.DataFrame, parameters: Sequence[str]) -> list[float]:
@@ -101,7 +100,7 @@ def _plot_parallel(folder: Path, done: pd.DataFrame, parameters: Sequence[str], 
     axes.set_yticks([])
     axes.set(xlim=(-0.1, lines.shape[1] - 0.5), ylim=(-0.08, 1.12))
     axes.legend(frameon=False, loc="upper right")
-    _save(folder, "parallel", figure)
+    save_figure(folder, "parallel", figure)
 
 
 def _places(column: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
@@ -118,7 +117,3 @@ def _places(column: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
     scale = np.log if low > 0 and high / low > 50 else np.asarray
     place = (scale(numbers) - scale(low)) / (scale(high) - scale(low)) if high > low else np.full(len(numbers), 0.5)
     return np.nan_to_num(place, nan=-0.05), [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]
-
-
-def _save(folder: Path, name: str, figure: Figure) -> None:
-    write_atomically(folder / "plots" / f"{name}.png", lambda temporary: figure.savefig(temporary, dpi=120))
