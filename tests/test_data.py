@@ -243,7 +243,7 @@ class TestReviews:
 
     def test_contrast_is_in_the_order_alone(self):
         """Around "but" and "although" both verdicts are always opposite: the words without their order tell nothing."""
-        polarity = {**dict.fromkeys(synthetic._GOOD, 1), **dict.fromkeys(synthetic._BAD, -1)}
+        polarity = {**dict.fromkeys(synthetic.texts._GOOD, 1), **dict.fromkeys(synthetic.texts._BAD, -1)}
 
         def verdict(part):
             words = part.split()
@@ -268,7 +268,7 @@ class TestReviews:
 
 def _told(tokens):
     """The spans of a sentence of the generator with the types that its words tell; "?" where they tell none."""
-    capitals = {*synthetic._DAYS, *(opening.split()[0] for opening in synthetic._OPENINGS if opening), "Nobody", "We"}
+    capitals = {*synthetic.tagged._DAYS, *(opening.split()[0] for opening in synthetic.tagged._OPENINGS if opening), "Nobody", "We"}
     named, found, end = [token[0].isupper() and token not in capitals for token in tokens], [], 0
     named = [name and not (i == 0 and token == "The") for i, (token, name) in enumerate(zip(tokens, named, strict=True))]
     for start in range(len(tokens)):
@@ -288,14 +288,14 @@ def _shown(name):
 
 
 def _context(tokens, start, end):
-    nouns = {noun: kind for kind, nouns in synthetic._NOUNS.items() for noun in nouns}
+    nouns = {noun: kind for kind, nouns in synthetic.tagged._NOUNS.items() for noun in nouns}
     for i, token in enumerate(tokens):
-        if token in synthetic._RELATIONS:
-            return synthetic._RELATIONS[token][i < start]
+        if token in synthetic.tagged._RELATIONS:
+            return synthetic.tagged._RELATIONS[token][i < start]
         if token in nouns and tokens[i - 2] == "but":
             return nouns[token] if end <= i else "?"
     text = " ".join(tokens[end:])
-    return next((kind for kind, deeds in synthetic._DEEDS.items() for deed in deeds if deed in text), "?")
+    return next((kind for kind, deeds in synthetic.tagged._DEEDS.items() for deed in deeds if deed in text), "?")
 
 
 def _entities(part):
@@ -344,8 +344,8 @@ class TestTaggedSentences:
 
     def test_most_types_are_told_beyond_a_window_of_two(self):
         """Of the names that do not show their type, most have no telling word among the two tokens on either side."""
-        telling = {*synthetic._RELATIONS, *(noun for nouns in synthetic._NOUNS.values() for noun in nouns)}
-        telling |= {word for deeds in synthetic._DEEDS.values() for deed in deeds for word in deed.split()} - {"a"}
+        telling = {*synthetic.tagged._RELATIONS, *(noun for nouns in synthetic.tagged._NOUNS.values() for noun in nouns)}
+        telling |= {word for deeds in synthetic.tagged._DEEDS.values() for deed in deeds for word in deed.split()} - {"a"}
         bare = [
             (tokens, span)
             for tokens, span in _entities(synthetic.tagged_sentences(2000, seed=0))
@@ -448,11 +448,11 @@ class TestSeasonalSeries:
     def test_the_floor_is_that_of_who_knows_the_law(self):
         """The season and the trend by regression, the noise by its mean given the last one: no forecast can do better."""
         series, time = synthetic.seasonal_series(40_000, seed=0), np.arange(40_000)
-        angles = 2 * np.pi * np.outer(time, [1, 2]) / synthetic.SERIES_SEASON
+        angles = 2 * np.pi * np.outer(time, [1, 2]) / synthetic.series.SERIES_SEASON
         known = np.concatenate([np.ones((40_000, 1)), time[:, None], np.sin(angles), np.cos(angles)], axis=1)
         law = known @ np.linalg.lstsq(known, series.values, rcond=None)[0]
         noise = series.values - law
-        errors = [noise[i:] - synthetic.SERIES_MEMORY**i * noise[:-i] for i in range(1, 13)]
+        errors = [noise[i:] - synthetic.series.SERIES_MEMORY**i * noise[:-i] for i in range(1, 13)]
         assert np.mean([np.mean(error**2) for error in errors]) == pytest.approx(synthetic.seasonal_floor(12), rel=0.05)
         assert np.mean(noise**2) > 1.8 * synthetic.seasonal_floor(12)  # who forgets the last value pays for it
 

@@ -1,11 +1,10 @@
 """The sentiment recipe: it learns what only order tells, on the sample, and works on everybody's own files."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +13,7 @@ from rnn_cookbook.recipes import sentiment
 
 from rnn_cookbook import cli, training
 from rnn_cookbook.data import synthetic
+from rnn_cookbook.data.texts import Texts
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.runs import Run
 
@@ -60,8 +60,7 @@ def test_it_says_plainly_who_wins_and_makes_no_noise(sample_run):
 
 
 def predict(folder, *arguments, **options):
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "predict", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
+    return fresh.run("predict", folder, *arguments, text=False, **options)
 
 
 def test_predict_understands_negation_and_contrast_in_a_new_process(sample_run):
@@ -156,7 +155,7 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
 
     def marked(count, *, seed):  # a word that only the validation and test splits have
         texts = original(count, seed=seed)
-        return texts if count == 4000 else synthetic.Texts([f"zebra {text}" for text in texts.texts], texts.labels)
+        return texts if count == 4000 else Texts([f"zebra {text}" for text in texts.texts], texts.labels)
 
     monkeypatch.setattr(synthetic, "reviews", marked)
     data = sentiment.load_data(sentiment.SAMPLE)

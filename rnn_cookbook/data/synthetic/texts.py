@@ -1,0 +1,52 @@
+"""Film reviews from a grammar: only the order of words tells what they say."""
+
+import random
+
+from rnn_cookbook.data.texts import Texts
+
+REVIEW_NOISE = 0.05  # share of reviews whose label is flipped
+
+_GOOD = ("good", "wonderful", "moving", "clever", "gripping", "charming", "brilliant", "funny")
+_BAD = ("bad", "awful", "boring", "stupid", "tedious", "clumsy", "dreadful", "weak")
+_SUBJECTS = ("the plot", "the acting", "the script", "the music", "the camera work", "the ending", "the dialogue", "the pace")
+_NEGATIONS = ("was not", "was never", "was hardly", "could not be called")
+_AFFIRMATIONS = ("was", "seemed", "really was", "proved")
+_DEGREES = ("", "", "very", "all that", "in the end very", "from start to finish", "as far as i can tell all that")
+_FILLERS = (
+    "i saw it with my brother on a rainy evening .",
+    "the cinema was half empty .",
+    "it runs for about two hours .",
+    "we had read about it in the paper .",
+    "my friends chose it , and i came along .",
+    "the director made three others before .",
+)
+
+
+def reviews(count: int, *, seed: int, noise: float = REVIEW_NOISE) -> Texts:
+    """Film reviews from a grammar of negation and contrast, labelled "positive" or "negative".
+
+    A verdict is "<subject> was [not] [very …] <adjective>"; a negation far from its adjective turns it round. In two
+    reviews of three the verdict that counts stands in contrast to the opposite one: "<other> . but <verdict>" or
+    "<verdict> , although <other>": both hold the same words, and only their order tells which counts. The label is the
+    polarity of the verdict that counts, flipped with probability `noise`, so the best possible accuracy is `1 - noise`.
+    Counts of words and short n-grams cannot tell the contrasting reviews apart.
+    """
+    rng = random.Random(f"reviews {seed}")
+    examples = Texts()
+    for _ in range(count):
+        positive = rng.random() < 0.5
+        form = rng.choice(("plain", "but", "although"))
+        verdict, other = _verdict(rng, positive), _verdict(rng, not positive)
+        body = {"plain": f"{verdict} .", "but": f"{other} . but {verdict} .", "although": f"{verdict} , although {other} ."}[form]
+        fillers = rng.sample(_FILLERS, rng.randint(0, 4))
+        cut = rng.randint(0, len(fillers))
+        examples.texts.append(" ".join([*fillers[:cut], body, *fillers[cut:]]))
+        examples.labels.append("positive" if positive != (rng.random() < noise) else "negative")
+    return examples
+
+
+def _verdict(rng: random.Random, positive: bool) -> str:
+    negated = rng.random() < 0.3
+    adjective = rng.choice(_GOOD if positive != negated else _BAD)
+    words = (rng.choice(_SUBJECTS), rng.choice(_NEGATIONS if negated else _AFFIRMATIONS), rng.choice(_DEGREES), adjective)
+    return " ".join(word for word in words if word)
