@@ -148,7 +148,7 @@ def test_predict_ends_quietly_when_its_reader_leaves(tmp_path):
     with subprocess.Popen([sys.executable, "-c", script], **pipes) as process:
         process.stdin.write(b"one\n")
         process.stdin.flush()
-        assert process.wait(timeout=60) == 0, process.stderr.read()
+        assert process.wait(timeout=600) == 0, process.stderr.read()
         assert process.stdout.read() == b"['one']\n"
 
 
@@ -195,7 +195,7 @@ def test_help_names_every_option_with_its_comment(capsys):
 def test_answers_without_tensorflow(arguments):
     lines = ["import sys", "from rnn_cookbook import cli", f"try: cli.main({arguments!r})", "except SystemExit: pass"]
     lines.append("assert not {'tensorflow', 'keras', 'pandas'} & set(sys.modules)")
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, timeout=600)
 
 
 def test_list_has_a_line_for_every_recipe(capsys):
@@ -309,7 +309,7 @@ class TestInputs:
 
         def slow():
             yield "first"
-            assert got_first.wait(timeout=20), "the first line waits for the second"
+            assert got_first.wait(timeout=120), "the first line waits for the second"
             yield "second"
 
         answered = []

@@ -1,6 +1,7 @@
 """One table of cases, every model of the library: padding, batches, gradients, reload, precision, the future, streams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -206,9 +207,34 @@ CASES["autoencoder"] = Case(
 CASES["autoencoder windows"] = Case(lambda: models.autoencoder(features=3, units=5, cell="gru"), ("sequence",), MEAN_SQUARE, fixed_time=9)
 
 
+# Of each builder what is most unlike the others; the rest are variations, which the slower checks go through.
+FIRST = {
+    "classifier simple_rnn",
+    "classifier lstm both",
+    "classifier gru segments",
+    "classifier attention",
+    "classifier every dropout",
+    "language model weight drop",
+    "tagger crf",
+    "tagger crf convolution",
+    "translator {}",
+    "translator {'attention': 'bahdanau', 'tie_weights': False}",
+    "recognizer",
+    "recognizer causal",
+    "online forecaster lstm",
+    "online forecaster quantiles",
+    "forecaster joint",
+    "recursive forecaster lstm",
+    "autoencoder",
+    "autoencoder windows",
+}
+assert set(CASES) >= FIRST
+
+
 def choose(wanted: Callable[[Case], bool]):
-    chosen = {name: case for name, case in CASES.items() if wanted(case)}
-    return pytest.mark.parametrize("case", chosen.values(), ids=chosen.keys())
+    marks = {name: () if name in FIRST else pytest.mark.slow for name in CASES}
+    chosen = [pytest.param(case, id=name, marks=marks[name]) for name, case in CASES.items() if wanted(case)]
+    return pytest.mark.parametrize("case", chosen)
 
 
 every, causal = choose(lambda case: True), choose(lambda case: case.causal)
@@ -220,14 +246,24 @@ def built(case: Case) -> keras.Model:
     return case.build()
 
 
-_KEPT: dict[int, keras.Model] = {}
+_KEPT: dict[tuple[int, str], keras.Model] = {}
 
 
-def kept(case: Case) -> keras.Model:
+def kept(case: Case, policy: str = "float32") -> keras.Model:
     """As `built`, once for all tests that change nothing in it."""
-    if id(case) not in _KEPT:
-        _KEPT[id(case)] = built(case)
-    return _KEPT[id(case)]
+    if (id(case), policy) not in _KEPT:
+        with precision(policy):
+            _KEPT[id(case), policy] = built(case)
+    return _KEPT[id(case), policy]
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
 
 
 def close(left, right, atol=1e-5):
@@ -272,7 +308,7 @@ def test_batch_equals_one_by_one(case):
 
 @every
 def test_every_weight_gets_a_gradient_and_moves(case):
-    model = built(case)
+    model = kept(case)
     loss, gradients = case.learn(model, case.inputs())
     assert np.isfinite(loss)
     before = [np.array(weight) for weight in model.trainable_variables]
@@ -281,6 +317,8 @@ def test_every_weight_gets_a_gradient_and_moves(case):
     ]
     keras.optimizers.SGD(10.0).apply(gradients, model.trainable_variables)
     still = [w.path for w, old in zip(model.trainable_variables, before, strict=True) if np.array_equal(np.array(w), old)]
+    for weight, old in zip(model.trainable_variables, before, strict=True):  # the next test finds the model as it was
+        weight.assign(old)
     assert not still, "no gradient arrives, or none that counts"
 
 
@@ -298,28 +336,20 @@ def test_reload_predicts_the_same_without_custom_objects(case, tmp_path):
     ("trained", "loaded"), [pytest.param("float32", "mixed_float16", marks=pytest.mark.slow), ("mixed_float16", "float32")]
 )
 def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp_path):
-    inputs = case.inputs()
-    try:
-        keras.mixed_precision.set_global_policy(trained)
-        model = built(case)
-        model.save(tmp_path / "m.keras")
-        keras.mixed_precision.set_global_policy(loaded)
+    model, inputs = kept(case, trained), case.inputs()
+    model.save(tmp_path / "m.keras")
+    with precision(loaded):
         again = keras.saving.load_model(tmp_path / "m.keras")
         # Keras reads a tied embedding in the precision of the model around it, which is the global one.
         tied = any(isinstance(layer, keras.layers.ReversibleEmbedding) for layer in model.layers)
         np.testing.assert_allclose(again(_one(inputs)), model(_one(inputs)), atol=1e-3 if tied else 0, rtol=0)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
 
 
 @every
 def test_mixed_precision_stays_finite_and_ends_in_float32(case):
-    keras.mixed_precision.set_global_policy("mixed_float16")
-    try:
-        model = built(case)
+    model = kept(case, "mixed_float16")
+    with precision("mixed_float16"):
         loss, gradients = case.learn(model, case.inputs())
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     assert np.isfinite(loss)
     assert all(np.isfinite(np.array(tf.convert_to_tensor(gradient))).all() for gradient in gradients)
     outputs = model(_one(case.inputs()))

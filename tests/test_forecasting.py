@@ -1,11 +1,10 @@
 """The forecasting recipe: near the floor on the sample, the benchmark by its protocol, everybody's own tables, honest backtests."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,8 +76,7 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
 
 
 def predict(folder, *arguments):
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "predict", str(folder), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200)
+    return fresh.run("predict", folder, *arguments)
 
 
 def test_predict_goes_on_after_the_end_in_a_new_process(sample_run, tmp_path):

@@ -129,7 +129,7 @@ def test_a_saved_model_loads_in_a_process_that_has_imported_nothing_else(tmp_pat
     tokens = np.array([[3, 4, 0]], np.int32)
     code = "import sys, numpy as np; from rnn_cookbook import bundle as b; x = np.array([[3, 4, 0]]); "
     code += "print(b.load_model(sys.argv[1])(x).numpy().tolist())"
-    ended = subprocess.run([sys.executable, "-c", code, tmp_path / "m.keras"], capture_output=True, text=True, timeout=120)
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path / "m.keras"], capture_output=True, text=True, timeout=900)
     assert ended.returncode == 0, ended.stderr
     np.testing.assert_allclose(json.loads(ended.stdout), model(tokens), atol=1e-6)
 

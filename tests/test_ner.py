@@ -2,11 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pytest
 from conftest import run_sample
@@ -64,8 +63,7 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
 
 
 def predict(folder, *arguments, **options):
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "predict", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    return fresh.run("predict", folder, *arguments, **options)
 
 
 def test_predict_finds_entities_with_their_offsets_in_a_new_process(sample_run, tmp_path):

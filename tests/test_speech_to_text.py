@@ -1,11 +1,10 @@
 """The speech recipe: it hears what the sample says, when, and while it comes in; and it works on everybody's own recordings."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pytest
 import soundfile
@@ -47,6 +46,7 @@ def sample_run(tmp_path_factory):
     return run_sample("speech_to_text", tmp_path_factory)
 
 
+@pytest.mark.slow
 def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
     report = json.loads((sample_run[0] / "metrics.json").read_text())
     assert report["test"]["wer"] <= 0.02
@@ -54,6 +54,7 @@ def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
     assert report["baselines"]["segments_svm"]["wer"] >= 0.05
 
 
+@pytest.mark.slow
 def test_the_run_folder_holds_what_is_promised(sample_run):
     folder, ended = sample_run
     report = json.loads((folder / "metrics.json").read_text())
@@ -75,10 +76,10 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
 
 
 def predict(folder, *arguments, **options):
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "predict", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, timeout=120, **options)
+    return fresh.run("predict", folder, *arguments, text=False, **options)
 
 
+@pytest.mark.slow
 def test_predict_hears_files_of_any_kind_and_says_when(sample_run, tmp_path, capsys):
     """Stereo, 8 and 48 kHz, FLAC and OGG; silence; a damaged file among good ones."""
     folder, _ = sample_run
@@ -105,6 +106,7 @@ def test_predict_hears_files_of_any_kind_and_says_when(sample_run, tmp_path, cap
         assert times == sorted(times)
 
 
+@pytest.mark.slow
 def test_raw_samples_on_standard_input(sample_run):
     folder, _ = sample_run
     fresh = synthetic.spoken_tones(1, seed=92)
@@ -159,6 +161,7 @@ def test_a_folder_of_your_own_and_words_as_they_come(tmp_path, capsys):
     assert [line["word"] for line in lines] == [word["word"] for answer in whole for word in answer["words"]]
 
 
+@pytest.mark.slow
 def test_a_model_of_both_directions_does_not_stream(sample_run, capsys):
     assert cli.main(["predict", str(sample_run[0]), "--stream", "x.wav"]) == 2
     assert "--stream needs a model that was trained with --no-bidirectional" in capsys.readouterr().err
@@ -264,6 +267,7 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch)
     assert one["validation"] == other["validation"]
 
 
+@pytest.mark.slow
 def test_a_sound_turned_round_says_something_else(sample_run):
     rows = synthetic.spoken_tones(20, seed=94)
     heard = speech_to_text.make_transcriber(*_loaded(sample_run[0])).transcribe([sound[::-1] for sound in rows.sounds])

@@ -3,14 +3,13 @@
 import gc
 import json
 import math
-import os
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import fresh
 import keras
 import numpy as np
 import pandas as pd
@@ -304,25 +303,24 @@ def test_learning_rate_rises_then_falls():
     assert values[100] == pytest.approx(0.02, abs=1e-3)
 
 
-COMMAND = [sys.executable, "-m", "rnn_cookbook.cli", "run", "sentiment", "--data", "sample", "--epochs", "3", "--no-baselines", "--quiet"]
+COMMAND = ["run", "sentiment", "--data", "sample", "--epochs", "3", "--no-baselines", "--quiet"]
 COMMAND += ["--cell", "simple_rnn", "--no-bidirectional", "--units", "8", "--batch-size", "128"]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on Windows")
+@pytest.mark.slow
 def test_kill_9_and_resume_gives_the_same_numbers(tmp_path):
     """The real thing: SIGKILL in the second epoch of a run from the command line, then --resume."""
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-    subprocess.run([*COMMAND, "--output", "whole"], check=True, capture_output=True, env=environment, timeout=300)
-    process = subprocess.Popen([*COMMAND, "--output", "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    deadline = time.monotonic() + 200
-    while not Path("killed/checkpoints/last.npz").exists():
-        assert process.poll() is None, "ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert fresh.run(*COMMAND, "--output", "whole").returncode == 0
+    with fresh.started(*COMMAND, "--output", "killed") as process:
+        deadline = time.monotonic() + 900
+        while not Path("killed/checkpoints/last.npz").exists():
+            assert process.is_alive(), "ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.kill()
+        process.join()
     assert not Path("killed/metrics.json").exists()
-    subprocess.run([*COMMAND, "--output", "killed", "--resume"], check=True, capture_output=True, env=environment, timeout=300)
+    assert fresh.run(*COMMAND, "--output", "killed", "--resume").returncode == 0
     whole, killed = (json.loads(Path(name, "metrics.json").read_text()) for name in ("whole", "killed"))
     for key in ("test", "validation", "model", "splits"):
         assert whole[key] == killed[key]

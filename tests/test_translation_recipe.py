@@ -1,11 +1,10 @@
 """The translation recipe: on the sample it finds the one right answer, and it works on everybody's own pairs."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,6 +27,7 @@ def sample_run(tmp_path_factory):
     return run_sample("translation", tmp_path_factory)
 
 
+@pytest.mark.slow
 def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
     report = json.loads((sample_run[0] / "metrics.json").read_text())
     assert report["test"]["exact_match"] >= 0.97, "each sentence has exactly one right answer"
@@ -35,6 +35,7 @@ def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
     assert max(one["exact_match"] for one in report["baselines"].values()) <= 0.01
 
 
+@pytest.mark.slow
 def test_the_run_folder_holds_what_is_promised(sample_run):
     folder, ended = sample_run
     report = json.loads((folder / "metrics.json").read_text())
@@ -56,10 +57,10 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
 
 
 def predict(folder, *arguments, **options):
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "predict", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    return fresh.run("predict", folder, *arguments, **options)
 
 
+@pytest.mark.slow
 def test_predict_translates_a_file_and_standard_input_alike(sample_run, tmp_path):
     """Sentences that were in none of the splits, an empty line, and two sentences in one line."""
     folder, _ = sample_run
@@ -80,6 +81,7 @@ def test_predict_translates_a_file_and_standard_input_alike(sample_run, tmp_path
     assert [json.loads(line)["translation"] for line in piped.stdout.splitlines()] == found
 
 
+@pytest.mark.slow
 def test_n_best_scores_attention_and_ensembles_on_request(sample_run, capsys):
     folder, _ = sample_run
     (text,) = synthetic.translations(1, seed=78).sources
@@ -100,6 +102,7 @@ def test_n_best_scores_attention_and_ensembles_on_request(sample_run, capsys):
     assert json.loads(capsys.readouterr().out)["nats"] <= 0
 
 
+@pytest.mark.slow
 def test_what_no_training_text_had(sample_run):
     """Emoji and other scripts are named; a sentence of 10,000 words is translated in parts."""
     folder, _ = sample_run
@@ -197,6 +200,7 @@ def test_other_wirings_run_end_to_end(tmp_path, options, capsys):
         assert "no attention to show: the model was trained with --attention none" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_runs_on_other_subwords_cannot_be_an_ensemble(sample_run, tmp_path, capsys):
     folder, _ = sample_run
     run("--data", own(tmp_path / "my.csv"))
@@ -286,6 +290,7 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch)
     assert one["validation"] == other["validation"]
 
 
+@pytest.mark.slow
 def test_what_is_said_depends_on_the_order_of_the_source(sample_run):
     rows = synthetic.translations(40, seed=80)
     reversed_words = [" ".join(reversed(text.split())) for text in rows.sources]
