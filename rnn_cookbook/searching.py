@@ -15,6 +15,7 @@ from rnn_cookbook.errors import InputError
 try:
     import keras_tuner
     from keras_tuner.engine.trial import Trial
+    from keras_tuner.src.distribute import oracle_client
     from keras_tuner.src.engine.oracle import LOCKS, THREADS  # keras-tuner 1.4 has no public way to them
 except ImportError as error:
     raise InputError('tuning needs keras-tuner: pip install "rnn-cookbook[tune]"') from error
@@ -67,6 +68,7 @@ class _Watch:
 
     @_locked
     def create_trial(self, tuner_id):
+        began = time.time()
         self.listen(tuner_id)
         self.bury()
         over = time.time() > self.deadline or (len(self.trials) >= self.most and not self._retry_queue)
@@ -78,6 +80,8 @@ class _Watch:
         if trial.status == "STOPPED" and self.ongoing_trials:  # of others, who may be lost: somebody must be there to take their trials
             trial.status = "IDLE"
             self.tuner_ids.add(tuner_id)
+        thought = time.time() - began  # a Bayesian search may take minutes, in which nobody can be heard
+        self.heard = {each: when + thought for each, when in self.heard.items()}
         return trial
 
     def populate_space(self, trial_id):
@@ -153,7 +157,7 @@ class RecipeTuner(keras_tuner.Tuner):
     """
 
     def __init__(self, oracle, *, run: Callable[..., dict], configuration: Callable, folder: Path):
-        self.run, self.configuration, self.started, self.idle = run, configuration, time.time(), False
+        self.run, self.configuration, self.started, self.idle, self.spent = run, configuration, time.time(), False, 0.0
         with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
             super().__init__(oracle, directory=str(folder), project_name="search")
 
@@ -175,6 +179,7 @@ class RecipeTuner(keras_tuner.Tuner):
             log.warning("trial %s failed: %s", trial.trial_id, result["error"])
             raise keras_tuner.errors.FailedTrialError(result["error"])
         name = self.oracle.objective.name
+        self.spent += result["seconds"]
         if name not in result["scores"]:
             raise UnknownObjective(f"no objective {name!r}; there are {', '.join(result['scores'])}")
         return {**result["scores"], **{extra: float(result[extra]) for extra in EXTRAS}}
@@ -214,6 +219,11 @@ class RecipeTuner(keras_tuner.Tuner):
             f", best {name} {best.score:.4f} (trial {best.trial_id})" if best else ", none has a score yet",
             f", about {left / 60:.0f} minutes left" if left else "",
         )
+
+    def tell_time(self) -> None:
+        """What the search took beyond its trials."""
+        took = time.time() - self.started
+        log.info("the search took %.1f minutes here, %.1f%% of it inside its trials", took / 60, 100 * self.spent / took)
 
     before = 0  # trials that had ended when this process began
 
@@ -267,8 +277,6 @@ def role() -> str:
 
 
 def find_chief() -> None:
-    from keras_tuner.src.distribute import oracle_client
-
     where = os.environ["KERASTUNER_ORACLE_IP"], int(os.environ["KERASTUNER_ORACLE_PORT"])
     wait = float(os.environ.get("RNN_COOKBOOK_CHIEF_SECONDS") or _ANSWER)
     until = time.time() + wait
@@ -287,12 +295,16 @@ def find_chief() -> None:
 
 
 def watch_workers(oracle) -> None:
-    """In the chief, beside its server: lost workers are found though nobody asks for a trial."""
+    """In the chief, beside its server: lost workers are found though nobody asks for a trial, and the end of the time is seen."""
 
     def watch() -> None:
         while True:
             time.sleep(min(5.0, oracle.silence / 2))
             oracle.bury()
+            if time.time() > oracle.deadline and not oracle.ongoing_trials and not oracle.tuner_ids:
+                # keras-tuner's chief ends once it has told somebody that nothing is left; here nobody is there who would ask.
+                oracle_client.OracleClient(oracle).create_trial("the watch")
+                return
 
     oracle.silence = float(os.environ.get("RNN_COOKBOOK_WORKER_SECONDS") or _SILENCE)
     threading.Thread(target=watch, name="watch", daemon=True).start()

@@ -138,6 +138,8 @@ def tune(
             raise
         where = ":".join(os.environ[f"KERASTUNER_ORACLE_{name}"] for name in ("IP", "PORT"))
         raise InputError(f"the {part} cannot go on at {where}: {str(error)[:300]}") from error
+    if part != "chief":
+        searching.tell_time()
     if part == "worker":
         return f"no trial is left; the results are at the chief, in its {folder}"
     default = None

@@ -2,13 +2,12 @@
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pandas as pd
 import pytest
@@ -184,16 +183,15 @@ def test_errors_are_made_small(more, names):
 @pytest.mark.slow
 def test_killed_in_a_trial_it_goes_on(toy):
     """The finished trials are not run again, the one that was killed is; its process ends with the search."""
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "tune", "toy.py", "--output", "search", "--tuner", "grid", "--sleep", "1"]
-    with open("search.log", "w") as log:
-        search = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    until = time.time() + 300
-    while len([*Path("search").glob("search/trial_*/result.json")]) < 3:
-        assert time.time() < until
-        assert search.poll() is None, Path("search.log").read_text()
-        time.sleep(0.1)
-    search.send_signal(signal.SIGKILL)
-    search.wait()
+    command = ["tune", "toy.py", "--output", "search", "--tuner", "grid", "--sleep", "1"]
+    with fresh.started(*command, pipes=(os.devnull, "search.log", "search.log")) as search:
+        until = time.time() + 900
+        while len([*Path("search").glob("search/trial_*/result.json")]) < 3:
+            assert time.time() < until
+            assert search.is_alive(), Path("search.log").read_text()
+            time.sleep(0.1)
+        search.kill()
+        search.join()
     time.sleep(3)
     finished = len([*Path("search").glob("search/trial_*/result.json")])
     time.sleep(2)
@@ -285,23 +283,22 @@ def test_a_chief_and_two_workers_of_whom_one_is_killed_in_a_trial(toy):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "tune", "toy.py", "--output", "search", "--tuner", "grid", "--sleep", "1.5"]
-    processes = {}
-    for name in ("chief", "worker0", "worker1"):
-        with open(f"{name}.log", "w") as log:
-            processes[name] = subprocess.Popen(command, env=environment(port, name), stdout=log, stderr=subprocess.STDOUT)
-    try:
-        until = time.time() + 400
+    command = ["tune", "toy.py", "--output", "search", "--tuner", "grid", "--sleep", "1.5"]
+    with ExitStack() as stack:
+        processes = {}
+        for name in ("chief", "worker0", "worker1"):
+            Path(f"{name}.log").touch()
+            pipes = (os.devnull, f"{name}.log", f"{name}.log")
+            processes[name] = stack.enter_context(fresh.started(*command, pipes=pipes, env=environment(port, name)))
+        until = time.time() + 900
         while "trial " not in Path("worker1.log").read_text():
             assert time.time() < until, Path("worker1.log").read_text()
-            assert processes["chief"].poll() is None, Path("chief.log").read_text()
+            assert processes["chief"].is_alive(), Path("chief.log").read_text()
             time.sleep(0.05)
-        processes["worker1"].send_signal(signal.SIGKILL)
+        processes["worker1"].kill()
         for name in ("worker0", "chief"):
-            assert processes[name].wait(timeout=max(1, until - time.time())) == 0, Path(f"{name}.log").read_text()
-    finally:
-        for process in processes.values():
-            process.kill()
+            processes[name].join(max(1, until - time.time()))
+            assert processes[name].exitcode == 0, Path(f"{name}.log").read_text()
     assert "worker worker1 was not heard of" in Path("chief.log").read_text()
     table = pd.read_csv("search/trials.csv")
     assert len(table) == 14
@@ -310,6 +307,44 @@ def test_a_chief_and_two_workers_of_whom_one_is_killed_in_a_trial(toy):
     assert (table["status"].isin(["completed", "failed"])).all()
     assert "trained with x 3" in Path("chief.log").read_text()
     assert "the results are at the chief" in Path("worker0.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_chief_to_whom_nobody_comes_ends_with_its_time(toy):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ended = fresh.run("tune", "toy.py", "--output", "search", "--max-minutes", "0.02", env=environment(port, "chief"))
+    assert ended.returncode == 2
+    assert "none of 0 trials has a score: none has begun" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_who_waits_while_the_oracle_thinks_is_not_lost(monkeypatch):
+    """One worker asks for a trial, which takes longer than the silence that counts as a loss, while another one trains."""
+    from rnn_cookbook import searching
+
+    space = searching.keras_tuner.HyperParameters()
+    space.Int("x", 0, 9)
+    oracle = searching.make_oracle("random", "worth", "max", space, trials=9, epochs=1, seed=0, max_minutes=0)
+    oracle._set_project_dir(".", "search")
+    now = [1000.0]
+    monkeypatch.setattr(searching.time, "time", lambda: now[0])
+    trial = oracle.create_trial("trains")
+    populate = oracle.populate_space
+
+    def slowly(trial_id):
+        now[0] += 500
+        return populate(trial_id)
+
+    oracle.populate_space = slowly
+    oracle.create_trial("asks")
+    oracle.bury()
+    assert set(oracle.ongoing_trials) == {"trains", "asks"}
+    now[0] += oracle.silence + 1
+    oracle.get_trial(trial.trial_id)  # one of them is heard of
+    oracle.bury()
+    assert set(oracle.ongoing_trials) == {"trains"}
 
 
 def test_what_explains_the_score_is_important():
