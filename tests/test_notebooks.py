@@ -1,0 +1,54 @@
+"""The notebooks: stored as they ran, from top to bottom, and they run again."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def read(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def test_there_are_notebooks_and_the_readme_names_each():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(NOTEBOOKS) >= 2
+    for path in NOTEBOOKS:
+        assert f"(notebooks/{path.name})" in readme
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_stored_as_it_ran(path):
+    cells = read(path)
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == [*range(1, len(code) + 1)], "run in order, in one go"
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    shown = json.dumps([{k: v for k, v in output.get("data", output).items() if k != "image/png"} for output in outputs])
+    assert not re.search(r"/(home|root|tmp|usr|Users|work)/|site-packages|Warning|object at 0x", shown)
+    assert sum("$" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown") >= 3, "formulas"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_from_an_empty_folder(path, tmp_path):
+    """Its own assertions hold, and what it prints is what is stored, but for the last digits."""
+    nbformat = pytest.importorskip("nbformat", reason="executing notebooks needs the test extra")
+    from nbclient import NotebookClient
+
+    book = nbformat.read(path, as_version=4)
+    NotebookClient(book, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    for stored, cell in zip(read(path), book.cells, strict=True):
+        for one, other in zip(stored.get("outputs", []), cell.get("outputs", []), strict=True):
+            assert one["output_type"] == other["output_type"]
+            if one["output_type"] == "stream":
+                assert without_digits("".join(one["text"])) == without_digits(other["text"])
+
+
+def without_digits(text: str) -> str:
+    return re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?", "#", text)
