@@ -1,7 +1,7 @@
 """The bundle: everything that is needed to predict from raw input, in another process, without the training data."""
 
 import hashlib
-import importlib
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -28,7 +28,8 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
         what Keras raises where there is no such file, or it holds something else.
     """
     for name in _REGISTERING:
-        importlib.import_module(f"rnn_cookbook.{name}")
+        if importlib.util.find_spec(f"rnn_cookbook.{name}"):  # a recipe that was copied has those beside it that it uses
+            importlib.import_module(f"rnn_cookbook.{name}")
     return keras.saving.load_model(path, compile=compile, safe_mode=True)
 
 

@@ -5,17 +5,17 @@ import dataclasses
 import inspect
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import fresh
 import numpy as np
 import pytest
 import soundfile
 from conftest import ROOT
 
-from rnn_cookbook import cli, recording
+from rnn_cookbook import cli, copying, recording
 from rnn_cookbook.errors import InputError
 
 RECIPES = sorted(cli.recipe_files())
@@ -95,22 +95,22 @@ class TestEveryRecipe:
 
     @pytest.mark.slow
     def test_copied_alone_into_an_empty_folder_it_runs(self, name, tmp_path):
-        shutil.copy(cli.recipe_files()[name], tmp_path / "mine.py")
+        copying.copy(name, tmp_path)
+        (tmp_path / f"{name}.py").rename("mine.py")
         command = [sys.executable, "mine.py", "--data", "sample", "--epochs", "1", "--no-baselines", "--quiet", "--output", "out"]
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1500)
         assert ended.returncode == 0, ended.stderr
         assert json.loads((tmp_path / "out/metrics.json").read_text())["recipe"] == "mine"
         given = {"speech_to_text": ["good film.wav"], "forecasting": [], "anomaly_detection": []}.get(name, ["good film"])
         soundfile.write(tmp_path / "good film.wav", np.zeros(4000), 8000)
-        command_line = [sys.executable, "-m", "rnn_cookbook.cli", "predict", "out", "--recipe", "mine.py", "--format", "jsonl", *given]
-        answer = subprocess.run(command_line, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+        answer = fresh.run("predict", "out", "--recipe", "mine.py", "--format", "jsonl", *given)
         first = json.loads(answer.stdout.splitlines()[0])
         begins = {"forecasting": "2024-09-07 00:00:00", "anomaly_detection": "2024-01-01 00:00:00"}  # of what it answers for
         if name == "speech_to_text":
             assert first["audio"] == "good film.wav", answer.stderr
         else:
             assert first["text"] == "good film" if given else first["ds"] == begins[name], answer.stderr
-        bad = subprocess.run([*command, "--units", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        bad = subprocess.run([*command, "--units", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=900)
         assert bad.returncode == 2
         assert "Traceback" not in bad.stderr
 

@@ -1,0 +1,99 @@
+"""The commands that work on recipes rather than with one: tune, compare, copy."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from rnn_cookbook.discovery import load_recipe
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.options import Parser, given_settings, read_config, recipe_parser, starting_point
+from rnn_cookbook.quiet import quiet_tensorflow
+
+
+def tune(arguments: list[str]) -> int:
+    module = load_recipe(arguments[0])
+    name = Path(arguments[0]).stem
+    parser = recipe_parser("tune", module, arguments[0])
+    search = parser.add_argument_group("search options")
+    search.add_argument("--tuner", choices=("random", "bayesian", "hyperband", "grid"), help="how (default: random)")
+    search.add_argument("--direction", choices=("min", "max"), help="of the objective (default: by its name)")
+    search.add_argument("--trials", type=int, help="at most (default: 20; of hyperband and grid as many as they have)")
+    search.add_argument("--objective", help=f"a score on validation, or val_loss (default: {module.METRIC})")
+    search.add_argument("--max-minutes", type=float, metavar="M", help="no trial begins after so many (default: no end)")
+    search.add_argument("--output", metavar="DIR", help="the search's folder (default: runs/RECIPE/tune-<time>)")
+    search.add_argument("--resume", action="store_true", help="go on with the search in --output")
+    search.add_argument("--quiet", action="store_true", help="no progress; warnings and the result stay")
+    options = parser.parse_args(arguments[1:])
+    before = {}
+    worker = "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "chief")  # who has no search of its own
+    if options.resume and not worker:
+        file = Path(options.output or "") / "search.json"
+        if not options.output or not file.exists():
+            raise InputError(f"--resume goes on with a search: name its folder with --output, got {options.output or 'none'}")
+        before = json.loads(file.read_text(encoding="utf-8"))
+    _, start = starting_point(module, name, options)
+    if "config" in before and before.get("recipe") == name:
+        start = read_config(module, before["config"])
+    config = dataclasses.replace(start, **given_settings(module, options))
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401
+    from rnn_cookbook import tuning
+
+    print(
+        tuning.tune(
+            module,
+            arguments[0],
+            config,
+            tuner=options.tuner or before.get("tuner", "random"),
+            trials=options.trials if options.trials is not None else before.get("trials"),
+            objective=options.objective or before.get("objective", ""),
+            direction=options.direction or before.get("direction", ""),
+            max_minutes=options.max_minutes if options.max_minutes is not None else before.get("max_minutes", 0.0),
+            output=options.output,
+            resume=options.resume,
+            quiet=options.quiet,
+        )
+    )
+    return 0
+
+
+def compare(arguments: list[str]) -> int:
+    module = load_recipe(arguments[0])
+    name = Path(arguments[0]).stem
+    parser = recipe_parser("compare", module, arguments[0], without=("cell", "bidirectional", "seed"))
+    group = parser.add_argument_group("what is compared")
+    group.add_argument(
+        "--cells", default="simple_rnn,lstm,gru", metavar="A,B,…", help="cells, separated by commas (default: simple_rnn,lstm,gru)"
+    )
+    group.add_argument(
+        "--bidirectional", choices=("yes", "no", "both"), default="as it is", help="directions (default: as the recipe has it)"
+    )
+    group.add_argument("--seeds", type=int, default=3, help="of each network (default: 3)")
+    group.add_argument("--output", metavar="DIR", help="the folder (default: runs/RECIPE/compare-<time>)")
+    group.add_argument("--resume", action="store_true", help="go on with the comparison in --output")
+    group.add_argument("--quiet", action="store_true", help="no progress; warnings and the table stay")
+    options = parser.parse_args(arguments[1:])
+    _, start = starting_point(module, name, options)
+    given = given_settings(module, options)
+    given.pop("bidirectional", None)
+    config = dataclasses.replace(start, **given)
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401
+    from rnn_cookbook import comparing
+
+    chosen = {key: getattr(options, key) for key in ("cells", "bidirectional", "seeds", "output", "resume", "quiet")}
+    print(comparing.compare(module, arguments[0], config, **chosen))
+    return 0
+
+
+def copy(arguments: list[str]) -> int:
+    parser = Parser(prog="rnn-cookbook copy", description="A recipe as code of your own.", allow_abbrev=False)
+    parser.add_argument("recipe", metavar="RECIPE", help="name, or path of a recipe's file")
+    parser.add_argument("destination", metavar="DEST", help="the folder; nothing in it is overwritten")
+    parser.add_argument("--vendor", action="store_true", help="with the library's modules that it uses: it then runs without the library")
+    options = parser.parse_args(arguments)
+    from rnn_cookbook import copying
+
+    print(copying.copy(options.recipe, options.destination, vendor=options.vendor))
+    return 0

@@ -1,0 +1,162 @@
+"""Copies of recipes: they hold what they use and nothing else, run where nothing else is installed, and overwrite nothing."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from rnn_cookbook import cli, copying
+
+RECIPES = [*cli.recipe_files()]
+
+
+def imported(file: Path) -> set[str]:
+    """What a file imports of the library, module by module."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "rnn_cookbook":
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_copy_with_the_library_has_every_module_that_it_imports(recipe, tmp_path):
+    copying.copy(recipe, "mine", vendor=True)
+    library = copying._HOME
+    for file in Path("mine").rglob("*.py"):
+        for name in imported(file) - {"rnn_cookbook.commands", "rnn_cookbook.recording"}:
+            parts = name.split(".")[1:]
+            whole = library.joinpath(*parts)
+            if whole.is_dir() or whole.with_suffix(".py").exists():
+                copied = tmp_path.joinpath("mine/rnn_cookbook", *parts)
+                assert copied.is_dir() or copied.with_suffix(".py").exists(), f"{file} imports {name}"
+    assert not Path("mine/rnn_cookbook/tuning.py").exists()
+    assert Path("mine/rnn_cookbook/LICENSE").exists()
+    assert Path("mine/rnn_cookbook/data/nab.json").exists() == (recipe == "anomaly_detection")
+
+
+def test_it_has_no_module_that_it_does_not_use():
+    of = {recipe: set(copying.used_modules(cli.recipe_files()[recipe])) for recipe in RECIPES}
+    for recipe, others in {
+        "sentiment": ("ctc", "sound", "series", "models.speech", "data.pairs", "data.synthetic.speech", "reporting.streams"),
+        "forecasting": ("attention", "crf", "models.text", "encode.text", "data.synthetic.texts", "reporting.texts"),
+        "speech_to_text": ("models.text", "models.series", "forecasts", "decoding", "reporting.translations"),
+    }.items():
+        assert not {f"rnn_cookbook.{name}" for name in others} & of[recipe]
+    assert {"rnn_cookbook.models.text", "rnn_cookbook.training", "rnn_cookbook.data.synthetic.texts"} <= of["sentiment"]
+
+
+def test_a_package_keeps_the_names_that_are_asked_of_it():
+    module = copying.used_modules(cli.recipe_files()["sentiment"])["rnn_cookbook.models"]
+    tree = ast.parse(module.text)
+    assert [node.module for node in tree.body if isinstance(node, ast.ImportFrom)] == ["rnn_cookbook.models.text"]
+    assert ast.literal_eval(tree.body[-1].value) == ["text_classifier"]
+
+
+def test_requirements_are_those_of_what_it_imports(tmp_path):
+    copying.copy("sentiment", "plain")
+    assert Path("plain/requirements.txt").read_text().splitlines()[0].startswith("rnn-cookbook>=")
+    copying.copy("sentiment", "whole", vendor=True)
+    names = re.findall(r"^[\w.-]+", Path("whole/requirements.txt").read_text(), flags=re.MULTILINE)
+    assert {"tensorflow", "keras", "scikit-learn", "pandas", "pytest"} <= set(names)
+    assert not {"soundfile", "sentencepiece", "jiwer", "rnn-cookbook", "keras-tuner"} & set(names)
+
+
+def test_the_commands_of_the_readme(tmp_path):
+    readme = (copying._HOME.parent / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    rnn-cookbook (copy [^#\n]*)", readme, flags=re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert cli.main(command.split()) == 0
+    stated = re.search(r"\((\d+) of them for sentiment", readme)
+    assert int(stated[1]) == len([*Path("standalone/rnn_cookbook").rglob("*.py")])
+
+
+def test_bad_input(tmp_path, capsys):
+    def told(*arguments) -> str:
+        assert cli.main(["copy", *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert "which recipe?" in told()
+    assert "the following arguments are required: DEST" in told("sentiment")
+    assert "no recipe 'poetry'; recipes: anomaly_detection" in told("poetry", "there")
+    Path("file").touch()
+    assert "file is a file: name a folder" in told("sentiment", "file")
+    Path("there").mkdir()
+    Path("there/sentiment.py").write_text("my own")
+    Path("there/notes.txt").touch()
+    assert "there has sentiment.py already, and nothing is overwritten" in told("sentiment", "there")
+    assert Path("there/sentiment.py").read_text() == "my own"
+    assert cli.main(["copy", "ner", "there"]) == 0, "other files do not matter"
+    assert cli.main(["copy", "ner", "new", "--vendor"]) == 0
+    for file in Path("new").glob("*.*"):
+        file.unlink()
+    assert "new has rnn_cookbook already" in told("ner", "new", "--vendor")
+
+
+def test_a_recipe_of_your_own_can_be_copied(tmp_path, capsys):
+    copying.copy("sentiment", "first")
+    Path("first/sentiment.py").rename("moods.py")
+    assert cli.main(["copy", "moods.py", "second", "--vendor"]) == 0
+    assert "second has moods.py, and" in capsys.readouterr().out
+    assert Path("second/test_moods.py").read_text().count("moods.py") == 1
+    assert "python moods.py --data sample" in Path("second/README.md").read_text()
+
+
+# An environment that matches: what requirements.txt does not bring cannot be imported.
+
+GUARD = """
+import importlib.machinery, json, sys
+folder, absent = json.load(open(__file__.replace("sitecustomize.py", "guard.json")))
+
+class Guard:
+    def find_spec(self, name, path=None, target=None):
+        if name == "rnn_cookbook":
+            return importlib.machinery.PathFinder.find_spec(name, [folder])
+        if name.split(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}: requirements.txt does not bring it", name=name)
+
+sys.meta_path.insert(0, Guard())
+"""
+
+
+def brought(names: set[str]) -> set[str]:
+    """What pip would install for these requirements: themselves, and what they need."""
+    waiting, found = {canonicalize_name(name) for name in names}, set()
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        try:
+            needed = [Requirement(line) for line in metadata.requires(name) or ()]
+        except metadata.PackageNotFoundError:
+            continue
+        waiting |= {canonicalize_name(each.name) for each in needed if not each.marker or each.marker.evaluate({"extra": ""})} - found
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_with_the_library_it_runs_where_only_its_requirements_are(recipe, tmp_path):
+    copying.copy(recipe, "mine", vendor=True)
+    there = brought({*re.findall(r"^[\w.-]+", Path("mine/requirements.txt").read_text(), flags=re.MULTILINE)})
+    of = metadata.packages_distributions()
+    absent = [name for name, owners in of.items() if not {canonicalize_name(owner) for owner in owners} & there]
+    assert {"keras_tuner", "hypothesis"} <= set(absent)
+    Path("guard").mkdir()
+    Path("guard/sitecustomize.py").write_text(GUARD)
+    Path("guard/guard.json").write_text(json.dumps([str(tmp_path / "mine"), absent]))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "guard"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", f"test_{recipe}.py"]
+    ended = subprocess.run(command, cwd="mine", env=environment, capture_output=True, text=True, timeout=1500)
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    where = "import rnn_cookbook, sys; print(rnn_cookbook.__file__)"
+    ended = subprocess.run([sys.executable, "-c", where], env=environment, capture_output=True, text=True)
+    assert Path(ended.stdout.strip()) == tmp_path / "mine/rnn_cookbook/__init__.py"
