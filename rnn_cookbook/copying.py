@@ -19,6 +19,7 @@ _PACKAGE = "rnn_cookbook"
 _HOME = Path(__file__).parent
 _OURS = {f"{_PACKAGE}.commands", f"{_PACKAGE}.recording"}  # what works on many recipes or keeps their records stays here
 _DISTRIBUTION = "rnn-cookbook"
+_UNSAID = {"callbacks.TensorBoard": "tensorboard"}  # what is imported elsewhere once this is called
 _WIDTH = 140  # of a line
 
 
@@ -180,6 +181,7 @@ def requirements(texts: list[str]) -> list[str]:
         raise InputError(f"pip knows no {_DISTRIBUTION}: install it (pip install -e .), its requirements are copied") from error
     wanted = {canonicalize_name(each.name): f"{each.name}{each.specifier}" for each in wanted if each.marker is None}
     everywhere, here = _of_the_library(), set().union(*(_distributions(ast.parse(text)) for text in texts))
+    here |= {package for call, package in _UNSAID.items() if any(call in text for text in texts)}
     return [line for name, line in wanted.items() if name in here or name not in everywhere]
 
 
