@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from rnn_cookbook import __version__
-from rnn_cookbook.discovery import names, recipe_files
+from rnn_cookbook.discovery import recipe_file
 from rnn_cookbook.errors import InputError, listing
 
 _PACKAGE = "rnn_cookbook"
@@ -34,16 +34,16 @@ def copy(recipe: str, destination: str | Path, *, vendor: bool = False) -> str:
     Raises:
         InputError: no such recipe, a file that is there already, or a library that pip knows nothing of.
     """
-    file = recipe_files().get(recipe, Path(recipe))
-    if file.suffix != ".py" or not file.is_file():
-        raise InputError(f"no recipe {recipe!r}; {names()}, or the path of a recipe file")
+    file = recipe_file(recipe)
     name, folder = file.stem, Path(destination)
     if folder.is_file():
         raise InputError(f"{folder} is a file: name a folder, which need not exist")
     texts = {f"{name}.py": file.read_text(encoding="utf-8"), f"test_{name}.py": _TEST.format(name=name)}
     modules = used_modules(file) if vendor else {}
     texts |= {module.path: module.text for module in modules.values()}
-    needed = requirements([texts[f"{name}.py"], *(module.text for module in modules.values())]) if vendor else [_this_library()]
+    needed = [f"{_DISTRIBUTION}>={__version__}"]
+    if vendor:
+        needed = requirements([texts[f"{name}.py"], *(texts[module.path] for module in modules.values())])
     texts["requirements.txt"] = "\n".join([*needed, f"pytest  # for test_{name}.py", ""])
     texts["README.md"] = _readme(name, texts[f"{name}.py"], modules)
     others = _data_files(modules)
@@ -73,6 +73,7 @@ class Module:
         self.name, self.asked = name, set()
         self.file = _file(name)
         self.tree = _tree(self.file)
+        self.exported = _exported(self.tree) if self.file.name == "__init__.py" else []
 
     @property
     def path(self) -> str:
@@ -81,7 +82,7 @@ class Module:
     @property
     def gathers(self) -> bool:
         """Whether it is a package that only gives names of its modules on."""
-        return self.file.name == "__init__.py" and any(_exported(self.tree))
+        return bool(self.exported)
 
     @property
     def text(self) -> str:
@@ -105,7 +106,7 @@ def used_modules(recipe: Path) -> dict[str, Module]:
             module, rest = found[name], parts[end:]
             if rest and module.gathers and rest[0] not in module.asked:
                 module.asked.add(rest[0])
-                waiting += [f"{source}.{rest[0]}" for source, exported in _exported(module.tree) if rest[0] in exported]
+                waiting += [f"{source}.{rest[0]}" for source, exported in module.exported if rest[0] in exported]
     return dict(sorted(found.items()))
 
 
@@ -151,15 +152,15 @@ def _is_all(node: ast.stmt) -> bool:
 
 def _trimmed(module: Module) -> str:
     """A package's `__init__` with the names that are asked of it."""
-    parts = [f'"""{ast.get_docstring(module.tree)}"""']
-    lines = []
-    for source, exported in _exported(module.tree):
+    lines, given = [], set()
+    for source, exported in module.exported:
         if kept := sorted(exported & module.asked):
             line = f"from {source} import {', '.join(kept)}"
             lines.append(line if len(line) <= _WIDTH else f"from {source} import (\n" + "".join(f"    {each},\n" for each in kept) + ")")
-    given = sorted(set().union(*(exported for _, exported in _exported(module.tree))) & module.asked)
-    parts += ["\n".join(lines)] * bool(lines)
-    parts += ["__all__ = [\n" + "".join(f'    "{name}",\n' for name in given) + "]"] * bool(given)
+            given.update(kept)
+    parts = [f'"""{ast.get_docstring(module.tree)}"""']
+    if given:
+        parts += ["\n".join(lines), "__all__ = [\n" + "".join(f'    "{name}",\n' for name in sorted(given)) + "]"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -206,10 +207,6 @@ def _of_the_library() -> set[str]:
 def _installed() -> dict[str, list[str]]:
     """Name of a module to the packages of pip that it may be of."""
     return dict(metadata.packages_distributions())
-
-
-def _this_library() -> str:
-    return f"{_DISTRIBUTION}>={__version__}"
 
 
 def _license() -> Path:

@@ -21,13 +21,19 @@ def names() -> str:
     return "recipes: " + ", ".join(recipe_files())
 
 
-def load_recipe(name: str) -> ModuleType:
-    """A recipe's module, by name or by the path of a file."""
-    if name in recipe_files():
-        return importlib.import_module(f"rnn_cookbook.recipes.{name}")
-    file = Path(name)
+def recipe_file(name: str) -> Path:
+    """A recipe's file, by name or by the path of a file."""
+    file = recipe_files().get(name, Path(name))
     if file.suffix != ".py" or not file.is_file():
         raise InputError(f"no recipe {name!r}; {names()}, or the path of a recipe file")
+    return file
+
+
+def load_recipe(name: str) -> ModuleType:
+    """A recipe's module, by name or by the path of a file."""
+    file = recipe_file(name)
+    if name in recipe_files():
+        return importlib.import_module(f"rnn_cookbook.recipes.{name}")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[file.stem] = module  # dataclasses look their module up

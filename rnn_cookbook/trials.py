@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from rnn_cookbook.quiet import quiet_tensorflow
@@ -52,11 +53,7 @@ def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None
     if not before or "error" in before:
         file.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context = multiprocessing.get_context(method)
-        if method == "forkserver":  # TensorFlow is imported once, not for every trial
-            context.set_forkserver_preload([__name__])
-        process = context.Process(target=_work, args=(os.getcwd(), recipe, settings, str(folder), values or {}), daemon=True)
+        process = processes().Process(target=_work, args=(os.getcwd(), recipe, settings, str(folder), values or {}), daemon=True)
         process.start()
         try:
             while process.is_alive():
@@ -71,6 +68,15 @@ def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None
             why = "most likely it ran out of memory" if process.exitcode == _KILLED else "see its log.txt"
             return {"error": f"the process ended with {process.exitcode}: {why}"}
     return {key: value for key, value in _read(file).items() if key != "config"}
+
+
+def processes() -> BaseContext:
+    """Where new processes come from: a server that has imported TensorFlow once, for all; without one, each imports it."""
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])
+    return context
 
 
 def _read(file: Path) -> dict:

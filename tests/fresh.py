@@ -4,7 +4,6 @@ Importing TensorFlow takes longer than most tests. Where the platform cannot for
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,10 +13,7 @@ from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-PROCESSES = multiprocessing.get_context(METHOD)
-if METHOD == "forkserver":
-    PROCESSES.set_forkserver_preload([f"rnn_cookbook.{name}" for name in ("cli", "trials", "training", "baselines", "reporting")])
+from rnn_cookbook.trials import processes
 
 
 def run(*arguments, input=None, text: bool = True, timeout: float = 900, env: dict | None = None) -> subprocess.CompletedProcess:
@@ -39,7 +35,7 @@ def run(*arguments, input=None, text: bool = True, timeout: float = 900, env: di
 def started(*arguments, pipes=(os.devnull, os.devnull, os.devnull), env: dict | None = None) -> Iterator[BaseProcess]:
     """The process of `rnn-cookbook ARGUMENTS`; `pipes` are the paths of its standard input, output and error. It is killed at the end."""
     where = (os.getcwd(), dict(os.environ, **(env or {})), [str(pipe) for pipe in pipes])
-    process = PROCESSES.Process(target=_work, args=([str(argument) for argument in arguments], *where))
+    process = processes().Process(target=_work, args=([str(argument) for argument in arguments], *where))
     process.start()
     try:
         yield process

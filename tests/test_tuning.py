@@ -260,15 +260,19 @@ def test_nothing_that_works(toy, capsys):
 # Several machines
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def environment(port: int, name: str) -> dict:
     chief = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
     return {**os.environ, **chief, "RNN_COOKBOOK_WORKER_SECONDS": "12", "RNN_COOKBOOK_CHIEF_SECONDS": "90"}
 
 
 def test_a_chief_that_is_not_there(toy, capsys, monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     for name, value in {**environment(port, "worker0"), "RNN_COOKBOOK_CHIEF_SECONDS": "1"}.items():
         monkeypatch.setenv(name, value)
     assert cli.main(["tune", toy, "--output", "search"]) == 2
@@ -280,9 +284,7 @@ def test_a_chief_that_is_not_there(toy, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_a_chief_and_two_workers_of_whom_one_is_killed_in_a_trial(toy):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["tune", "toy.py", "--output", "search", "--tuner", "grid", "--sleep", "1.5"]
     with ExitStack() as stack:
         processes = {}
@@ -311,9 +313,7 @@ def test_a_chief_and_two_workers_of_whom_one_is_killed_in_a_trial(toy):
 
 @pytest.mark.slow
 def test_a_chief_to_whom_nobody_comes_ends_with_its_time(toy):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     ended = fresh.run("tune", "toy.py", "--output", "search", "--max-minutes", "0.02", env=environment(port, "chief"))
     assert ended.returncode == 2
     assert "none of 0 trials has a score: none has begun" in ended.stderr
