@@ -88,6 +88,7 @@ def fit(
         raise InputError(f"the mean is of 1 epoch or more, got average={average}")
     log.info("%s", gpu_summary(model))
     keeper = _Keeper(train=train, run=run, epochs=epochs, patience=patience, average=average, monitor=monitor, scores=scores)
+    model.optimizer.build(model.trainable_variables)  # else its variables are made in the first step, which TensorFlow then traces twice
     if run.resumed:
         keeper.restore(model)
     if not keeper.state["done"]:
@@ -202,7 +203,6 @@ class _Keeper(keras.callbacks.Callback):
         if not self.file.exists():
             log.info("no epoch was finished: starting from the beginning")
             return
-        model.optimizer.build(model.trainable_variables)
         with np.load(self.file, allow_pickle=False) as arrays:
             self.state = json.loads(arrays["state"].tobytes())
             for name, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):

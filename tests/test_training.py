@@ -41,7 +41,9 @@ def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monit
     )
     rate = training.warmup_cosine(learning_rate, steps=epochs * 7) if math.isfinite(learning_rate) else learning_rate
     model.compile(
-        optimizer=LazyAdam(rate, clip_norm=1.0), loss=keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+        optimizer=LazyAdam(rate, clip_norm=1.0),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
     run = Run(recipe="toy", config=Config(), output=folder, resume=resume, quiet=True)
     train = Batches(TOKENS[:100], TARGETS[:100], batch_size=16, shuffle=True)
@@ -211,6 +213,13 @@ def test_the_mean_of_the_last_epochs_survives_a_kill(tmp_path, kill_after, monke
     whole, _ = fit(tmp_path / "whole", average=3, epochs=5)
     for one, two in zip(model.variables, whole.variables, strict=True):
         np.testing.assert_array_equal(np.array(one), np.array(two))
+
+
+def test_the_step_is_traced_once(tmp_path, monkeypatch):
+    original, calls = keras.Model.train_step, []
+    monkeypatch.setattr(keras.Model, "train_step", lambda self, data: calls.append(data) or original(self, data))
+    fit(tmp_path / "run", epochs=2)
+    assert len(calls) == 1, "variables that are made in the first step have TensorFlow trace it again: seconds before every training"
 
 
 def test_patience_stops_after_so_many_epochs_without_a_better_one(tmp_path):
