@@ -214,6 +214,11 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
             yield {"text": text, **({"label": None, "error": "no word in the text"} if empty else answer)}
 
 
+def reader(loaded: "bundle.Bundle") -> "encode.text.TextReader":
+    """Raw texts to what the network reads, in TensorFlow alone: `rnn-cookbook export` puts it into a SavedModel."""
+    return encode.text.TextEncoder.load(loaded.path).reader(**{name: loaded.config[name] for name in ("max_tokens", "keep")})
+
+
 def search_space(hp, config: Config) -> Config:
     """What is worth tuning, data settings included. `hp` is keras_tuner.HyperParameters."""
     return replace(

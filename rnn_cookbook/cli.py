@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rnn_cookbook import __version__
-from rnn_cookbook.discovery import load_recipe, names, recipe_files
+from rnn_cookbook.discovery import load_recipe, names, recipe_files, trained_by
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.options import Parser, add_fields, given_settings, read_config, recipe_parser, starting_point
 from rnn_cookbook.quiet import quiet_tensorflow
@@ -76,6 +76,7 @@ _MORE = {
     "tune": "search a recipe's settings on validation, by keras-tuner",
     "compare": "LSTM or GRU? a recipe with one cell after the other",
     "copy": "a recipe as code of your own, alone or with the library's modules that it uses",
+    "export": "a trained network for TensorFlow Serving, LiteRT or ONNX, checked against the bundle",
 }
 
 
@@ -94,9 +95,9 @@ def _dispatch(arguments: list[str]) -> int:
     # The recipe's own options are known only once the recipe is.
     for name in of_a_recipe:
         if arguments[:1] == [name]:
-            if not arguments[1:2]:
+            if not arguments[1:2] and name != "export":
                 of_a_recipe[name].error("which recipe? " + names())
-            if arguments[1] in ("-h", "--help") and name != "copy":  # which has options of its own
+            if arguments[1:2] in (["-h"], ["--help"]) and name not in ("copy", "export"):  # which have options of their own
                 usage = f"usage: rnn-cookbook {name} RECIPE [options]"
                 print(f"{usage}\n\nThe options are the recipe's: rnn-cookbook {name} RECIPE --help\n{names()}")
                 return 0
@@ -286,24 +287,13 @@ def _add_prediction_options(parser: argparse.ArgumentParser, arguments: list[str
     after = [value for option, value in itertools.pairwise(arguments) if option == "--recipe"]
     given = next(iter(after + [argument[9:] for argument in arguments if argument.startswith("--recipe=")]), None)
     # The run is the first argument that is one: the values of options that are not known yet may stand before it.
-    name = given or next(filter(None, (_trained_by(Path(argument)) for argument in arguments if not argument.startswith("-"))), None)
+    name = given or next(filter(None, (trained_by(Path(argument)) for argument in arguments if not argument.startswith("-"))), None)
     recipe = load_recipe(name) if name and (given or name in recipe_files()) else None
     if hasattr(recipe, "Prediction"):
         add_fields(parser.add_argument_group(f"options of {Path(name).stem}"), recipe, "Prediction")
     if not hasattr(getattr(recipe, "Prediction", None), "output"):
         parser.add_argument("--output", metavar="FILE", default="", help="where the answers go (default: standard output)")
     return recipe
-
-
-def _trained_by(folder: Path) -> str | None:
-    """The recipe that a bundle says it was trained by; None where it cannot be read, which `load_bundle` tells."""
-    for file in (folder / "model" / "bundle.json", folder / "bundle.json"):
-        if file.exists():
-            try:
-                return str(json.loads(file.read_text(encoding="utf-8"))["recipe"])
-            except (ValueError, KeyError, TypeError):
-                return None
-    return None
 
 
 def _lines(answers: Iterator[dict], form: str) -> Iterator[str]:

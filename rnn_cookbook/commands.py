@@ -1,11 +1,11 @@
-"""The commands that work on recipes rather than with one: tune, compare, copy."""
+"""The commands beside run and predict: tune, compare, copy, export."""
 
 import dataclasses
 import json
 import os
 from pathlib import Path
 
-from rnn_cookbook.discovery import load_recipe
+from rnn_cookbook.discovery import load_recipe, recipe_files, trained_by
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.options import Parser, given_settings, read_config, recipe_parser, starting_point
 from rnn_cookbook.quiet import quiet_tensorflow
@@ -96,4 +96,24 @@ def copy(arguments: list[str]) -> int:
     from rnn_cookbook import copying
 
     print(copying.copy(options.recipe, options.destination, vendor=options.vendor))
+    return 0
+
+
+def export(arguments: list[str]) -> int:
+    parser = Parser(
+        prog="rnn-cookbook export", description="A trained network in a format that runs without this library.", allow_abbrev=False
+    )
+    parser.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
+    parser.add_argument("--format", required=True, choices=("saved_model", "litert", "onnx"), help="for TensorFlow, phones, other runtimes")
+    parser.add_argument("--output", metavar="DIR", default="", help="an empty folder, or a new one (default: RUN_DIR/export/FORMAT)")
+    parser.add_argument("--length", type=int, default=0, help="litert: steps of an input (default: the most that the recipe reads)")
+    parser.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
+    options = parser.parse_args(arguments)
+    with quiet_tensorflow():
+        import tensorflow  # noqa: F401
+    from rnn_cookbook import exporting
+
+    name = options.recipe or trained_by(Path(options.run)) or ""
+    recipe = load_recipe(name) if options.recipe or name in recipe_files() else None
+    print(exporting.export(options.run, form=options.format, recipe=recipe, output=options.output, length=options.length))
     return 0

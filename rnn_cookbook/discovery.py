@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -44,3 +45,14 @@ def load_recipe(name: str) -> ModuleType:
 def metric_of(module: ModuleType, config) -> str:
     """What a recipe's results are compared by, which may depend on its data."""
     return module.metric(config) if hasattr(module, "metric") else module.METRIC
+
+
+def trained_by(folder: Path) -> str | None:
+    """The recipe that a bundle says it was trained by; None where it cannot be read, which `load_bundle` tells."""
+    for file in (folder / "model" / "bundle.json", folder / "bundle.json"):
+        if file.exists():
+            try:
+                return str(json.loads(file.read_text(encoding="utf-8"))["recipe"])
+            except (ValueError, KeyError, TypeError):
+                return None
+    return None

@@ -370,7 +370,8 @@ class SplitSegments(ExplicitMask):
 
     def call(self, inputs):
         sequence, mask = inputs
-        missing = -ops.shape(sequence)[1] % self.length
+        time = ops.shape(sequence)[1]
+        missing = (time + self.length - 1) // self.length * self.length - time  # no remainder of a negative number: ONNX has another
         sequence = ops.pad(sequence, [[0, 0], [0, missing], [0, 0]])
         mask = ops.reshape(ops.pad(mask, [[0, 0], [0, missing]]), (-1, self.length))
         mask = ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)

@@ -74,6 +74,10 @@ class LogMel(ExplicitMask):
         if not 0 <= warp < 0.5:
             raise InputError(f"warp must be at least 0 and below 0.5, got {warp}")
         self.bins = 2 ** int(np.ceil(np.log2(self.length))) // 2 + 1
+        # The Fourier transform of a frame as a matrix product: of so few samples it costs little, and ONNX has no complex numbers.
+        angles = 2 * np.pi * np.outer(np.arange(self.length), np.arange(self.bins)) / (2 * (self.bins - 1))
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.length) / self.length)
+        self._waves = (np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * hann[:, None]).astype(np.float32)
         warps = np.linspace(1 - warp, 1 + warp, 21) if warp else [1.0]
         shape = {"bins": self.bins, "rate": rate, "bands": bands, "lowest": lowest, "highest": top}
         self._filters = np.stack([mel_filters(**shape, warp=each) for each in warps])
@@ -85,8 +89,8 @@ class LogMel(ExplicitMask):
         samples, lengths = tf.cast(inputs[0], tf.float32), tf.cast(inputs[1], tf.int32)
         samples = tf.where(tf.sequence_mask(lengths, tf.shape(samples)[1]), samples, 0)
         samples = tf.pad(samples, [[0, 0], [0, tf.maximum(0, self.length - tf.shape(samples)[1])]])
-        frames = tf.signal.frame(samples, self.length, self.step) * tf.signal.hann_window(self.length)
-        energies = tf.square(tf.abs(tf.signal.rfft(frames, [2 * (self.bins - 1)])))
+        waves = tf.matmul(tf.signal.frame(samples, self.length, self.step), tf.constant(self._waves))
+        energies = tf.square(waves[..., : self.bins]) + tf.square(waves[..., self.bins :])
         filters = tf.constant(self._filters)
         if training and self.warp:
             which = keras.random.randint((tf.shape(samples)[0],), 0, len(self._filters), seed=self.seed_generator)

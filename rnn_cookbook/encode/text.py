@@ -102,6 +102,10 @@ class TextEncoder:
             sequences += [cut(values[start:end], max_tokens, keep) for start, end in pairwise(ends)]
         return [sequence if len(sequence) else np.array([UNKNOWN], np.int32) for sequence in sequences]
 
+    def reader(self, *, max_tokens: int | None = None, keep: Literal["head", "tail", "both"] = "head") -> "TextReader":
+        """As `encode`, by TensorFlow alone: for a SavedModel."""
+        return TextReader(self, max_tokens=max_tokens, keep=keep)
+
     def save(self, folder: Path) -> None:
         # One word a line: no token holds white space.
         (folder / "vocabulary.txt").write_text("\n".join(self.vocabulary) + "\n", encoding="utf-8")
@@ -109,6 +113,36 @@ class TextEncoder:
     @classmethod
     def load(cls, folder: Path) -> "TextEncoder":
         return cls((folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1])
+
+
+class TextReader(keras.layers.Layer):
+    """string[texts] -> int32[texts, time]: the numbers that `TextEncoder.encode` gives, padded with 0 on the right."""
+
+    def __init__(self, encoder: TextEncoder, *, max_tokens: int | None, keep: str):
+        super().__init__(name="reader")
+        self.encoder, self.max_tokens, self.keep = encoder, max_tokens, keep
+        self.numbers = encoder._layer
+
+    def call(self, text):
+        rows = tf.cast(self.numbers(text), tf.int32)
+        empty = tf.equal(rows.row_lengths(), 0)
+        rows = tf.concat(
+            [rows, tf.RaggedTensor.from_row_lengths(tf.fill([tf.math.count_nonzero(empty)], UNKNOWN), tf.cast(empty, tf.int64))], 1
+        )
+        if self.max_tokens:
+            head = {"head": self.max_tokens, "tail": 0, "both": self.max_tokens // 4}[self.keep]
+            left_out = tf.maximum(rows.row_lengths() - self.max_tokens, 0)
+            place = tf.ragged.range(rows.row_lengths())
+            rows = tf.ragged.boolean_mask(rows, (place < head) | (place >= head + left_out[:, None]))
+        return rows.to_tensor(PADDING)
+
+    def examples(self, count: int, *, seed: int = 0) -> list[str]:
+        """Texts to try it with: words that it knows, in either case, others, signs and letters of other scripts; of any length."""
+        rng = np.random.default_rng(seed)
+        words = [*self.encoder.vocabulary[:2000], "Qxzv", "não", "日本", "don’t", "!", "<br />", "...", "naïve-ish", "ÉTÉ", "🙂", "\u00a0"]
+        longest = 2 * (self.max_tokens or 100)
+        texts = ["x " + " ".join(rng.choice(words, rng.integers(0, longest))) for _ in range(count)]
+        return [text.upper() if number % 7 == 0 else text for number, text in enumerate(texts)]
 
 
 def cut(sequence: np.ndarray, max_tokens: int | None, keep: str) -> np.ndarray:

@@ -1,0 +1,313 @@
+"""A trained network in formats that run without this library, each checked against the bundle that it was made from."""
+
+import importlib.util
+import inspect
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # LiteRT holds no variables
+
+from rnn_cookbook import __version__, models
+from rnn_cookbook.bundle import Bundle, load_bundle
+from rnn_cookbook.encode.words import LETTERS
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.quiet import quiet_tensorflow
+from rnn_cookbook.runs import write_json, write_text
+
+EXAMPLES = 100  # that a file has to answer as the bundle does
+TOLERANCE = 1e-4
+_NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnxruntime")}
+_BATCHES = (1, 4, 15, 30, 50)
+_STEPS = 40  # the longest example, where the length is free
+
+# What the inputs of this library's models are.
+_INPUTS = {
+    "tokens": "numbers of the words in the order of the vocabulary, from 2 on; 1 is any other word, 0 pads on the right",
+    "characters": "numbers of the letters of each word in the order of `letters`, from 2 on; 1 is any other, 0 pads on the right",
+    "features": "the spelling of each word, as `rnn_cookbook.encode.words.WordEncoder` counts it",
+    "source": "numbers of subwords by source.model (SentencePiece); 0 pads on the right",
+    "target": "numbers of the subwords so far by target.model (SentencePiece); the output at t is of the subword at t, from those before",
+    "window": "the last steps, each channel less its mean and divided by its scale (series.json)",
+    "covariates": "what is known of the window's steps and of those to forecast, scaled likewise",
+    "sequence": "the steps of a stream, each channel less its mean and divided by its scale (`facts` in export.json)",
+    "samples": "sound between -1 and 1 at the rate of `config` in export.json; 0 pads on the right",
+    "lengths": "how many steps (of sounds: samples) of each row there are without the padding",
+    "starts": "whether a row begins anew",
+}
+
+
+def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, output: str | Path = "", length: int = 0) -> str:
+    """Writes the network of a run and what its inputs are made with; gives what is told at the end.
+
+    Args:
+        run: a run's folder, or the bundle in it.
+        form: "saved_model" (TensorFlow Serving takes the folder as it is), "litert" (LiteRT's own operations only, one example of a fixed
+            length at a time) or "onnx".
+        recipe: its `reader(bundle)`, where it has one, is a Keras layer from raw texts to what the network reads, with `examples(count)`:
+            a SavedModel then begins with it, and answers with one of `facts["classes"]`.
+        output: a folder that is empty or not there; RUN/export/FORM by default.
+        length: LiteRT's steps; by default the most that the recipe reads of an example.
+
+    Raises:
+        InputError: no bundle, a folder in use, a package that is missing, a network that the format cannot hold, or an answer that is
+            more than 1e-4 from the bundle's (of the largest output, where that is above 1). Nothing is left behind.
+    """
+    if form not in _WRITERS:
+        raise InputError(f"no format {form!r}; accepted are {', '.join(_WRITERS)}")
+    if length and form != "litert":
+        raise InputError(f"--length is of litert, whose inputs have a fixed length; {form} takes any")
+    if length < 0:
+        raise InputError(f"--length must be at least 1, got {length}")
+    if missing := [name.replace("_", "-") for name in _NEEDS.get(form, ()) if not importlib.util.find_spec(name)]:
+        raise InputError(f"--format {form} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+    loaded = load_bundle(run)
+    folder = Path(output or Path(run) / "export" / form)
+    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
+        raise InputError(f"{folder} is there already: name another folder with --output")
+    reader = recipe.reader(loaded) if form == "saved_model" and hasattr(recipe, "reader") else None
+    steps = length or _most_steps(loaded.config) if form == "litert" else None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".partial-{folder.name}-", dir=folder.parent))
+    try:
+        run_network = _WRITERS[form](loaded, partial, steps=steps, reader=reader)
+        difference = _largest_difference(loaded.model, run_network, steps=steps)
+        if reader:
+            difference = max(difference, _of_raw_inputs(recipe, loaded, reader, partial))
+        if not difference <= TOLERANCE:
+            raise InputError(f"{form} answers otherwise than the bundle: by up to {difference:.2g}, where {TOLERANCE:g} is accepted")
+        _write_facts(loaded, partial, form=form, steps=steps, difference=difference, reader=reader)
+        if folder.exists():
+            folder.rmdir()
+        partial.chmod(0o755)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return (
+        f"{folder}: as the bundle on {EXAMPLES} {'raw ' if reader else ''}inputs, but for {difference:.1g} at most\n"
+        f"what goes in and what comes out: {folder / 'README.md'}"
+    )
+
+
+# One function for each format: it writes the network and gives the function that runs what was written
+
+
+def _write_saved_model(loaded: Bundle, folder: Path, *, steps: None, reader: keras.layers.Layer | None) -> Callable:
+    model, archive = loaded.model, keras.export.ExportArchive()
+    archive.track(model)
+    network = "network" if reader else "serving_default"
+    archive.add_endpoint(network, _by_name(model), input_signature=_specs(model))
+    if reader:
+        reader(tf.constant(["built by its first call"]))
+        archive.track(reader)
+        classes = loaded.facts["classes"]
+
+        def answer(text):
+            probabilities = tf.nn.softmax(model(reader(text), training=False))
+            return {"label": tf.gather(tf.constant(classes), tf.argmax(probabilities, axis=-1)), "probabilities": probabilities}
+
+        archive.add_endpoint("serving_default", answer, input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    with quiet_tensorflow():
+        archive.write_out(str(folder / "1"), verbose=False)
+    served = tf.saved_model.load(str(folder / "1"))
+    return lambda **inputs: served.signatures[network](**{name: tf.constant(value) for name, value in inputs.items()})
+
+
+def _write_litert(loaded: Bundle, folder: Path, *, steps: int, reader: None) -> Callable:
+    from ai_edge_litert.interpreter import Interpreter
+
+    model, specs = loaded.model, _specs(loaded.model, steps=steps)
+    names = [spec.name for spec in specs]
+    function = tf.function(_by_name(model), input_signature=specs, autograph=False).get_concrete_function()
+    # From the SavedModel of the rolled network the converter makes operations of TensorFlow, or loses the variables in the loops; with
+    # fixed shapes, and the weights made constants, its own operations are enough.
+    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    holder, outputs = tf.Module(), sorted(function.structured_outputs)
+    holder.network = tf.function(
+        lambda *inputs: dict(zip(outputs, tf.nest.flatten(frozen(*inputs)), strict=True)), input_signature=specs, autograph=False
+    )
+    with tempfile.TemporaryDirectory() as between, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow tells of the move to another package, which has no converter
+        with quiet_tensorflow():
+            tf.saved_model.save(holder, between, signatures={"serving_default": holder.network.get_concrete_function()})
+            try:
+                content = tf.lite.TFLiteConverter.from_saved_model(between).convert()
+            except Exception as error:  # of any class: what the converter's C++ raises
+                content, reason = None, str(error).strip().splitlines()[:1]
+        if content is None:
+            raise InputError(f"LiteRT cannot hold this network: {' '.join(reason)[:300]}. Take saved_model")
+        (folder / "model.tflite").write_bytes(content)
+        runner = Interpreter(model_content=content).get_signature_runner()
+
+    def run_network(**inputs):
+        with quiet_tensorflow():
+            return runner(**{name: inputs[name] for name in names})
+
+    return run_network
+
+
+def _write_onnx(loaded: Bundle, folder: Path, *, steps: None, reader: None) -> Callable:
+    import onnxruntime
+
+    file = folder / "model.onnx"
+    _by_name(loaded.model)(*_inputs(loaded.model, 1, np.random.default_rng(0), steps=None).values())  # Keras exports what was called once
+    with quiet_tensorflow(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tf2onnx, about NumPy
+        try:
+            loaded.model.export(str(file), format="onnx", verbose=False)
+            session = onnxruntime.InferenceSession(str(file))
+        except Exception as error:  # of any class: of tf2onnx, or of the runtime, where tf2onnx has left out what it does not know
+            session, reason = None, str(error).strip().splitlines()[:1]
+    if session is None:
+        raise InputError(f"ONNX cannot hold this network: {' '.join(reason)[:300]}. Take saved_model or litert")
+    return lambda **inputs: dict(enumerate(session.run(None, inputs)))
+
+
+_WRITERS = {"saved_model": _write_saved_model, "litert": _write_litert, "onnx": _write_onnx}
+
+
+def _by_name(model: keras.Model) -> Callable:
+    """The network as a function of its inputs in order, with a dictionary of its outputs."""
+
+    def network(*inputs):
+        outputs = model(keras.tree.pack_sequence_as(model.input, list(inputs)), training=False)
+        if isinstance(outputs, dict):
+            return outputs
+        found = keras.tree.flatten(outputs)
+        return {"output": found[0]} if len(found) == 1 else {f"output_{number}": one for number, one in enumerate(found)}
+
+    return network
+
+
+def _specs(model: keras.Model, *, steps: int | None = None) -> list[tf.TensorSpec]:
+    """Of the inputs; with `steps` of fixed shapes: one example of so many steps."""
+    specs = []
+    for one in keras.tree.flatten(model.input):
+        shape = list(one.shape)
+        if steps:
+            free = [1, steps, LETTERS]
+            shape = [free[axis] if size is None else size for axis, size in enumerate(shape)]
+        specs.append(tf.TensorSpec(shape, one.dtype, name=one.name))
+    return specs
+
+
+def _most_steps(config: dict) -> int:
+    """What a recipe reads of one example: words or subwords, steps of a stream, or ten seconds of sound."""
+    return config.get("max_tokens") or config.get("length") or 10 * config.get("rate", 0) or 100
+
+
+# The check
+
+
+def _largest_difference(model: keras.Model, run_network: Callable, *, steps: int | None) -> float:
+    """Between the outputs of both on `EXAMPLES` inputs; of outputs above 1 the share of the largest."""
+    largest, rng = 0.0, np.random.default_rng(0)
+    bundle = tf.function(_by_name(model), input_signature=_specs(model), autograph=False)
+    for size in [1] * EXAMPLES if steps else _BATCHES:
+        inputs = _inputs(model, size, rng, steps=steps)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = keras.tree.flatten(run_network(**inputs))
+        values = [tf.constant(inputs[one.name]) for one in keras.tree.flatten(model.input)]
+        wanted = keras.tree.flatten(bundle(*values))
+        for one, other in zip(found, wanted, strict=True):
+            one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+            scale = max(1.0, float(np.abs(other).max()))  # float32 has so many digits, and no more
+            largest = max(largest, float(np.abs(one - other).max()) / scale) if one.shape == other.shape else np.inf
+    return largest
+
+
+def _inputs(model: keras.Model, size: int, rng: np.random.Generator, *, steps: int | None) -> dict[str, np.ndarray]:
+    """Random inputs of a batch: rows of any length up to the longest, padded on the right."""
+    longest = steps or int(rng.integers(2, _STEPS))
+    if not steps and any(one.name == "samples" for one in model.inputs):
+        longest *= 200  # some frames
+    lengths = rng.integers(1, longest + 1, size)
+    lengths[0] = longest
+    numbers = min((v.shape[0] for v in model.variables if v.path.endswith("embeddings")), default=2)
+    made = {}
+    for spec in _specs(model):
+        free = [size, longest, LETTERS]
+        shape = [free[axis] if length is None else length for axis, length in enumerate(spec.shape)]
+        if spec.name == "lengths":
+            made[spec.name] = lengths.astype(np.int32)
+            continue
+        if spec.dtype.is_integer:
+            least, above = (0, 2) if spec.name == "features" else (min(1, numbers - 1), numbers)  # some have two values only
+            values = rng.integers(least, above, shape)
+        elif spec.dtype == tf.bool:
+            values = rng.integers(0, 2, shape)
+        else:
+            values = rng.normal(size=shape) * (0.1 if spec.name == "samples" else 1.0)
+        if len(shape) > 1 and spec.shape[1] is None:
+            inside = np.arange(longest) < lengths[:, None]
+            values = values * inside.reshape(inside.shape + (1,) * (len(shape) - 2))
+        made[spec.name] = values.astype(spec.dtype.as_numpy_dtype)
+    return made
+
+
+def _of_raw_inputs(recipe: ModuleType, loaded: Bundle, reader: keras.layers.Layer, folder: Path) -> float:
+    """The largest difference to what `predict` answers, which rounds to five digits; infinite where a label differs."""
+    texts = reader.examples(EXAMPLES, seed=0)
+    found = tf.saved_model.load(str(folder / "1")).signatures["serving_default"](text=tf.constant(texts))
+    answers = [answer for answer in recipe.predict(loaded, [texts]) if "error" not in answer]
+    if len(answers) < len(texts):
+        raise InputError(f"the bundle has an error for {len(texts) - len(answers)} of the texts of the check")
+    wanted = np.array([[answer["probabilities"][name] for name in loaded.facts["classes"]] for answer in answers])
+    difference = float(np.abs(found["probabilities"].numpy() - wanted).max())
+    shares = np.sort(wanted, axis=1)
+    clear = shares[:, -1] - shares[:, -2] > TOLERANCE
+    same = np.array([answer["label"].encode() for answer in answers]) == found["label"].numpy()
+    return difference if same[clear].all() else np.inf
+
+
+# What lies beside it
+
+
+def _write_facts(loaded: Bundle, folder: Path, *, form: str, steps: int | None, difference: float, reader) -> None:
+    model = loaded.model
+    for file in sorted(loaded.path.iterdir()):
+        if file.name not in ("model.keras", "bundle.json"):
+            shutil.copy2(file, folder)
+    inputs = [
+        {"name": spec.name, "type": spec.dtype.name, "shape": [*spec.shape], "is": _INPUTS.get(spec.name, "as the recipe makes it")}
+        for spec in _specs(model, steps=steps)
+    ]
+    checked = {"examples": EXAMPLES, "largest_difference": difference, "tolerance": TOLERANCE}
+    versions = {"rnn_cookbook": __version__, "keras": keras.__version__, "tensorflow": tf.__version__}
+    facts = {"recipe": loaded.recipe, "format": form, "inputs": inputs, "checked": checked, "versions": versions}
+    write_json(folder / "export.json", {**facts, "config": loaded.config, "facts": loaded.facts})
+    rows = [f"| `{one['name']}` | {one['type']} {json.dumps(one['shape']).replace('null', 'any')} | {one['is']} |" for one in inputs]
+    about = (inspect.getdoc(getattr(models, model.name, None)) or f"A network of {model.name}.").split("\n\nArgs:")[0]
+    lines = [
+        f"# {loaded.recipe}, exported by rnn-cookbook {__version__}",
+        f"Checked on {EXAMPLES} inputs: the answers differ from the bundle's by {difference:.1g} at most (`export.json`).",
+        *([_RAW.format(classes=", ".join(loaded.facts["classes"]))] if reader else []),
+        f"## The network\n\n{about}",
+        "\n".join(["| input | type and shape | what it is |", "|---|---|---|", *rows]),
+        "The files beside this one are what the inputs are made with; `config` and `facts` in `export.json` are the recipe's.",
+        f"## Running it\n\n```python\n{_RUNNING[form + ('_raw' if reader else '')].format(name=inputs[0]['name'])}\n```",
+        *([_SERVING] if form == "saved_model" else []),
+    ]
+    write_text(folder / "README.md", "\n\n".join(lines) + "\n")
+
+
+_RAW = """Raw text goes in: signature `serving_default` takes `text` (strings) and gives `label` and `probabilities` (of: {classes}).
+Signature `network` is the network alone, as follows."""
+_RUNNING = {
+    "saved_model_raw": 'import tensorflow as tf\n\nmodel = tf.saved_model.load("1")\n'
+    'print(model.signatures["serving_default"](text=tf.constant(["a raw text"])))',
+    "saved_model": 'import tensorflow as tf\n\nmodel = tf.saved_model.load("1")\nanswer = model.signatures["serving_default"]({name}=…)',
+    "litert": "from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert\n\n"
+    'network = Interpreter("model.tflite").get_signature_runner()\nanswer = network({name}=…)',
+    "onnx": 'import onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\nanswer = session.run(None, {{"{name}": …}})',
+}
+_SERVING = """For TensorFlow Serving this folder is the base path of the model, and `1` its version:
+`tensorflow_model_server --model_name=NAME --model_base_path=/path/of/this/folder`."""

@@ -1,0 +1,164 @@
+"""Exported networks answer as their bundles do, in formats that know nothing of this library; what fails leaves nothing behind."""
+
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from conftest import ROOT
+from rnn_cookbook.recipes import sentiment
+
+from rnn_cookbook import bundle, cli, exporting, models
+from rnn_cookbook.encode.text import TextEncoder
+from rnn_cookbook.errors import InputError
+
+WORDS = ["the", "plot", "was", "good", "not", "bad", "!"]
+
+
+def classifier():
+    return models.text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=3, segment_length=2, pooling=["max", "mean"])
+
+
+MODELS = {
+    "text_classifier": classifier,
+    "sequence_tagger": lambda: models.sequence_tagger(
+        vocabulary_size=9, tags=["O", "S-X"], embedding_size=4, characters=8, features=[3, 4], units=3, crf=True
+    ),
+    "forecaster": lambda: models.forecaster(lookback=12, horizon=4, channels=2, covariates=1, segment_length=2, units=4),
+    "online_forecaster": lambda: models.online_forecaster(channels=1, units=4),
+    "encoder_decoder": lambda: models.encoder_decoder(source_vocabulary=9, target_vocabulary=8, embedding_size=4, units=4),
+    "sound_recognizer": lambda: models.sound_recognizer(symbols=4, rate=8000, units=4),
+}
+
+
+def saved(folder, model, *, recipe="toy", config=None, facts=None, encoders=()):
+    bundle.save_bundle(folder / "model", recipe=recipe, config=config or {}, facts=facts or {}, model=model, encoders=[*encoders])
+    return folder
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    """A run of the sentiment recipe, as far as predictions go."""
+    config = {**vars(sentiment.SAMPLE), "max_tokens": 8, "keep": "both", "segment": 2}
+    return saved(
+        tmp_path, classifier(), recipe="sentiment", config=config, facts={"classes": ["no", "yes"]}, encoders=[TextEncoder(WORDS).save]
+    )
+
+
+def test_a_savedmodel_takes_raw_text(reviews, capsys):
+    assert cli.main(["export", str(reviews), "--format", "saved_model"]) == 0
+    folder = reviews / "export/saved_model"
+    assert f"{folder}: as the bundle on 100 raw inputs" in capsys.readouterr().out
+    assert sorted(file.name for file in folder.iterdir()) == ["1", "README.md", "export.json", "vocabulary.txt"]
+    served = tf.saved_model.load(str(folder / "1"))
+    texts = ["The plot was not good!", "Unheard-of", "the " * 30 + "bad"]
+    answers = served.signatures["serving_default"](text=tf.constant(texts))
+    loaded = bundle.load_bundle(reviews)
+    pairs = zip(answers["label"].numpy(), answers["probabilities"].numpy(), strict=True)
+    for wanted, (label, shares) in zip(sentiment.predict(loaded, [texts]), pairs, strict=True):
+        assert label.decode() == wanted["label"]
+        np.testing.assert_allclose(shares, [wanted["probabilities"][name] for name in ("no", "yes")], atol=1e-5)
+    logits = served.signatures["network"](tokens=tf.constant([[2, 3, 0], [4, 0, 0]]))["output"]
+    np.testing.assert_allclose(logits, loaded.model(np.array([[2, 3, 0], [4, 0, 0]])), atol=1e-6)
+    assert served.signatures["serving_default"](text=tf.constant([""]))["probabilities"].shape == (1, 2), "no word: still an answer"
+    told = (folder / "README.md").read_text()
+    assert "Raw text goes in" in told
+    assert "tensorflow_model_server" in told
+
+
+@pytest.mark.parametrize("keep", ["head", "tail", "both"])
+def test_the_reader_in_the_graph_reads_as_the_encoder(keep):
+    encoder = TextEncoder(WORDS)
+    for longest in (1, 3, 5, None):
+        reader = encoder.reader(max_tokens=longest, keep=keep)
+        texts = [*reader.examples(30, seed=1), "", " <br /> ", "the", "the plot was not bad ! the plot"]
+        sequences = encoder.encode(texts, max_tokens=longest, keep=keep)
+        rows = reader(tf.constant(texts)).numpy()
+        assert rows.shape == (len(texts), max(map(len, sequences)))
+        for row, sequence in zip(rows, sequences, strict=True):
+            np.testing.assert_array_equal(row, np.pad(sequence, (0, len(row) - len(sequence))))
+
+
+QUICK = [("sequence_tagger", "litert"), ("online_forecaster", "onnx"), ("online_forecaster", "saved_model")]
+EACH = [(name, form) for name in MODELS for form in ("saved_model", "litert", "onnx")]
+
+
+@pytest.mark.parametrize(("name", "form"), [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow) for case in EACH])
+def test_every_network_in_every_format(name, form, tmp_path):
+    run = saved(tmp_path, MODELS[name](), config={"length": 20 if name != "sound_recognizer" else 1600})
+    told = exporting.export(run, form=form)
+    facts = json.loads((run / f"export/{form}/export.json").read_text())
+    assert "as the bundle on 100 inputs" in told
+    assert facts["checked"]["largest_difference"] <= 1e-4
+    assert [one["name"] for one in facts["inputs"]] == [one.name for one in keras.tree.flatten(MODELS[name]().input)]
+    assert not [one for one in facts["inputs"] if one["is"] == "as the recipe makes it"], "every input of the library's models is explained"
+
+
+def test_litert_needs_no_operation_of_tensorflow(reviews):
+    exporting.export(reviews, form="litert", length=6)
+    # The interpreter has no operation of TensorFlow: it would refuse a network that needs one.
+    network = Interpreter(str(reviews / "export/litert/model.tflite")).get_signature_runner()
+    (details,) = network.get_input_details().values()
+    assert details["shape"].tolist() == [1, 6]
+    padded = network(tokens=np.array([[2, 3, 4, 0, 0, 0]], np.int32))["output"]
+    np.testing.assert_allclose(padded, bundle.load_bundle(reviews).model(np.array([[2, 3, 4]])), atol=1e-5, err_msg="padding says nothing")
+
+
+def test_who_answers_otherwise_is_not_exported(reviews, monkeypatch):
+    write = exporting._WRITERS["saved_model"]
+
+    def wrong(loaded, folder, **options):
+        run = write(loaded, folder, **options)
+        return lambda **inputs: {"output": run(**inputs)["output"] + tf.constant([0.0, 2e-4])}
+
+    monkeypatch.setitem(exporting._WRITERS, "saved_model", wrong)
+    with pytest.raises(InputError, match=r"saved_model answers otherwise than the bundle: by up to 0\.0002, where 0\.0001 is accepted"):
+        exporting.export(reviews, form="saved_model")
+    assert list((reviews / "export").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_reader_that_reads_otherwise_is_found(reviews, monkeypatch):
+    monkeypatch.setattr("rnn_cookbook.encode.text.TextReader.call", lambda self, text: self.numbers(text).to_tensor()[:, :1])
+    with pytest.raises(InputError, match="answers otherwise than the bundle"):
+        exporting.export(reviews, form="saved_model", recipe=sentiment)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--format", "onnx"], "nowhere holds no trained model"),
+        (["."], "the following arguments are required: --format"),
+        ([".", "--format", "torch"], "invalid choice: 'torch'"),
+        ([".", "--format", "onnx", "--length", "7"], "--length is of litert, whose inputs have a fixed length; onnx takes any"),
+        ([".", "--format", "litert", "--length", "-7"], "--length must be at least 1, got -7"),
+        ([".", "--format", "litert", "--output", "full"], "full is there already: name another folder with --output"),
+        ([".", "--format", "litert", "--output", "full/file"], "file is there already"),
+    ],
+)
+def test_bad_input(arguments, message, reviews, capsys):
+    (reviews / "full").mkdir()
+    (reviews / "full/file").write_text("mine")
+    assert cli.main(["export", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Traceback" not in told
+    assert (reviews / "full/file").read_text() == "mine"
+    assert not (reviews / "export").exists()
+
+
+def test_packages_that_are_missing_are_named(reviews, monkeypatch):
+    monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="--format onnx needs tf2onnx and onnxruntime: pip install tf2onnx onnxruntime"):
+        exporting.export(reviews, form="onnx")
+
+
+def test_the_commands_of_the_readme(capsys):
+    commands = re.findall(r"^    rnn-cookbook (export [^#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [command.split()[-1] for command in commands] == list(exporting._WRITERS)
+    for command in commands:
+        assert cli.main(command.split()) == 2
+        assert "runs/sentiment/<time> holds no trained model" in capsys.readouterr().err, "there is no such run here; the options exist"
