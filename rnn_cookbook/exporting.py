@@ -6,7 +6,8 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -74,19 +75,19 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         raise InputError(f"{folder} is there already: name another folder with --output")
     reader = recipe.reader(loaded) if form == "saved_model" and hasattr(recipe, "reader") else None
     steps = length or _most_steps(loaded.config) if form == "litert" else None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".partial-{folder.name}-", dir=folder.parent))
+    partial = folder.with_name(f".partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
+        partial.mkdir(parents=True)
         run_network = _WRITERS[form](loaded, partial, steps=steps, reader=reader)
         difference = _largest_difference(loaded.model, run_network, steps=steps)
         if reader:
-            difference = max(difference, _of_raw_inputs(recipe, loaded, reader, partial))
+            difference = max(difference, _of_raw_inputs(recipe, loaded, reader, run_network))
         if not difference <= TOLERANCE:
             raise InputError(f"{form} answers otherwise than the bundle: by up to {difference:.2g}, where {TOLERANCE:g} is accepted")
         _write_facts(loaded, partial, form=form, steps=steps, difference=difference, reader=reader)
         if folder.exists():
             folder.rmdir()
-        partial.chmod(0o755)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -117,7 +118,12 @@ def _write_saved_model(loaded: Bundle, folder: Path, *, steps: None, reader: ker
     with quiet_tensorflow():
         archive.write_out(str(folder / "1"), verbose=False)
     served = tf.saved_model.load(str(folder / "1"))
-    return lambda **inputs: served.signatures[network](**{name: tf.constant(value) for name, value in inputs.items()})
+
+    def run_network(**inputs):
+        signature = served.signatures["serving_default" if "text" in inputs else network]
+        return signature(**{name: tf.constant(value) for name, value in inputs.items()})
+
+    return run_network
 
 
 def _write_litert(loaded: Bundle, folder: Path, *, steps: int, reader: None) -> Callable:
@@ -133,18 +139,11 @@ def _write_litert(loaded: Bundle, folder: Path, *, steps: int, reader: None) -> 
     holder.network = tf.function(
         lambda *inputs: dict(zip(outputs, tf.nest.flatten(frozen(*inputs)), strict=True)), input_signature=specs, autograph=False
     )
-    with tempfile.TemporaryDirectory() as between, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow tells of the move to another package, which has no converter
-        with quiet_tensorflow():
-            tf.saved_model.save(holder, between, signatures={"serving_default": holder.network.get_concrete_function()})
-            try:
-                content = tf.lite.TFLiteConverter.from_saved_model(between).convert()
-            except Exception as error:  # of any class: what the converter's C++ raises
-                content, reason = None, str(error).strip().splitlines()[:1]
-        if content is None:
-            raise InputError(f"LiteRT cannot hold this network: {' '.join(reason)[:300]}. Take saved_model")
-        (folder / "model.tflite").write_bytes(content)
-        runner = Interpreter(model_content=content).get_signature_runner()
+    with tempfile.TemporaryDirectory() as between, _converting("LiteRT", otherwise="saved_model"):
+        tf.saved_model.save(holder, between, signatures={"serving_default": holder.network.get_concrete_function()})
+        content = tf.lite.TFLiteConverter.from_saved_model(between).convert()
+    (folder / "model.tflite").write_bytes(content)
+    runner = Interpreter(model_content=content).get_signature_runner()
 
     def run_network(**inputs):
         with quiet_tensorflow():
@@ -158,19 +157,27 @@ def _write_onnx(loaded: Bundle, folder: Path, *, steps: None, reader: None) -> C
 
     file = folder / "model.onnx"
     _by_name(loaded.model)(*_inputs(loaded.model, 1, np.random.default_rng(0), steps=None).values())  # Keras exports what was called once
-    with quiet_tensorflow(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tf2onnx, about NumPy
-        try:
-            loaded.model.export(str(file), format="onnx", verbose=False)
-            session = onnxruntime.InferenceSession(str(file))
-        except Exception as error:  # of any class: of tf2onnx, or of the runtime, where tf2onnx has left out what it does not know
-            session, reason = None, str(error).strip().splitlines()[:1]
-    if session is None:
-        raise InputError(f"ONNX cannot hold this network: {' '.join(reason)[:300]}. Take saved_model or litert")
+    with _converting("ONNX", otherwise="saved_model or litert"):
+        loaded.model.export(str(file), format="onnx", verbose=False)
+        session = onnxruntime.InferenceSession(str(file))  # it refuses what tf2onnx could not convert, and has only logged
     return lambda **inputs: dict(enumerate(session.run(None, inputs)))
 
 
 _WRITERS = {"saved_model": _write_saved_model, "litert": _write_litert, "onnx": _write_onnx}
+
+
+@contextmanager
+def _converting(name: str, *, otherwise: str) -> Iterator[None]:
+    """Without the noise of converters; what they raise, of any class, is told as what the format cannot hold."""
+    reason = None
+    with quiet_tensorflow(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+    if reason is not None:
+        raise InputError(f"{name} cannot hold this network: {reason[:300]}. Take {otherwise}")
 
 
 def _by_name(model: keras.Model) -> Callable:
@@ -186,16 +193,13 @@ def _by_name(model: keras.Model) -> Callable:
     return network
 
 
-def _specs(model: keras.Model, *, steps: int | None = None) -> list[tf.TensorSpec]:
-    """Of the inputs; with `steps` of fixed shapes: one example of so many steps."""
-    specs = []
-    for one in keras.tree.flatten(model.input):
-        shape = list(one.shape)
-        if steps:
-            free = [1, steps, LETTERS]
-            shape = [free[axis] if size is None else size for axis, size in enumerate(shape)]
-        specs.append(tf.TensorSpec(shape, one.dtype, name=one.name))
-    return specs
+def _specs(model: keras.Model, *, batch: int = 1, steps: int | None = None) -> list[tf.TensorSpec]:
+    """Of the inputs; with `steps` of fixed shapes: so many examples of so many steps."""
+    free = [batch, steps, LETTERS] if steps else [None] * 3
+    return [
+        tf.TensorSpec([free[axis] if size is None else size for axis, size in enumerate(one.shape)], one.dtype, name=one.name)
+        for one in keras.tree.flatten(model.input)
+    ]
 
 
 def _most_steps(config: dict) -> int:
@@ -233,9 +237,8 @@ def _inputs(model: keras.Model, size: int, rng: np.random.Generator, *, steps: i
     lengths[0] = longest
     numbers = min((v.shape[0] for v in model.variables if v.path.endswith("embeddings")), default=2)
     made = {}
-    for spec in _specs(model):
-        free = [size, longest, LETTERS]
-        shape = [free[axis] if length is None else length for axis, length in enumerate(spec.shape)]
+    for spec, fixed in zip(_specs(model), _specs(model, batch=size, steps=longest), strict=True):
+        shape = fixed.shape.as_list()
         if spec.name == "lengths":
             made[spec.name] = lengths.astype(np.int32)
             continue
@@ -253,10 +256,10 @@ def _inputs(model: keras.Model, size: int, rng: np.random.Generator, *, steps: i
     return made
 
 
-def _of_raw_inputs(recipe: ModuleType, loaded: Bundle, reader: keras.layers.Layer, folder: Path) -> float:
+def _of_raw_inputs(recipe: ModuleType, loaded: Bundle, reader: keras.layers.Layer, run_network: Callable) -> float:
     """The largest difference to what `predict` answers, which rounds to five digits; infinite where a label differs."""
     texts = reader.examples(EXAMPLES, seed=0)
-    found = tf.saved_model.load(str(folder / "1")).signatures["serving_default"](text=tf.constant(texts))
+    found = run_network(text=texts)
     answers = [answer for answer in recipe.predict(loaded, [texts]) if "error" not in answer]
     if len(answers) < len(texts):
         raise InputError(f"the bundle has an error for {len(texts) - len(answers)} of the texts of the check")

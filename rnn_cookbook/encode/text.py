@@ -130,7 +130,7 @@ class TextReader(keras.layers.Layer):
             [rows, tf.RaggedTensor.from_row_lengths(tf.fill([tf.math.count_nonzero(empty)], UNKNOWN), tf.cast(empty, tf.int64))], 1
         )
         if self.max_tokens:
-            head = {"head": self.max_tokens, "tail": 0, "both": self.max_tokens // 4}[self.keep]
+            head = _head(self.max_tokens, self.keep)
             left_out = tf.maximum(rows.row_lengths() - self.max_tokens, 0)
             place = tf.ragged.range(rows.row_lengths())
             rows = tf.ragged.boolean_mask(rows, (place < head) | (place >= head + left_out[:, None]))
@@ -145,11 +145,16 @@ class TextReader(keras.layers.Layer):
         return [text.upper() if number % 7 == 0 else text for number, text in enumerate(texts)]
 
 
+def _head(max_tokens: int, keep: str) -> int:
+    """How many tokens of the beginning stay of a text that is too long."""
+    return {"head": max_tokens, "tail": 0, "both": max_tokens // 4}[keep]
+
+
 def cut(sequence: np.ndarray, max_tokens: int | None, keep: str) -> np.ndarray:
     """At most `max_tokens` of a sequence: from its head, its tail, or both."""
     if max_tokens is None or len(sequence) <= max_tokens:
         return sequence
-    head = {"head": max_tokens, "tail": 0, "both": max_tokens // 4}[keep]
+    head = _head(max_tokens, keep)
     return np.concatenate([sequence[:head], sequence[len(sequence) - (max_tokens - head) :]])
 
 
