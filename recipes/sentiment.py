@@ -108,10 +108,9 @@ def load_data(config: Config) -> Data:
     """Raw texts, split. Only training and unlabelled texts choose the vocabulary."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        parts = {
-            name: synthetic.reviews(size, seed=config.seed * 3 + i)
-            for i, (name, size) in enumerate({"train": 4000, "validation": 500, "test": 2000}.items())
-        }
+        drawn = synthetic.reviews(6500, seed=config.seed)
+        spans = {"train": range(4000), "validation": range(4000, 4500), "test": range(4500, 6500)}
+        parts = {name: drawn.take(span) for name, span in spans.items()}
     elif config.data == "imdb_reviews":
         names = ["train", "test", "unsupervised"]
         train, test, unlabelled = sources.load_tfds("imdb_reviews", splits=names, data_dir=config.data_dir)

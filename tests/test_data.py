@@ -235,6 +235,9 @@ class TestReviews:
         assert one.labels == same.labels
         assert not set(one.texts) & set(other.texts)
 
+    def test_none_is_drawn_twice(self):
+        assert len(set(synthetic.reviews(6500, seed=0).texts)) == 6500  # else a split would hold examples of another
+
     def test_noise_flips_its_share_of_the_labels(self):
         clean, noisy = synthetic.reviews(4000, seed=0, noise=0.0), synthetic.reviews(4000, seed=0, noise=0.05)
         assert clean.texts == noisy.texts

@@ -154,12 +154,13 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
     original = synthetic.reviews
 
     def marked(count, *, seed):  # a word that only the validation and test splits have
-        texts = original(count, seed=seed)
-        return texts if count == 4000 else Texts([f"zebra {text}" for text in texts.texts], texts.labels)
+        drawn = original(count, seed=seed)
+        return Texts([*drawn.texts[:4000], *(f"zebra {text}" for text in drawn.texts[4000:])], drawn.labels)
 
     monkeypatch.setattr(synthetic, "reviews", marked)
     data = sentiment.load_data(sentiment.SAMPLE)
     assert data.test.texts[0].startswith("zebra")
+    assert data.validation.texts[0].startswith("zebra")
     train_words = {word for text in data.train.texts for word in text.split()}
     assert set(data.encoder.vocabulary) <= train_words
     assert "zebra" not in data.encoder.vocabulary

@@ -29,20 +29,20 @@ def reviews(count: int, *, seed: int, noise: float = REVIEW_NOISE) -> Texts:
     reviews of three the verdict that counts stands in contrast to the opposite one: "<other> . but <verdict>" or
     "<verdict> , although <other>": both hold the same words, and only their order tells which counts. The label is the
     polarity of the verdict that counts, flipped with probability `noise`, so the best possible accuracy is `1 - noise`.
-    Counts of words and short n-grams cannot tell the contrasting reviews apart.
+    Counts of words and short n-grams cannot tell the contrasting reviews apart. No review is drawn twice.
     """
     rng = random.Random(f"reviews {seed}")
-    examples = Texts()
-    for _ in range(count):
+    labels: dict[str, str] = {}
+    while len(labels) < count:
         positive = rng.random() < 0.5
         form = rng.choice(("plain", "but", "although"))
         verdict, other = _verdict(rng, positive), _verdict(rng, not positive)
         body = {"plain": f"{verdict} .", "but": f"{other} . but {verdict} .", "although": f"{verdict} , although {other} ."}[form]
         fillers = rng.sample(_FILLERS, rng.randint(0, 4))
         cut = rng.randint(0, len(fillers))
-        examples.texts.append(" ".join([*fillers[:cut], body, *fillers[cut:]]))
-        examples.labels.append("positive" if positive != (rng.random() < noise) else "negative")
-    return examples
+        text = " ".join([*fillers[:cut], body, *fillers[cut:]])
+        labels.setdefault(text, "positive" if positive != (rng.random() < noise) else "negative")
+    return Texts(list(labels), list(labels.values()))
 
 
 def _verdict(rng: random.Random, positive: bool) -> str:
