@@ -1,10 +1,12 @@
 """One configuration of a recipe, trained and scored on validation in a process of its own: what breaks there, breaks nothing else."""
 
 import json
+import logging
 import math
 import multiprocessing
 import os
 import shutil
+import tempfile
 import threading
 import time
 import traceback
@@ -21,7 +23,7 @@ with quiet_tensorflow():
 from rnn_cookbook import training
 from rnn_cookbook.discovery import load_recipe
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run, changes, peak_memory_mb, write_json
+from rnn_cookbook.runs import Run, changes, log_to_console, peak_memory_mb, write_json
 
 _RESULT = "result.json"
 _KILLED = -9  # how a process ends that the system kills, mostly for its memory
@@ -70,6 +72,23 @@ def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None
     return {key: value for key, value in _read(file).items() if key != "config"}
 
 
+def score_names(recipe: str, config) -> list[str]:
+    """What can be an objective, by a network that is not trained: what the recipe's `evaluate` gives, and "val_loss". Empty where a
+    network that is not trained cannot be scored.
+
+    Raises:
+        InputError: what the recipe raised, such as data that are not there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        process = processes().Process(target=_name_scores, args=(os.getcwd(), recipe, asdict(config), folder), daemon=True)
+        process.start()
+        process.join()
+        found = _read(Path(folder) / _RESULT)
+    if "error" in found:
+        raise InputError(found["error"])
+    return found.get("scores", [])
+
+
 def processes() -> BaseContext:
     """Where new processes come from: a server that has imported TensorFlow once, for all; without one, each imports it."""
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -100,6 +119,23 @@ def _work(where: str, recipe: str, settings: dict, folder: str, values: dict) ->
     except Exception as error:  # whatever a configuration breaks is recorded
         result = {"error": f"{type(error).__name__}: {str(error)[:300]}", "traceback": traceback.format_exc()}
     write_json(path / _RESULT, {**result, "config": settings})
+
+
+def _name_scores(where: str, recipe: str, settings: dict, folder: str) -> None:
+    _end_with_parent()
+    os.chdir(where)
+    module = load_recipe(recipe)
+    config = module.Config(**settings)
+    log_to_console(logging.ERROR)  # the trials tell the rest
+    try:
+        data = module.load_data(config)
+        scores = module.evaluate(config, module.build_model(config, data), data, split="validation")
+        found = {"scores": [*scores, "val_loss"]}
+    except InputError as error:
+        found = {"error": str(error)}
+    except Exception:  # the trials tell and record what breaks
+        found = {}
+    write_json(Path(folder) / _RESULT, found)
 
 
 def _trained(recipe: str, settings: dict, folder: Path, values: dict) -> dict:

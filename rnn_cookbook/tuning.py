@@ -35,7 +35,7 @@ from rnn_cookbook.searching import (
     told,
     watch_workers,
 )
-from rnn_cookbook.trials import train_apart
+from rnn_cookbook.trials import score_names, train_apart
 
 # Parts of the names of what is better when it is less.
 _SMALL = {
@@ -105,6 +105,13 @@ def tune(
     objective, part = objective or usual, role()
     folder = Path(output) if output else Path("runs") / name / time.strftime("tune-%Y-%m-%d_%H-%M-%S")
     log_to_console(30 if quiet else 20)
+    # For the usual two nothing need be asked. A chief, whose workers wait for it, tells after the first trial.
+    fresh = not folder.exists() or not any(folder.iterdir())
+    if part == "alone" and fresh and objective not in (usual, "val_loss"):
+        log.info("which scores there are, by a network that is not trained")
+        known = score_names(recipe, config)
+        if known and objective not in known:
+            raise InputError(f"no objective {objective!r}; there are {', '.join(known)}")
     about = {"recipe": name, "tuner": tuner, "objective": objective, "config": asdict(config)}
     about["space"] = json.loads(json.dumps(space.get_config()))
     limits = {"trials": trials, "max_minutes": max_minutes, "direction": direction}  # which may be others when it is gone on with

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnn_cookbook import cli
+from rnn_cookbook import cli, trials
+from rnn_cookbook.discovery import metric_of
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.reporting.tuning import importance
 
@@ -226,6 +227,36 @@ def test_bad_input(toy, arguments, message, capsys):
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in told
     assert told.startswith("rnn-cookbook: ")
+
+
+def test_an_objective_that_does_not_exist_costs_no_training(toy, capsys):
+    assert cli.main(["tune", toy, "--output", "search", "--objective", "beauty"]) == 2
+    assert "no objective 'beauty'; there are worth, other, val_loss" in capsys.readouterr().err
+    assert not Path("search").exists()
+    assert len([*Path("started").iterdir()]) == 1
+    table = tune("--trials", "4", "--objective", "other", "--direction", "max")
+    assert (table[table["status"] == "completed"]["score"] == 1.0).all()
+
+
+def test_data_that_are_not_there_are_told_before_the_trials(tmp_path, capfd):
+    (tmp_path / "toy.py").write_text(
+        TOY.replace('raise OSError("no network")', "raise InputError('no network')").replace(
+            "import os, signal, time", "import os, signal, time\nfrom rnn_cookbook.errors import InputError"
+        )
+    )
+    Path("offline").touch()
+    assert cli.main(["tune", "toy.py", "--output", "search", "--objective", "other"]) == 2
+    told = capfd.readouterr().err
+    assert told.strip().splitlines()[-1] == "rnn-cookbook: no network"
+    assert "Traceback" not in told
+    assert not Path("search").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(cli.recipe_files()))
+def test_every_recipe_names_its_scores_before_it_is_trained(name):
+    module = cli.load_recipe(name)
+    assert {metric_of(module, module.SAMPLE), "val_loss"} <= {*trials.score_names(name, module.SAMPLE)}
 
 
 def test_a_folder_is_of_one_search(toy, capsys):
