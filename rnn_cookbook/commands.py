@@ -106,7 +106,9 @@ def export(arguments: list[str]) -> int:
     parser.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
     parser.add_argument("--format", required=True, choices=("saved_model", "litert", "onnx"), help="for TensorFlow, phones, other runtimes")
     parser.add_argument("--output", metavar="DIR", default="", help="an empty folder, or a new one (default: RUN_DIR/export/FORMAT)")
-    parser.add_argument("--length", type=int, default=0, help="litert: steps of an input (default: the most that the recipe reads)")
+    parser.add_argument(
+        "--length", type=int, default=0, help="litert: steps of an input (default: the most that the recipe reads; ten seconds of sound)"
+    )
     parser.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
     options = parser.parse_args(arguments)
     with quiet_tensorflow():

@@ -50,9 +50,9 @@ def metric_of(module: ModuleType, config) -> str:
 def trained_by(folder: Path) -> str | None:
     """The recipe that a bundle says it was trained by; None where it cannot be read, which `load_bundle` tells."""
     for file in (folder / "model" / "bundle.json", folder / "bundle.json"):
-        if file.exists():
-            try:
+        try:
+            if file.exists():
                 return str(json.loads(file.read_text(encoding="utf-8"))["recipe"])
-            except (ValueError, KeyError, TypeError):
-                return None
+        except (OSError, ValueError, KeyError, TypeError):  # a name that is too long, among others
+            return None
     return None

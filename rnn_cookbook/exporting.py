@@ -18,8 +18,11 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from rnn_cookbook import __version__, models
 from rnn_cookbook.bundle import Bundle, load_bundle
+from rnn_cookbook.crf import CRF
+from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.encode.words import LETTERS
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.options import read_config
 from rnn_cookbook.quiet import quiet_tensorflow
 from rnn_cookbook.runs import write_json, write_text
 
@@ -27,6 +30,7 @@ EXAMPLES = 100  # that a file has to answer as the bundle does
 TOLERANCE = 1e-4
 _NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnxruntime")}
 _BATCHES = (1, 4, 15, 30, 50)
+_NEVER = 1e3  # outputs as large as this say what cannot be
 _STEPS = 40  # the longest example, where the length is free
 
 # What the inputs of this library's models are.
@@ -38,10 +42,10 @@ _INPUTS = {
     "target": "numbers of the subwords so far by target.model (SentencePiece); the output at t is of the subword at t, from those before",
     "window": "the last steps, each channel less its mean and divided by its scale (series.json)",
     "covariates": "what is known of the window's steps and of those to forecast, scaled likewise",
-    "sequence": "the steps of a stream, each channel less its mean and divided by its scale (`facts` in export.json)",
+    "sequence": "the steps of a stream, each channel less its mean and divided by its scale (`facts` in export.json); what an autoencoder "
+    "reads of them is made by `rnn_cookbook.anomalies.squashed`, what a forecaster reads by `point_features` beside it",
     "samples": "sound between -1 and 1 at the rate of `config` in export.json; 0 pads on the right",
     "lengths": "how many steps (of sounds: samples) of each row there are without the padding",
-    "starts": "whether a row begins anew",
 }
 
 
@@ -55,11 +59,11 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         recipe: its `reader(bundle)`, where it has one, is a Keras layer from raw texts to what the network reads, with `examples(count)`:
             a SavedModel then begins with it, and answers with one of `facts["classes"]`.
         output: a folder that is empty or not there; RUN/export/FORM by default.
-        length: LiteRT's steps; by default the most that the recipe reads of an example.
+        length: LiteRT's steps; by default the most that the recipe reads of a text or a stream, or ten seconds of sound.
 
     Raises:
         InputError: no bundle, a folder in use, a package that is missing, a network that the format cannot hold, or an answer that is
-            more than 1e-4 from the bundle's (of the largest output, where that is above 1). Nothing is left behind.
+            more than 1e-4 from the bundle's (of the largest in its row, where that is above 1). No part of an export is left behind.
     """
     if form not in _WRITERS:
         raise InputError(f"no format {form!r}; accepted are {', '.join(_WRITERS)}")
@@ -70,7 +74,13 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
     if missing := [name.replace("_", "-") for name in _NEEDS.get(form, ()) if not importlib.util.find_spec(name)]:
         raise InputError(f"--format {form} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     loaded = load_bundle(run)
-    folder = Path(output or Path(run) / "export" / form)
+    if form == "litert" and length and all(None not in spec.shape[1:] for spec in _specs(loaded.model)):
+        raise InputError(f"--length has no use here: this network reads {_specs(loaded.model)[0].shape[1]} steps, neither more nor less")
+    if recipe:
+        read_config(recipe, loaded.config)  # another recipe would read it otherwise
+    folder = Path(output or loaded.path.absolute().parent / "export" / form).absolute()
+    if folder == Path.cwd():
+        raise InputError("--output is the folder that you are in: name a new one")
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise InputError(f"{folder} is there already: name another folder with --output")
     reader = recipe.reader(loaded) if form == "saved_model" and hasattr(recipe, "reader") else None
@@ -82,7 +92,7 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         run_network = _WRITERS[form](loaded, partial, steps=steps, reader=reader)
         difference = _largest_difference(loaded.model, run_network, steps=steps)
         if reader:
-            difference = max(difference, _of_raw_inputs(recipe, loaded, reader, run_network))
+            difference = float(np.maximum(difference, _of_raw_inputs(recipe, loaded, reader, run_network)))
         if not difference <= TOLERANCE:
             raise InputError(f"{form} answers otherwise than the bundle: by up to {difference:.2g}, where {TOLERANCE:g} is accepted")
         _write_facts(loaded, partial, form=form, steps=steps, difference=difference, reader=reader)
@@ -91,10 +101,13 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return (
-        f"{folder}: as the bundle on {EXAMPLES} {'raw ' if reader else ''}inputs, but for {difference:.1g} at most\n"
-        f"what goes in and what comes out: {folder / 'README.md'}"
-    )
+    told = [
+        f"{folder}: as the bundle on {EXAMPLES} {'raw ' if reader else ''}inputs, but for {difference:.1g} at most",
+        f"what goes in and what comes out: {folder / 'README.md'}",
+    ]
+    if not recipe and form == "saved_model":
+        told.append(f"the recipe {loaded.recipe!r} is not known here: where it can read raw input, name its file with --recipe")
+    return "\n".join(told)
 
 
 # One function for each format: it writes the network and gives the function that runs what was written
@@ -204,6 +217,8 @@ def _specs(model: keras.Model, *, batch: int = 1, steps: int | None = None) -> l
 
 def _most_steps(config: dict) -> int:
     """What a recipe reads of one example: words or subwords, steps of a stream, or ten seconds of sound."""
+    if config.get("model") == "autoencoder":
+        return config["window"]
     return config.get("max_tokens") or config.get("length") or 10 * config.get("rate", 0) or 100
 
 
@@ -211,7 +226,7 @@ def _most_steps(config: dict) -> int:
 
 
 def _largest_difference(model: keras.Model, run_network: Callable, *, steps: int | None) -> float:
-    """Between the outputs of both on `EXAMPLES` inputs; of outputs above 1 the share of the largest."""
+    """Between the outputs of both on `EXAMPLES` inputs; NaN where one of them has it."""
     largest, rng = 0.0, np.random.default_rng(0)
     bundle = tf.function(_by_name(model), input_signature=_specs(model), autograph=False)
     for size in [1] * EXAMPLES if steps else _BATCHES:
@@ -223,9 +238,18 @@ def _largest_difference(model: keras.Model, run_network: Callable, *, steps: int
         wanted = keras.tree.flatten(bundle(*values))
         for one, other in zip(found, wanted, strict=True):
             one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-            scale = max(1.0, float(np.abs(other).max()))  # float32 has so many digits, and no more
-            largest = max(largest, float(np.abs(one - other).max()) / scale) if one.shape == other.shape else np.inf
-    return largest
+            largest = np.maximum(largest, _difference(one, other)) if one.shape == other.shape else np.inf
+    return float(largest)
+
+
+def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest one, as a share of the largest output in its row where that is above 1: float32 has so many digits, and no more. Outputs
+    that say "never", such as -1e4, are compared with themselves alone."""
+    size = np.abs(wanted)
+    never = size >= _NEVER
+    row = np.where(never, 0.0, size)
+    row = row.max(axis=-1, keepdims=True) if row.ndim else row
+    return float((np.abs(found - wanted) / np.where(never, size, np.maximum(row, 1.0))).max())
 
 
 def _inputs(model: keras.Model, size: int, rng: np.random.Generator, *, steps: int | None) -> dict[str, np.ndarray]:
@@ -234,7 +258,8 @@ def _inputs(model: keras.Model, size: int, rng: np.random.Generator, *, steps: i
     if not steps and any(one.name == "samples" for one in model.inputs):
         longest *= 200  # some frames
     lengths = rng.integers(1, longest + 1, size)
-    lengths[0] = longest
+    if not steps:
+        lengths[0] = longest
     numbers = min((v.shape[0] for v in model.variables if v.path.endswith("embeddings")), default=2)
     made = {}
     for spec, fixed in zip(_specs(model), _specs(model, batch=size, steps=longest), strict=True):
@@ -277,7 +302,7 @@ def _of_raw_inputs(recipe: ModuleType, loaded: Bundle, reader: keras.layers.Laye
 def _write_facts(loaded: Bundle, folder: Path, *, form: str, steps: int | None, difference: float, reader) -> None:
     model = loaded.model
     for file in sorted(loaded.path.iterdir()):
-        if file.name not in ("model.keras", "bundle.json"):
+        if file.is_file() and file.name not in ("model.keras", "bundle.json"):
             shutil.copy2(file, folder)
     inputs = [
         {"name": spec.name, "type": spec.dtype.name, "shape": [*spec.shape], "is": _INPUTS.get(spec.name, "as the recipe makes it")}
@@ -286,15 +311,21 @@ def _write_facts(loaded: Bundle, folder: Path, *, form: str, steps: int | None, 
     checked = {"examples": EXAMPLES, "largest_difference": difference, "tolerance": TOLERANCE}
     versions = {"rnn_cookbook": __version__, "keras": keras.__version__, "tensorflow": tf.__version__}
     facts = {"recipe": loaded.recipe, "format": form, "inputs": inputs, "checked": checked, "versions": versions}
+    crf = next((layer for layer in model.layers if isinstance(layer, CRF)), None)
+    if crf:
+        transitions = keras.ops.convert_to_numpy(crf.transitions).astype(float).tolist()
+        facts["crf"] = {"tags": TagEncoder(loaded.facts["types"]).tags if "types" in loaded.facts else None, "transitions": transitions}
     write_json(folder / "export.json", {**facts, "config": loaded.config, "facts": loaded.facts})
     rows = [f"| `{one['name']}` | {one['type']} {json.dumps(one['shape']).replace('null', 'any')} | {one['is']} |" for one in inputs]
-    about = (inspect.getdoc(getattr(models, model.name, None)) or f"A network of {model.name}.").split("\n\nArgs:")[0]
+    builder = getattr(models, model.name, None)
+    about = inspect.getdoc(builder).split("\n\nArgs:")[0] if builder else f"A network of the name {model.name}."
     lines = [
         f"# {loaded.recipe}, exported by rnn-cookbook {__version__}",
         f"Checked on {EXAMPLES} inputs: the answers differ from the bundle's by {difference:.1g} at most (`export.json`).",
         *([_RAW.format(classes=", ".join(loaded.facts["classes"]))] if reader else []),
         f"## The network\n\n{about}",
         "\n".join(["| input | type and shape | what it is |", "|---|---|---|", *rows]),
+        *([_PATH] if crf else []),
         "The files beside this one are what the inputs are made with; `config` and `facts` in `export.json` are the recipe's.",
         f"## Running it\n\n```python\n{_RUNNING[form + ('_raw' if reader else '')].format(name=inputs[0]['name'])}\n```",
         *([_SERVING] if form == "saved_model" else []),
@@ -304,6 +335,8 @@ def _write_facts(loaded: Bundle, folder: Path, *, form: str, steps: int | None, 
 
 _RAW = """Raw text goes in: signature `serving_default` takes `text` (strings) and gives `label` and `probabilities` (of: {classes}).
 Signature `network` is the network alone, as follows."""
+_PATH = """The tags of a sentence are the path with the largest sum of outputs and transitions (Viterbi): `crf` in `export.json` has the
+tags in the order of the outputs, and the transitions from the tag of the row to that of the column."""
 _RUNNING = {
     "saved_model_raw": 'import tensorflow as tf\n\nmodel = tf.saved_model.load("1")\n'
     'print(model.signatures["serving_default"](text=tf.constant(["a raw text"])))',

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from conftest import ROOT
 from rnn_cookbook.recipes import sentiment
 
 from rnn_cookbook import bundle, cli, exporting, models
+from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.encode.text import TextEncoder
 from rnn_cookbook.errors import InputError
 
@@ -25,10 +27,12 @@ def classifier():
 MODELS = {
     "text_classifier": classifier,
     "sequence_tagger": lambda: models.sequence_tagger(
-        vocabulary_size=9, tags=["O", "S-X"], embedding_size=4, characters=8, features=[3, 4], units=3, crf=True
+        vocabulary_size=9, tags=TagEncoder(["X"]).tags, scheme="bioes", embedding_size=4, characters=8, features=[3, 4], units=3, crf=True
     ),
     "forecaster": lambda: models.forecaster(lookback=12, horizon=4, channels=2, covariates=1, segment_length=2, units=4),
+    "recursive_forecaster": lambda: models.recursive_forecaster(lookback=6, horizon=3, channels=1, units=4),
     "online_forecaster": lambda: models.online_forecaster(channels=1, units=4),
+    "autoencoder": lambda: models.autoencoder(features=2, code_size=3, units=4),
     "encoder_decoder": lambda: models.encoder_decoder(source_vocabulary=9, target_vocabulary=8, embedding_size=4, units=4),
     "sound_recognizer": lambda: models.sound_recognizer(symbols=4, rate=8000, units=4),
 }
@@ -120,6 +124,56 @@ def test_who_answers_otherwise_is_not_exported(reviews, monkeypatch):
     assert list((reviews / "export").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("found", "wanted", "difference"),
+    [
+        ([[1.0, 2.0]], [[1.0, 2.0002]], 1e-4),
+        ([[1.0, 3.0]], [[3.0, 1.0]], 2 / 3),
+        ([[0.5, -1e4], [0.1, 0.2]], [[0.5, -1e4], [0.4, 0.2]], 0.3),
+        ([[0.5, -1e4]], [[1.5, -1e4]], 2 / 3),
+        ([[0.5, -1e9], [0.0, 1.0]], [[0.5, -1e9], [1.0, 0.0]], 1.0),
+        ([[np.nan, 1.0]], [[1.0, 1.0]], np.nan),
+        ([2.0, 0.0], [2.0, 0.0], 0.0),
+    ],
+)
+def test_a_difference_does_not_hide_behind_what_is_never(found, wanted, difference):
+    assert exporting._difference(np.array(found), np.array(wanted)) == pytest.approx(difference, abs=1e-6, nan_ok=True)
+
+
+def test_answers_that_are_no_numbers_are_not_exported(reviews, monkeypatch):
+    write = exporting._WRITERS["saved_model"]
+
+    def silent(loaded, folder, **options):
+        run = write(loaded, folder, **options)
+        return lambda **inputs: {"output": run(**inputs)["output"] * np.nan}
+
+    monkeypatch.setitem(exporting._WRITERS, "saved_model", silent)
+    with pytest.raises(InputError, match="saved_model answers otherwise than the bundle: by up to nan"):
+        exporting.export(reviews, form="saved_model")
+
+
+def test_the_bundle_itself_can_be_named(reviews):
+    assert exporting.export(reviews / "model", form="litert", length=6).startswith(f"{reviews}/export/litert: ")
+    assert sorted(file.name for file in (reviews / "model").iterdir()) == ["bundle.json", "model.keras", "vocabulary.txt"]
+
+
+def test_a_tagger_brings_what_finds_its_best_path(tmp_path):
+    model = MODELS["sequence_tagger"]()
+    exporting.export(saved(tmp_path, model, config={"length": 8}, facts={"types": ["X"]}), form="litert")
+    crf = json.loads((tmp_path / "export/litert/export.json").read_text())["crf"]
+    assert crf["tags"] == ["O", "B-X", "I-X", "E-X", "S-X"]
+    np.testing.assert_allclose(crf["transitions"], model.get_layer("crf").transitions)
+    assert crf["transitions"][0][2] == -1e4, "no I after an O"
+    assert "Viterbi" in (tmp_path / "export/litert/README.md").read_text()
+
+
+def test_the_length_that_is_read_by_default():
+    assert exporting._most_steps({"max_tokens": 400}) == 400
+    assert exporting._most_steps({"model": "autoencoder", "length": 96, "window": 32}) == 32
+    assert exporting._most_steps({"model": "predictor", "length": 96, "window": 32}) == 96
+    assert exporting._most_steps({"rate": 8000}) == 80_000
+
+
 @pytest.mark.slow
 def test_a_reader_that_reads_otherwise_is_found(reviews, monkeypatch):
     monkeypatch.setattr("rnn_cookbook.encode.text.TextReader.call", lambda self, text: self.numbers(text).to_tensor()[:, :1])
@@ -148,6 +202,18 @@ def test_bad_input(arguments, message, reviews, capsys):
     assert "Traceback" not in told
     assert (reviews / "full/file").read_text() == "mine"
     assert not (reviews / "export").exists()
+
+
+def test_another_recipe_than_the_one_that_trained_it(reviews, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(Path(sentiment.__file__).read_text().replace("text_column", "message_column"))
+    assert cli.main(["export", str(reviews), "--format", "saved_model", "--recipe", str(tmp_path / "mine.py")]) == 2
+    assert "mine.py is not the recipe that wrote these settings" in capsys.readouterr().err
+
+
+def test_a_length_that_is_fixed(tmp_path):
+    run = saved(tmp_path, MODELS["forecaster"]())
+    with pytest.raises(InputError, match="--length has no use here: this network reads 12 steps, neither more nor less"):
+        exporting.export(run, form="litert", length=50)
 
 
 def test_packages_that_are_missing_are_named(reviews, monkeypatch):
