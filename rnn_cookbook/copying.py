@@ -241,7 +241,7 @@ def test_it_trains_and_is_kept(tmp_path):
 def _readme(name: str, text: str, modules: dict[str, Module]) -> str:
     lines = (ast.get_docstring(ast.parse(text)) or name).splitlines()
     summary, uses = lines[0], [line for line in lines if line.startswith("    ")]
-    uses = [re.sub(r"rnn-cookbook run \w+", f"python {name}.py", line) for line in uses]
+    uses = [re.sub(r"rnn-cookbook run \S+", f"python {name}.py", line) for line in uses]
     predict = f"rnn-cookbook predict runs/{name}/<time> --recipe {name}.py"
     if modules:
         uses = [line.replace("rnn-cookbook", f"python -m {_PACKAGE}.cli") for line in uses]

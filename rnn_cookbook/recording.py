@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from types import ModuleType
 
+from rnn_cookbook.discovery import recipe_files
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.runs import Run, check_same, write_json, write_text
 
@@ -107,34 +108,69 @@ def _read(file: Path) -> list[dict]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
 
-# The README's table
+# What was recorded, for the README's table, its gallery and the notebooks
+
+
+def recorded(folder: Path | None = None) -> list[dict]:
+    """One dictionary for each record of every recipe, of those that come with the library unless a folder of records is given.
+
+    "recipe", "setting", "data", "metric", "higher_is_better"; "mean", "std" and "seeds" (how many) of the network's test score; "baseline",
+    the name of the best method without a network, with its "baseline_score" and "baseline_seconds"; "network_wins"; "published", what is
+    printed at a public source, in words; "minutes" of training a seed; "hardware".
+    """
+    folder = folder or next(iter(recipe_files().values())).parent / "results"
+    rows, others = [], folder.parent / "published.json"
+    published = json.loads(others.read_text(encoding="utf-8")) if others.exists() else {}
+    for file in sorted(folder.glob("*.json")):
+        records = _read(file)
+        # Settings that were recorded without baselines are compared with another's on the same test split.
+        shared = {_test_split(record): record["baselines"] for record in records if record["baselines"]}
+        for record in records:
+            metric, ours = record["metric"], record["test"][record["metric"]]
+            baselines = record["baselines"] or shared.get(_test_split(record))
+            if not baselines:
+                raise InputError(f"{file}: setting {record['setting']!r} has no baselines, nor has another on its test split")
+            name = _best(baselines, record)
+            best = baselines[name][metric]
+            rows.append(
+                {
+                    "recipe": file.stem,
+                    **{key: record[key] for key in ("setting", "data", "metric")},
+                    "higher_is_better": _higher(record),
+                    "mean": ours["mean"],
+                    "std": ours["std"],
+                    "seeds": len(record["seeds"]),
+                    "baseline": name,
+                    "baseline_score": best,
+                    "baseline_seconds": baselines[name]["seconds"],
+                    "network_wins": ours["mean"] != best and (ours["mean"] > best) == _higher(record),
+                    "published": published.get(file.stem, {}).get(record["setting"], ""),
+                    "minutes": record["training_minutes"]["mean"],
+                    "hardware": record["hardware"],
+                }
+            )
+    return rows
 
 
 def table(folder: Path) -> str:
     """Markdown: a row for every record of every recipe in `folder`, the best of model and baselines in bold."""
     lines = [
-        "| recipe | setting | data | metric | this model, test | best baseline, same run | wins | minutes a seed | hardware |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| recipe | setting | data | metric | this model, test | best baseline, same run | wins | published | minutes a seed | hardware |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for file in sorted(folder.glob("*.json")):
-        records = _read(file)
-        # Settings that were recorded without baselines are compared with another's on the same data: the same test split.
-        shared = {record["data"]: record["baselines"] for record in records if record["baselines"]}
-        for record in records:
-            metric = record["metric"]
-            ours, seeds = record["test"][metric], len(record["seeds"])
-            score = f"{ours['mean']:.4f} ± {ours['std']:.4f}"
-            baselines = record["baselines"] or shared[record["data"]]
-            name = _best(baselines, record)
-            best = baselines[name]
-            wins = ours["mean"] != best[metric] and (ours["mean"] > best[metric]) == _higher(record)
-            rival = f"{_bold(format(best[metric], '.4f'), not wins)} {name}, {best['seconds']:.0f} s"
-            lines.append(
-                f"| [{file.stem}](recipes/{file.stem}.py) | {record['setting']} | {record['data']} | {metric} "
-                f"| {_bold(score, wins)} ({seeds} seeds) | {rival} | {'the network' if wins else 'the baseline'} "
-                f"| {record['training_minutes']['mean']:.1f} | {record['hardware']} |"
-            )
+    for row in recorded(folder):
+        wins = row["network_wins"]
+        ours = _bold(f"{row['mean']:.4f} ± {row['std']:.4f}", wins) + f" ({row['seeds']} seeds)"
+        rival = _bold(f"{row['baseline_score']:.4f}", not wins) + f" {row['baseline']}, {row['baseline_seconds']:.0f} s"
+        lines.append(
+            f"| [{row['recipe']}](recipes/{row['recipe']}.py) | {row['setting']} | {row['data']} | {row['metric']} | {ours} | {rival} "
+            f"| {'the network' if wins else 'the baseline'} | {row['published'] or '–'} | {row['minutes']:.1f} | {row['hardware']} |"
+        )
     return "\n".join(lines)
+
+
+def _test_split(record: dict) -> tuple[str, str]:
+    return record["data"], re.search(r"\d+ test", record["protocol"]).group()
 
 
 def _higher(record: dict) -> bool:
@@ -170,9 +206,11 @@ def measured(record: dict) -> str:
 
 
 def update_docstring(recipe: Path, results: Path) -> None:
-    """Rewrites the line that begins with "Measured: " in the recipe, from its `default` record."""
+    """Rewrites the line that begins with "Measured: " in the recipe, from its `default` record, if there is one."""
     text, records = recipe.read_text(encoding="utf-8"), _read(results)
-    write_text(recipe, re.sub(r"(?m)^Measured: .*$", lambda _: measured(records[0]), text, count=1))
+    for record in records:
+        if record["setting"] == "default":
+            write_text(recipe, re.sub(r"(?m)^Measured: .*$", lambda _, record=record: measured(record), text, count=1))
 
 
 if __name__ == "__main__":

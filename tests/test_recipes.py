@@ -1,10 +1,12 @@
 """Every recipe keeps the contract; the inventory is complete; a copied recipe runs."""
 
+import argparse
 import ast
 import dataclasses
 import inspect
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,29 @@ PENDING = {
 }
 
 
+def check_contract(module):
+    for function, parameters in CONTRACT.items():
+        signature = inspect.signature(getattr(module, function))
+        required = [p.name for p in signature.parameters.values() if p.default is p.empty]
+        assert required == parameters, function
+
+
+def check_config(name: str):
+    module = cli.load_recipe(name)
+    assert module.Config.__dataclass_params__.frozen
+    for field in dataclasses.fields(module.Config):
+        assert isinstance(field.default, str | int | float | bool), field.name
+    told = {action.dest: action.help for action in cli.config_parser(module, name)._actions}
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    (definition,) = (node for node in ast.parse(source).body if getattr(node, "name", "") == "Config")
+    for field in (node for node in definition.body if isinstance(node, ast.AnnAssign)):
+        comment = source.splitlines()[field.lineno - 1].partition("  # ")[2]
+        assert comment, field.target.id
+        assert told[field.target.id].startswith(comment.replace("%", "%%"))
+    assert module.SAMPLE.data == "sample"
+    assert {"default", "sample"} <= set(module.SETTINGS)
+
+
 def test_there_are_recipes():
     assert "sentiment" in RECIPES
 
@@ -45,26 +70,15 @@ def test_there_are_recipes():
 @pytest.mark.parametrize("name", RECIPES)
 class TestEveryRecipe:
     def test_has_the_functions_of_the_contract(self, name):
-        module = cli.load_recipe(name)
-        for function, parameters in CONTRACT.items():
-            signature = inspect.signature(getattr(module, function))
-            required = [p.name for p in signature.parameters.values() if p.default is p.empty]
-            assert required == parameters, function
+        check_contract(cli.load_recipe(name))
 
     def test_has_a_flat_frozen_config_with_a_comment_for_every_field(self, name):
-        module = cli.load_recipe(name)
-        assert module.Config.__dataclass_params__.frozen
-        for field in dataclasses.fields(module.Config):
-            assert isinstance(field.default, str | int | float | bool), field.name
-        told = {action.dest: action.help for action in cli.config_parser(module, name)._actions}
-        source = cli.recipe_files()[name].read_text(encoding="utf-8")
-        (definition,) = (node for node in ast.parse(source).body if getattr(node, "name", "") == "Config")
-        for field in (node for node in definition.body if isinstance(node, ast.AnnAssign)):
-            comment = source.splitlines()[field.lineno - 1].partition("  # ")[2]
-            assert comment, field.target.id
-            assert told[field.target.id].startswith(comment.replace("%", "%%"))
-        assert module.SAMPLE.data == "sample"
-        assert {"default", "sample"} <= set(module.SETTINGS)
+        check_config(name)
+
+    def test_has_a_picture_in_the_gallery(self, name):
+        gallery = (ROOT / "README.md").read_text(encoding="utf-8").split("## What you get")[1].split("\n## ")[0]
+        (picture,) = re.findall(rf"recipes/results/{name}/\w+\.png", gallery)
+        assert (ROOT / picture).exists()
 
     def test_reads_in_one_go(self, name):
         assert len(cli.recipe_files()[name].read_text(encoding="utf-8").splitlines()) <= 300
@@ -115,6 +129,35 @@ class TestEveryRecipe:
         assert "Traceback" not in bad.stderr
 
 
+class TestTheTemplate:
+    file = str(ROOT / "recipes" / "_template.py")
+
+    def test_keeps_the_contract_and_is_no_recipe_itself(self):
+        check_contract(cli.load_recipe(self.file))
+        check_config(self.file)
+        assert "_template" not in RECIPES
+
+    def test_it_runs_and_predicts(self, tmp_path, capsys):
+        assert cli.main(["run", self.file, "--epochs", "1", "--no-baselines", "--quiet", "--output", str(tmp_path / "run")]) == 0
+        capsys.readouterr()
+        assert cli.main(["predict", str(tmp_path / "run"), "--recipe", self.file, "the plot was not good ."]) == 0
+        assert json.loads(capsys.readouterr().out)["label"] in ("negative", "positive")
+
+    @pytest.mark.slow
+    def test_it_learns_what_no_counting_of_words_can(self, tmp_path):
+        assert cli.main(["run", self.file, "--quiet", "--output", str(tmp_path / "run")]) == 0
+        scores = json.loads((tmp_path / "run/metrics.json").read_text())
+        assert scores["test"]["accuracy"] > 0.9 > max(baseline["accuracy"] for baseline in scores["baselines"].values())
+
+
+def test_the_checklist_of_the_readme_names_tests_that_exist():
+    checklist = (ROOT / "README.md").read_text(encoding="utf-8").split("## Contribute a recipe")[1]
+    named = re.findall(r"`(test_\w+)`", checklist)
+    tests = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").glob("test_*.py"))
+    assert len(named) >= 9
+    assert not [name for name in named if f"def {name}(" not in tests]
+
+
 def test_the_readme_table_is_that_of_the_results():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     block = readme.split(recording.START)[1].split(recording.END)[0].strip()
@@ -123,11 +166,26 @@ def test_the_readme_table_is_that_of_the_results():
 
 def test_the_readme_commands_parse():
     """Every `rnn-cookbook run` of the README names options and settings that exist."""
-    commands = re.findall(r"rnn-cookbook run (\w+)([^`#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    commands = re.findall(r"rnn-cookbook run (\w+)(?![\w/])([^`#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(commands) >= 4
     for name, rest in commands:
         options = [option for option in rest.split("&&")[0].split() if option != "--help"]
         cli.config_parser(cli.load_recipe(name), name).parse_args(options)
+
+
+def test_the_readme_commands_that_predict_parse(tmp_path):
+    """The recipe that trained the run says which options there are."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"rnn-cookbook (?:predict|score) (runs/(\w+)/[^#\n]*)", readme)
+    assert {name for _, name in commands} == {*RECIPES}
+    for rest, name in commands:
+        run = tmp_path / name
+        (run / "model").mkdir(parents=True, exist_ok=True)
+        (run / "model" / "bundle.json").write_text(json.dumps({"recipe": name}))
+        arguments = [str(run) if word.startswith("runs/") else word for word in shlex.split(rest.split(" > ")[0].split(" | ")[0])]
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        assert cli._add_prediction_options(parser, arguments) is cli.load_recipe(name)
+        assert parser.parse_intermixed_args(arguments).run == str(run), rest
 
 
 def test_the_readme_commands_that_search_and_compare_parse(monkeypatch):
@@ -192,6 +250,28 @@ def test_the_table_says_plainly_who_wins(tmp_path, baseline, wins):
         assert f"| {wins} |" in row
         assert f"{baseline:.4f}" in row
         assert ("**0.9000" in row) == (wins == "the network")
+
+
+def test_what_was_recorded_is_there_as_data_with_what_is_published(tmp_path):
+    reports = [report(seed, accuracy, {"nb_lr": {"accuracy": 0.5, "seconds": 9.0}}) for seed, accuracy in enumerate((0.8, 0.9, 1.0))]
+    entries = [recording.summary(reports, metric="accuracy", setting=setting, command="") for setting in ("default", "other")]
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "toy.json").write_text(json.dumps(entries))
+    (tmp_path / "published.json").write_text(json.dumps({"toy": {"default": "0.97 somebody (somewhere)"}}))
+    first, second = recording.recorded(tmp_path / "results")
+    assert (first["recipe"], first["mean"], first["std"], first["seeds"]) == ("toy", 0.9, 0.1, 3)
+    assert (first["baseline"], first["baseline_score"], first["network_wins"]) == ("nb_lr", 0.5, True)
+    assert (first["published"], second["published"]) == ("0.97 somebody (somewhere)", "")
+    assert "| 0.97 somebody (somewhere) |" in recording.table(tmp_path / "results")
+    assert {row["recipe"] for row in recording.recorded()} == {*RECIPES} - {*PENDING}
+
+
+def test_a_record_without_a_rival_on_its_test_split_is_refused(tmp_path):
+    entry = recording.summary([report(0, 0.8)], metric="accuracy", setting="default", command="")
+    other = {**entry, "setting": "longer", "protocol": "8 train, 3 test", "baselines": {"nb_lr": {"accuracy": 0.5, "seconds": 9.0}}}
+    (tmp_path / "toy.json").write_text(json.dumps([entry, other]))
+    with pytest.raises(InputError, match=r"toy\.json: setting 'default' has no baselines, nor has another on its test split"):
+        recording.recorded(tmp_path)
 
 
 def test_where_less_is_better_the_least_wins(tmp_path):
