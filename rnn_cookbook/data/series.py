@@ -442,7 +442,7 @@ def _grid(of: str, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
         raise InputError(f"{of} has {len(times)} rows, too few to tell the distance between them: give --frequency")
     usual = pd.Series(times[1:] - times[:-1]).mode()[0]
     days = usual / pd.Timedelta("1D")
-    if days == 1 and not (times.dayofweek > 4).any() and len(times) > 10:
+    if days == 1 and not (times.day_of_week > 4).any() and len(times) > 10:
         return pd.date_range(times[0], times[-1], freq="B")
     for longest, shortest, letter in _MONTHS:
         if shortest <= days <= longest:

@@ -259,6 +259,6 @@ def calendar_cycles(times: pd.DatetimeIndex) -> list[str]:
 def calendar_features(times: pd.DatetimeIndex, cycles: Sequence[str]) -> np.ndarray:
     """Sine and cosine of the time within each of the cycles, "day", "week" or "year": float32[steps, 2 * cycles] between -1 and 1."""
     day = (times.hour + times.minute / 60 + times.second / 3600) / 24
-    shares = {"day": day, "week": (times.dayofweek + day) / 7, "year": (times.dayofyear - 1 + day) / 366}
+    shares = {"day": day, "week": (times.day_of_week + day) / 7, "year": (times.day_of_year - 1 + day) / 366}
     columns = [wave(2 * np.pi * shares[name]) for name in cycles for wave in (np.sin, np.cos)]
     return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)
