@@ -34,6 +34,8 @@ def test_it_is_stored_as_it_ran(path):
     assert [cell["execution_count"] for cell in code] == [*range(1, len(code) + 1)], "run in order, in one go"
     outputs = [output for cell in code for output in cell["outputs"]]
     assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
+    for cell in code:  # what is printed is one output, however it arrived: see `coalesce_streams` below
+        assert sum(output["output_type"] == "stream" for output in cell["outputs"]) <= 1
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
     shown = json.dumps([{k: v for k, v in output.get("data", output).items() if k != "image/png"} for output in outputs])
     assert not re.search(r"/(home|root|tmp|usr|Users|work)/|site-packages|Warning|object at 0x", shown)
