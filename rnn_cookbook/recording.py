@@ -207,10 +207,9 @@ def measured(record: dict) -> str:
 
 def update_docstring(recipe: Path, results: Path) -> None:
     """Rewrites the line that begins with "Measured: " in the recipe, from its `default` record, if there is one."""
-    text, records = recipe.read_text(encoding="utf-8"), _read(results)
-    for record in records:
-        if record["setting"] == "default":
-            write_text(recipe, re.sub(r"(?m)^Measured: .*$", lambda _, record=record: measured(record), text, count=1))
+    line = next((measured(record) for record in _read(results) if record["setting"] == "default"), None)
+    if line:
+        write_text(recipe, re.sub(r"(?m)^Measured: .*$", lambda _: line, recipe.read_text(encoding="utf-8"), count=1))
 
 
 if __name__ == "__main__":

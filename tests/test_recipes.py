@@ -166,9 +166,10 @@ def test_the_readme_table_is_that_of_the_results():
 
 def test_the_readme_commands_parse():
     """Every `rnn-cookbook run` of the README names options and settings that exist."""
-    commands = re.findall(r"rnn-cookbook run (\w+)(?![\w/])([^`#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    commands = re.findall(r"rnn-cookbook run ([\w./]+)([^`#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(commands) >= 4
     for name, rest in commands:
+        name = TestTheTemplate.file if name == "recipes/mine.py" else name  # of which it is a copy
         options = [option for option in rest.split("&&")[0].split() if option != "--help"]
         cli.config_parser(cli.load_recipe(name), name).parse_args(options)
 
