@@ -14,6 +14,7 @@ from rnn_cookbook import __version__
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import write_json
 
+_HALF = '"mixed_float16"'  # see `training.set_precision`
 FORMAT = 1  # of the folder; raised when an older library could not read it
 
 
@@ -75,7 +76,8 @@ def save_bundle(path: Path, *, recipe: str, config: dict, facts: dict, model: ke
 
 
 def load_bundle(path: str | Path) -> Bundle:
-    """Loads a bundle from its folder, or from the run folder that it is in. Keras' safe mode stays on: no code in it is run.
+    """Loads a bundle from its folder, or from the run folder that it is in, to answer in full precision. Keras' safe mode stays on: no code
+    in it is run.
 
     Raises:
         InputError: no bundle there, of another format, or incomplete.
@@ -105,7 +107,18 @@ def load_bundle(path: str | Path) -> Bundle:
     except (TypeError, ValueError, OSError) as error:
         made = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
         raise InputError(f"{folder} cannot be loaded by keras {keras.__version__}; it was written by {made}. {str(error)[:200]}") from error
-    return Bundle(path=folder, recipe=facts["recipe"], config=facts["config"], facts=facts["facts"], model=model)
+    return Bundle(path=folder, recipe=facts["recipe"], config=facts["config"], facts=facts["facts"], model=in_full_precision(model))
+
+
+def in_full_precision(model: keras.Model) -> keras.Model:
+    """The same weights in float32 arithmetic. Half precision is for training on GPUs: elsewhere it is slow, some formats do not hold it,
+    and its answers are not the same on every machine. A model that has none of it is given back as it is."""
+    structure = model.to_json()
+    if _HALF not in structure:
+        return model
+    full = keras.models.model_from_json(structure.replace(_HALF, '"float32"'))
+    full.set_weights(model.get_weights())
+    return full
 
 
 def _checksum(file: Path) -> str:

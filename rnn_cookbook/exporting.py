@@ -1,12 +1,13 @@
 """A trained network in formats that run without this library, each checked against the bundle that it was made from."""
 
+import functools
 import importlib.util
 import inspect
 import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -20,18 +21,19 @@ from rnn_cookbook import __version__, models
 from rnn_cookbook.bundle import Bundle, load_bundle
 from rnn_cookbook.crf import CRF
 from rnn_cookbook.encode.tags import TagEncoder
-from rnn_cookbook.encode.words import LETTERS
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.options import read_config
 from rnn_cookbook.quiet import quiet_tensorflow
 from rnn_cookbook.runs import write_json, write_text
+from rnn_cookbook.serving.base import Served
+from rnn_cookbook.serving.network import ServedNetwork
 
 EXAMPLES = 100  # that a file has to answer as the bundle does
 TOLERANCE = 1e-4
 _NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnxruntime")}
 _BATCHES = (1, 4, 15, 30, 50)
-_NEVER = 1e3  # outputs as large as this say what cannot be
-_STEPS = 40  # the longest example, where the length is free
+_OTHER = "as the recipe makes it"
+_EXAMPLE_STEPS = 20  # of the README's example, where any number will do
 
 # What the inputs of this library's models are.
 _INPUTS = {
@@ -56,14 +58,15 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         run: a run's folder, or the bundle in it.
         form: "saved_model" (TensorFlow Serving takes the folder as it is), "litert" (LiteRT's own operations only, one example of a fixed
             length at a time) or "onnx".
-        recipe: its `reader(bundle)`, where it has one, is a Keras layer from raw texts to what the network reads, with `examples(count)`:
-            a SavedModel then begins with it, and answers with one of `facts["classes"]`.
+        recipe: its `served(bundle)`, where it has one, is a `serving.base.Served`: what is exported then goes from raw input to the answer,
+            as far as the format can hold it.
         output: a folder that is empty or not there; RUN/export/FORM by default.
         length: LiteRT's steps; by default the most that the recipe reads of a text or a stream, or ten seconds of sound.
 
     Raises:
         InputError: no bundle, a folder in use, a package that is missing, a network that the format cannot hold, or an answer that is
-            more than 1e-4 from the bundle's (of the largest in its row, where that is above 1). No part of an export is left behind.
+            more than 1e-4 from the bundle's (of the largest in its row, where that is above 1; of a forecast in its own units: of what is
+            usual there). No part of an export is left behind.
     """
     if form not in _WRITERS:
         raise InputError(f"no format {form!r}; accepted are {', '.join(_WRITERS)}")
@@ -74,8 +77,8 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
     if missing := [name.replace("_", "-") for name in _NEEDS.get(form, ()) if not importlib.util.find_spec(name)]:
         raise InputError(f"--format {form} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     loaded = load_bundle(run)
-    if form == "litert" and length and all(None not in spec.shape[1:] for spec in _specs(loaded.model)):
-        raise InputError(f"--length has no use here: this network reads {_specs(loaded.model)[0].shape[1]} steps, neither more nor less")
+    if length and all(None not in one.shape[1:] for one in loaded.model.inputs):
+        raise InputError(f"--length has no use here: this network reads {loaded.model.inputs[0].shape[1]} steps, neither more nor less")
     if recipe:
         read_config(recipe, loaded.config)  # another recipe would read it otherwise
     folder = Path(output or loaded.path.absolute().parent / "export" / form).absolute()
@@ -83,26 +86,30 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         raise InputError("--output is the folder that you are in: name a new one")
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise InputError(f"{folder} is there already: name another folder with --output")
-    reader = recipe.reader(loaded) if form == "saved_model" and hasattr(recipe, "reader") else None
-    steps = length or _most_steps(loaded.config) if form == "litert" else None
+    network = ServedNetwork(models.without_teacher(loaded.model), steps=length or _most_steps(loaded.config) if form == "litert" else None)
+    served = recipe.served(loaded) if hasattr(recipe, "served") else network
+    if form == "saved_model":
+        signatures = {"serving_default": served, **({"network": network} if served is not network else {})}
+    else:
+        signatures = {"serving_default": served if served.model else network}  # of strings these formats hold none
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        run_network = _WRITERS[form](loaded, partial, steps=steps, reader=reader)
-        difference = _largest_difference(loaded.model, run_network, steps=steps)
-        if reader:
-            difference = float(np.maximum(difference, _of_raw_inputs(recipe, loaded, reader, run_network)))
+        run, batches = _WRITERS[form](signatures, partial), [1] * EXAMPLES if form == "litert" else _BATCHES
+        found = [_largest_difference(one, functools.partial(run, name), batches=batches) for name, one in signatures.items()]
+        difference = float(np.max(found))
         if not difference <= TOLERANCE:
             raise InputError(f"{form} answers otherwise than the bundle: by up to {difference:.2g}, where {TOLERANCE:g} is accepted")
-        _write_facts(loaded, partial, form=form, steps=steps, difference=difference, reader=reader)
+        _write_facts(loaded, partial, form=form, difference=difference, signatures=signatures)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    raw = "raw " if signatures["serving_default"] is not network else ""
     told = [
-        f"{folder}: as the bundle on {EXAMPLES} {'raw ' if reader else ''}inputs, but for {difference:.1g} at most",
+        f"{folder}: as the bundle on {EXAMPLES} {raw}inputs, but for {difference:.1g} at most",
         f"what goes in and what comes out: {folder / 'README.md'}",
     ]
     if not recipe and form == "saved_model":
@@ -110,41 +117,26 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
     return "\n".join(told)
 
 
-# One function for each format: it writes the network and gives the function that runs what was written
+# One function for each format: it writes what is served, by the names of the signatures, and gives the function that runs what was written
 
 
-def _write_saved_model(loaded: Bundle, folder: Path, *, steps: None, reader: keras.layers.Layer | None) -> Callable:
-    model, archive = loaded.model, keras.export.ExportArchive()
-    archive.track(model)
-    network = "network" if reader else "serving_default"
-    archive.add_endpoint(network, _by_name(model), input_signature=_specs(model))
-    if reader:
-        reader(tf.constant(["built by its first call"]))
-        archive.track(reader)
-        classes = loaded.facts["classes"]
-
-        def answer(text):
-            probabilities = tf.nn.softmax(model(reader(text), training=False))
-            return {"label": tf.gather(tf.constant(classes), tf.argmax(probabilities, axis=-1)), "probabilities": probabilities}
-
-        archive.add_endpoint("serving_default", answer, input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+def _write_saved_model(signatures: dict[str, Served], folder: Path) -> Callable:
+    archive = keras.export.ExportArchive()
+    for name, served in signatures.items():
+        archive.track(served)
+        archive.add_endpoint(name, tf.function(served, input_signature=served.signature, autograph=False))
     with quiet_tensorflow():
         archive.write_out(str(folder / "1"), verbose=False)
-    served = tf.saved_model.load(str(folder / "1"))
-
-    def run_network(**inputs):
-        signature = served.signatures["serving_default" if "text" in inputs else network]
-        return signature(**{name: tf.constant(value) for name, value in inputs.items()})
-
-    return run_network
+    written = tf.saved_model.load(str(folder / "1"))
+    return lambda name, inputs: written.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
 
 
-def _write_litert(loaded: Bundle, folder: Path, *, steps: int, reader: None) -> Callable:
+def _write_litert(signatures: dict[str, Served], folder: Path) -> Callable:
     from ai_edge_litert.interpreter import Interpreter
 
-    model, specs = loaded.model, _specs(loaded.model, steps=steps)
-    names = [spec.name for spec in specs]
-    function = tf.function(_by_name(model), input_signature=specs, autograph=False).get_concrete_function()
+    (served,) = signatures.values()
+    specs = [tf.TensorSpec([1, *one.shape[1:]], one.dtype, name=one.name) for one in served.signature]
+    function = tf.function(served, input_signature=specs, autograph=False).get_concrete_function()
     # From the SavedModel of the rolled network the converter makes operations of TensorFlow, or loses the variables in the loops; with
     # fixed shapes, and the weights made constants, its own operations are enough.
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
@@ -158,22 +150,23 @@ def _write_litert(loaded: Bundle, folder: Path, *, steps: int, reader: None) -> 
     (folder / "model.tflite").write_bytes(content)
     runner = Interpreter(model_content=content).get_signature_runner()
 
-    def run_network(**inputs):
+    def run(name, inputs):
         with quiet_tensorflow():
-            return runner(**{name: inputs[name] for name in names})
+            return runner(**inputs)
 
-    return run_network
+    return run
 
 
-def _write_onnx(loaded: Bundle, folder: Path, *, steps: None, reader: None) -> Callable:
+def _write_onnx(signatures: dict[str, Served], folder: Path) -> Callable:
     import onnxruntime
 
-    file = folder / "model.onnx"
-    _by_name(loaded.model)(*_inputs(loaded.model, 1, np.random.default_rng(0), steps=None).values())  # Keras exports what was called once
+    file, (served,) = folder / "model.onnx", signatures.values()
+    first = served.examples(1, np.random.default_rng(0))
+    served(*(tf.constant(first[one.name]) for one in served.signature))  # Keras exports what was called once
     with _converting("ONNX", otherwise="saved_model or litert"):
-        loaded.model.export(str(file), format="onnx", verbose=False)
+        served.model.export(str(file), format="onnx", verbose=False)
         session = onnxruntime.InferenceSession(str(file))  # it refuses what tf2onnx could not convert, and has only logged
-    return lambda **inputs: dict(enumerate(session.run(None, inputs)))
+    return lambda name, inputs: dict(zip(served.outputs, session.run(None, inputs), strict=True))
 
 
 _WRITERS = {"saved_model": _write_saved_model, "litert": _write_litert, "onnx": _write_onnx}
@@ -193,28 +186,6 @@ def _converting(name: str, *, otherwise: str) -> Iterator[None]:
         raise InputError(f"{name} cannot hold this network: {reason[:300]}. Take {otherwise}")
 
 
-def _by_name(model: keras.Model) -> Callable:
-    """The network as a function of its inputs in order, with a dictionary of its outputs."""
-
-    def network(*inputs):
-        outputs = model(keras.tree.pack_sequence_as(model.input, list(inputs)), training=False)
-        if isinstance(outputs, dict):
-            return outputs
-        found = keras.tree.flatten(outputs)
-        return {"output": found[0]} if len(found) == 1 else {f"output_{number}": one for number, one in enumerate(found)}
-
-    return network
-
-
-def _specs(model: keras.Model, *, batch: int = 1, steps: int | None = None) -> list[tf.TensorSpec]:
-    """Of the inputs; with `steps` of fixed shapes: so many examples of so many steps."""
-    free = [batch, steps, LETTERS] if steps else [None] * 3
-    return [
-        tf.TensorSpec([free[axis] if size is None else size for axis, size in enumerate(one.shape)], one.dtype, name=one.name)
-        for one in keras.tree.flatten(model.input)
-    ]
-
-
 def _most_steps(config: dict) -> int:
     """What a recipe reads of one example: words or subwords, steps of a stream, or ten seconds of sound."""
     if config.get("model") == "autoencoder":
@@ -225,125 +196,126 @@ def _most_steps(config: dict) -> int:
 # The check
 
 
-def _largest_difference(model: keras.Model, run_network: Callable, *, steps: int | None) -> float:
-    """Between the outputs of both on `EXAMPLES` inputs; NaN where one of them has it."""
-    largest, rng = 0.0, np.random.default_rng(0)
-    bundle = tf.function(_by_name(model), input_signature=_specs(model), autograph=False)
-    for size in [1] * EXAMPLES if steps else _BATCHES:
-        inputs = _inputs(model, size, rng, steps=steps)
+def _largest_difference(served: Served, run: Callable[[dict], dict], *, batches: Sequence[int]) -> float:
+    """Between the numbers that both answer on examples of these batches; NaN where one of them has it. Raises InputError where their words
+    differ, and not by a rounding."""
+    largest, others, rng = 0.0, 0, np.random.default_rng(0)
+    for size in batches:
+        inputs = served.examples(size, rng)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = keras.tree.flatten(run_network(**inputs))
-        values = [tf.constant(inputs[one.name]) for one in keras.tree.flatten(model.input)]
-        wanted = keras.tree.flatten(bundle(*values))
-        for one, other in zip(found, wanted, strict=True):
-            one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-            largest = np.maximum(largest, _difference(one, other)) if one.shape == other.shape else np.inf
+            found = run(inputs)
+        wanted = served.expected(inputs)
+        if found.keys() != wanted.keys():
+            raise InputError(f"what was exported answers with {', '.join(sorted(found))}, the bundle with {', '.join(sorted(wanted))}")
+        sizes = served.sizes(inputs, wanted)
+        for name, right in wanted.items():
+            one = np.asarray(found[name])
+            if one.shape != right.shape:
+                return np.inf
+            if one.dtype == object:
+                wrong = (one != right).reshape(size, -1).any(axis=1)
+                others += int((wrong & ~served.ties(inputs, wanted)).sum()) if wrong.any() else 0
+            else:
+                largest = np.maximum(largest, (np.abs(one.astype(np.float64) - right) / sizes[name]).max())
+    if others:
+        raise InputError(f"what was exported answers {others} of {EXAMPLES} inputs in other words than the bundle")
     return float(largest)
-
-
-def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest one, as a share of the largest output in its row where that is above 1: float32 has so many digits, and no more. Outputs
-    that say "never", such as -1e4, are compared with themselves alone."""
-    size = np.abs(wanted)
-    never = size >= _NEVER
-    row = np.where(never, 0.0, size)
-    row = row.max(axis=-1, keepdims=True) if row.ndim else row
-    return float((np.abs(found - wanted) / np.where(never, size, np.maximum(row, 1.0))).max())
-
-
-def _inputs(model: keras.Model, size: int, rng: np.random.Generator, *, steps: int | None) -> dict[str, np.ndarray]:
-    """Random inputs of a batch: rows of any length up to the longest, padded on the right."""
-    longest = steps or int(rng.integers(2, _STEPS))
-    if not steps and any(one.name == "samples" for one in model.inputs):
-        longest *= 200  # some frames
-    lengths = rng.integers(1, longest + 1, size)
-    if not steps:
-        lengths[0] = longest
-    numbers = min((v.shape[0] for v in model.variables if v.path.endswith("embeddings")), default=2)
-    made = {}
-    for spec, fixed in zip(_specs(model), _specs(model, batch=size, steps=longest), strict=True):
-        shape = fixed.shape.as_list()
-        if spec.name == "lengths":
-            made[spec.name] = lengths.astype(np.int32)
-            continue
-        if spec.dtype.is_integer:
-            least, above = (0, 2) if spec.name == "features" else (min(1, numbers - 1), numbers)  # some have two values only
-            values = rng.integers(least, above, shape)
-        elif spec.dtype == tf.bool:
-            values = rng.integers(0, 2, shape)
-        else:
-            values = rng.normal(size=shape) * (0.1 if spec.name == "samples" else 1.0)
-        if len(shape) > 1 and spec.shape[1] is None:
-            inside = np.arange(longest) < lengths[:, None]
-            values = values * inside.reshape(inside.shape + (1,) * (len(shape) - 2))
-        made[spec.name] = values.astype(spec.dtype.as_numpy_dtype)
-    return made
-
-
-def _of_raw_inputs(recipe: ModuleType, loaded: Bundle, reader: keras.layers.Layer, run_network: Callable) -> float:
-    """The largest difference to what `predict` answers, which rounds to five digits; infinite where a label differs."""
-    texts = reader.examples(EXAMPLES, seed=0)
-    found = run_network(text=texts)
-    answers = [answer for answer in recipe.predict(loaded, [texts]) if "error" not in answer]
-    if len(answers) < len(texts):
-        raise InputError(f"the bundle has an error for {len(texts) - len(answers)} of the texts of the check")
-    wanted = np.array([[answer["probabilities"][name] for name in loaded.facts["classes"]] for answer in answers])
-    difference = float(np.abs(found["probabilities"].numpy() - wanted).max())
-    shares = np.sort(wanted, axis=1)
-    clear = shares[:, -1] - shares[:, -2] > TOLERANCE
-    same = np.array([answer["label"].encode() for answer in answers]) == found["label"].numpy()
-    return difference if same[clear].all() else np.inf
 
 
 # What lies beside it
 
 
-def _write_facts(loaded: Bundle, folder: Path, *, form: str, steps: int | None, difference: float, reader) -> None:
-    model = loaded.model
+def _write_facts(loaded: Bundle, folder: Path, *, form: str, signatures: dict[str, Served], difference: float) -> None:
+    model, served = loaded.model, signatures["serving_default"]
     for file in sorted(loaded.path.iterdir()):
         if file.is_file() and file.name not in ("model.keras", "bundle.json"):
             shutil.copy2(file, folder)
-    inputs = [
-        {"name": spec.name, "type": spec.dtype.name, "shape": [*spec.shape], "is": _INPUTS.get(spec.name, "as the recipe makes it")}
-        for spec in _specs(model, steps=steps)
-    ]
+    batch = 1 if form == "litert" else None
+    shapes = {
+        name: {
+            "inputs": [{"name": spec.name, "type": spec.dtype.name, "shape": [batch, *spec.shape[1:]]} for spec in one.signature],
+            "outputs": list(one.outputs),
+        }
+        for name, one in signatures.items()
+    }
     checked = {"examples": EXAMPLES, "largest_difference": difference, "tolerance": TOLERANCE}
     versions = {"rnn_cookbook": __version__, "keras": keras.__version__, "tensorflow": tf.__version__}
-    facts = {"recipe": loaded.recipe, "format": form, "inputs": inputs, "checked": checked, "versions": versions}
+    facts = {"recipe": loaded.recipe, "format": form, "signatures": shapes, "checked": checked, "versions": versions}
     crf = next((layer for layer in model.layers if isinstance(layer, CRF)), None)
     if crf:
         transitions = keras.ops.convert_to_numpy(crf.transitions).astype(float).tolist()
         facts["crf"] = {"tags": TagEncoder(loaded.facts["types"]).tags if "types" in loaded.facts else None, "transitions": transitions}
     write_json(folder / "export.json", {**facts, "config": loaded.config, "facts": loaded.facts})
-    rows = [f"| `{one['name']}` | {one['type']} {json.dumps(one['shape']).replace('null', 'any')} | {one['is']} |" for one in inputs]
-    builder = getattr(models, model.name, None)
-    about = inspect.getdoc(builder).split("\n\nArgs:")[0] if builder else f"A network of the name {model.name}."
     lines = [
         f"# {loaded.recipe}, exported by rnn-cookbook {__version__}",
         f"Checked on {EXAMPLES} inputs: the answers differ from the bundle's by {difference:.1g} at most (`export.json`).",
-        *([_RAW.format(classes=", ".join(loaded.facts["classes"]))] if reader else []),
-        f"## The network\n\n{about}",
-        "\n".join(["| input | type and shape | what it is |", "|---|---|---|", *rows]),
-        *([_PATH] if crf else []),
-        "The files beside this one are what the inputs are made with; `config` and `facts` in `export.json` are the recipe's.",
-        f"## Running it\n\n```python\n{_RUNNING[form + ('_raw' if reader else '')].format(name=inputs[0]['name'])}\n```",
+    ]
+    for name, one in signatures.items():
+        alone = isinstance(one, ServedNetwork)
+        title = f"signature `{name}`" if len(signatures) > 1 else "what goes in and what comes out"
+        lines += [f"## {'The network alone' if alone else 'From raw input to the answer'}: {title}", _about(model) if alone else one.about]
+        lines += [_table(shapes[name]["inputs"], explained=alone), *([_PATH] if alone and crf else [])]
+    lines += [
+        f"## Running it\n\n```python\n{_RUNNING[form].format(**_example(served, array=_ARRAYS[form]))}\n```",
         *([_SERVING] if form == "saved_model" else []),
+        "The files beside this one are what the network's inputs are made with; `config` and `facts` in `export.json` are the recipe's.",
     ]
     write_text(folder / "README.md", "\n\n".join(lines) + "\n")
 
 
-_RAW = """Raw text goes in: signature `serving_default` takes `text` (strings) and gives `label` and `probabilities` (of: {classes}).
-Signature `network` is the network alone, as follows."""
+def _about(model: keras.Model) -> str:
+    """The first paragraphs of what built it."""
+    builder = getattr(models, model.name, None)
+    return inspect.getdoc(builder).split("\n\nArgs:")[0] if builder else f"A network of the name {model.name}."
+
+
+def _table(inputs: list[dict], *, explained: bool) -> str:
+    """Markdown, a row an input."""
+    rows = [["input", "type and shape", *(["what it is"] if explained else [])]]
+    rows.append(["---"] * len(rows[0]))
+    for one in inputs:
+        row = [f"`{one['name']}`", f"{one['type']} {json.dumps(one['shape']).replace('null', 'any')}"]
+        rows.append([*row, *([_INPUTS.get(one["name"], _OTHER)] if explained else [])])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _example(served: Served, *, array: str) -> dict[str, str]:
+    """A call that runs, of inputs that say nothing: as keywords, and as a dictionary; and the names of what comes out."""
+    values = {}
+    for one in served.signature:
+        shape = [1, *(_EXAMPLE_STEPS if size is None else size for size in one.shape[1:])]
+        text = "[" * len(shape) + '"…"' + "]" * len(shape)
+        made = "zeros" if one.name == "features" else "ones"  # some have one value only
+        values[one.name] = f"tf.constant({text})" if one.dtype == tf.string else f"{array}.{made}({shape}, {array}.{one.dtype.name})"
+    return {
+        "keywords": ", ".join(f"{name}={value}" for name, value in values.items()),
+        "dictionary": ", ".join(f'"{name}": {value}' for name, value in values.items()),
+        "outputs": ", ".join(served.outputs),
+    }
+
+
 _PATH = """The tags of a sentence are the path with the largest sum of outputs and transitions (Viterbi): `crf` in `export.json` has the
 tags in the order of the outputs, and the transitions from the tag of the row to that of the column."""
+_ARRAYS = {"saved_model": "tf", "litert": "np", "onnx": "np"}
 _RUNNING = {
-    "saved_model_raw": 'import tensorflow as tf\n\nmodel = tf.saved_model.load("1")\n'
-    'print(model.signatures["serving_default"](text=tf.constant(["a raw text"])))',
-    "saved_model": 'import tensorflow as tf\n\nmodel = tf.saved_model.load("1")\nanswer = model.signatures["serving_default"]({name}=…)',
-    "litert": "from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert\n\n"
-    'network = Interpreter("model.tflite").get_signature_runner()\nanswer = network({name}=…)',
-    "onnx": 'import onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\nanswer = session.run(None, {{"{name}": …}})',
+    "saved_model": """import tensorflow as tf
+
+model = tf.saved_model.load("1")
+answer = model.signatures["serving_default"]({keywords})
+print(answer)  # {outputs}""",
+    "litert": """import numpy as np
+from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert
+
+network = Interpreter("model.tflite").get_signature_runner()
+answer = network({keywords})
+print(answer)  # {outputs}""",
+    "onnx": """import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+answer = session.run(None, {{{dictionary}}})
+print(answer)  # {outputs}, in this order""",
 }
 _SERVING = """For TensorFlow Serving this folder is the base path of the model, and `1` its version:
 `tensorflow_model_server --model_name=NAME --model_base_path=/path/of/this/folder`."""

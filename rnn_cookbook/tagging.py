@@ -49,7 +49,11 @@ class Tagger:
 
     def spans(self, sentences: Sequence[Sequence[str]]) -> list[list[Span]]:
         """Spans of each sentence, in order."""
-        return [self.tags.decode(numbers) for numbers in self._best(self._scores(sentences))]
+        return [self.tags.decode(numbers) for numbers in self.numbers(sentences)]
+
+    def numbers(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """The numbers of the tags of each sentence, int[tokens], in order."""
+        return self._best(self._scores(sentences))
 
     def spans_with_probability(self, sentences: Sequence[Sequence[str]]) -> list[list[tuple[Span, float]]]:
         """As `spans`, each with the probability that the model gives to its tags: in BIOES, to exactly this span and type."""

@@ -17,6 +17,12 @@ PADDING, UNKNOWN = 0, 1  # Keras' own numbering; the first word of the vocabular
 _CHUNK = 1000  # texts a call of TensorFlow's string functions: bounds the memory
 
 
+def lower(text: tf.Tensor) -> tf.Tensor:
+    """string[...] in lower case, everywhere the same: TensorFlow's own goes by the locale, and in Turkish I becomes another letter."""
+    text = tf.strings.regex_replace(tf.strings.regex_replace(text, "I", "i"), "\u0130", "i\u0307")
+    return tf.strings.lower(text, encoding="utf-8")
+
+
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 def standardize(text: tf.Tensor) -> tf.Tensor:
     """Lower-cases, drops HTML line breaks, and sets punctuation and CJK characters apart as tokens of their own.
@@ -25,7 +31,7 @@ def standardize(text: tf.Tensor) -> tf.Tensor:
     string[...] -> string[...]; tokens are separated by white space. Apostrophes, typographic ones too, stay inside words
     ("don't"); spaces without width or break are spaces.
     """
-    text = tf.strings.lower(text, encoding="utf-8")
+    text = lower(text)
     text = tf.strings.regex_replace(text, r"<br ?/?>|[\pZ\p{Cc}\x{200B}\x{2060}\x{FEFF}]", " ")
     text = tf.strings.regex_replace(text, "[\u2018\u2019]", "'")
     text = tf.strings.regex_replace(text, r"([^\pL\pM\pN\s'\x{200C}\x{200D}]|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 ")
@@ -135,14 +141,6 @@ class TextReader(keras.layers.Layer):
             place = tf.ragged.range(rows.row_lengths())
             rows = tf.ragged.boolean_mask(rows, (place < head) | (place >= head + left_out[:, None]))
         return rows.to_tensor(PADDING)
-
-    def examples(self, count: int, *, seed: int = 0) -> list[str]:
-        """Texts to try it with: words that it knows, in either case, others, signs and letters of other scripts; of any length."""
-        rng = np.random.default_rng(seed)
-        words = [*self.encoder.vocabulary[:2000], "Qxzv", "não", "日本", "don’t", "!", "<br />", "...", "naïve-ish", "ÉTÉ", "🙂", "\u00a0"]
-        longest = 2 * (self.max_tokens or 100)
-        texts = ["x " + " ".join(rng.choice(words, rng.integers(0, longest))) for _ in range(count)]
-        return [text.upper() if number % 7 == 0 else text for number, text in enumerate(texts)]
 
 
 def _head(max_tokens: int, keep: str) -> int:

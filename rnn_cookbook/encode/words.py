@@ -17,7 +17,7 @@ LETTERS = 20  # of a word that are read; of a longer one the first and the last 
 SHAPES = 11  # values of the first feature
 _NUMBER = re.compile(r"[+-]?\d[\d.,:/-]*")
 _INITIALS = re.compile(r"([^\W\d_]\.)+[^\W\d_]?")
-_AFFIXES = {"prefix of 2": slice(0, 2), "prefix of 3": slice(0, 3), "suffix of 2": slice(-2, None), "suffix of 3": slice(-3, None)}
+AFFIXES = {"prefix of 2": slice(0, 2), "prefix of 3": slice(0, 3), "suffix of 2": slice(-2, None), "suffix of 3": slice(-3, None)}
 _AFFIX_COUNT = 5  # affixes of fewer words get no number
 _CACHED = 200_000  # words: some 30 MB
 
@@ -69,7 +69,7 @@ class WordEncoder:
 
     def __init__(self, vocabulary: Sequence[str], *, rare_from: int, letters: str, affixes: dict[str, Sequence[str]]):
         self.vocabulary, self.rare_from = list(vocabulary), rare_from
-        self.letters, self.affixes = letters, {kind: list(affixes[kind]) for kind in _AFFIXES}
+        self.letters, self.affixes = letters, {kind: list(affixes[kind]) for kind in AFFIXES}
         self._words = {word: number for number, word in enumerate(self.vocabulary, start=2)}
         self._letters = {letter: number for number, letter in enumerate(letters, start=2)}
         self._affixes = {kind: {affix: number for number, affix in enumerate(values, start=1)} for kind, values in self.affixes.items()}
@@ -93,7 +93,7 @@ class WordEncoder:
             rare_from=2 + sum(count > 1 for count in counts.values()),
             # A letter that occurs once is read as an unknown one, or nothing would be learnt about these.
             letters="".join(_ranked(letters, least=2)),
-            affixes={kind: _ranked(Counter(word[part] for word in ranked), least=_AFFIX_COUNT) for kind, part in _AFFIXES.items()},
+            affixes={kind: _ranked(Counter(word[part] for word in ranked), least=_AFFIX_COUNT) for kind, part in AFFIXES.items()},
         )
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class WordEncoder:
             normal, composed = normalize(word), unicodedata.normalize("NFC", word)
             read = composed if len(composed) <= LETTERS else composed[: LETTERS // 2] + composed[-(LETTERS // 2) :]
             letters = [self._letters.get(letter, UNKNOWN) for letter in read]
-            affixes = [self._affixes[kind].get(normal[part], 0) for kind, part in _AFFIXES.items()]
+            affixes = [self._affixes[kind].get(normal[part], 0) for kind, part in AFFIXES.items()]
             row = [self._words.get(normal, UNKNOWN), *letters, *[PADDING] * (LETTERS - len(letters)), shape(composed), *affixes]
             self._cache[word] = np.array(row, np.int32)
         return self._cache[word]
