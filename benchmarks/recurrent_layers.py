@@ -1,4 +1,4 @@
-"""Speed of one recurrent layer: Keras as the library builds it, PyTorch's own, and the matrix products alone.
+"""Speed of one recurrent layer: as the library builds it, Keras' own, PyTorch's, and the matrix products alone.
 
     python benchmarks/recurrent_layers.py [--bidirectional] [--rounds 7] [--seconds 1] [--quick]
 
@@ -7,9 +7,10 @@ optimizer. All that is measured at one shape takes turns, `--rounds` times, for 
 the machine does hits all of it. A round's time is its fastest call, since neighbours only ever add time; the table gives
 the median of the rounds (least to most), and ratios are medians of the rounds' own ratios.
 
-PyTorch's layers take no mask. In the rows with one they read packed sequences, their own way to leave padding out; whoever
-goes without compares with the row above. PyTorch's columns stay empty where it is not installed. Its threads spin while they wait
-for each other: believe its times only if nothing else runs, since one busy neighbour makes them many times longer.
+Keras' own layer is handed the mask; the library turns padding out of the way (`recurrent.Bidirectional`), and its LSTM has a training
+step of its own (`fused`). PyTorch's layers take no mask. In the rows with one they read packed sequences, their own way to leave
+padding out; whoever goes without compares with the row above. PyTorch's columns stay empty where it is not installed. Its threads spin
+while they wait for each other: believe its times only if nothing else runs, since one busy neighbour makes them many times longer.
 
 The products are the floor: what the layer must multiply, one large product for the inputs of all steps and a chain of small
 ones from state to state, in TensorFlow; a training step needs the chain once more on the way back, and three large
@@ -85,10 +86,15 @@ def some_lengths(batch: int, time: int) -> np.ndarray:
     return np.r_[time, np.random.default_rng(0).integers(max(time // 2, 1), time + 1, size=batch - 1)]
 
 
-def keras_calls(*, cell: str, batch: int, time: int, units: int, bidirectional: bool, masked: bool) -> dict[str, Callable]:
+def keras_calls(*, cell: str, batch: int, time: int, units: int, bidirectional: bool, masked: bool, own: bool) -> dict[str, Callable]:
+    """Of Keras' own layer, or of the library's."""
     keras.utils.set_random_seed(0)
     sequence, mask = keras.Input((None, units)), keras.Input((None,), dtype="bool") if masked else None
-    states = rnn_stack(sequence, mask=mask, cell=cell, units=units, bidirectional=bidirectional)
+    if own:
+        layer = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[cell](units, return_sequences=True)
+        states = (keras.layers.Bidirectional(layer) if bidirectional else layer)(sequence, mask=mask)
+    else:
+        states = rnn_stack(sequence, mask=mask, cell=cell, units=units, bidirectional=bidirectional)
     model = keras.Model([sequence, mask] if masked else [sequence], states)
     inputs = [tf.random.normal((batch, time, units))]
     if masked:
@@ -176,7 +182,8 @@ def main() -> None:
             settings = dict(zip(("batch", "time", "units"), shape, strict=True), cell=cell, bidirectional=options.bidirectional)
             calls = {("products", False): product_calls(**settings)}
             for masked in (False, True):
-                calls["keras", masked] = keras_calls(**settings, masked=masked)
+                calls["library", masked] = keras_calls(**settings, masked=masked, own=False)
+                calls["keras", masked] = keras_calls(**settings, masked=masked, own=True)
                 if torch:
                     calls["torch", masked] = torch_calls(**settings, masked=masked)
             contestants = {(*key, kind): call for key, kinds in calls.items() for kind, call in kinds.items()}
@@ -184,12 +191,14 @@ def main() -> None:
             times = take_turns(contestants, rounds=rounds, seconds=seconds)
             for kind in (FORWARD, STEP):
                 for masked in (False, True):
-                    ours, floor = times["keras", masked, kind], times["products", False, kind]
-                    theirs = times.get(("torch", masked, kind))
-                    cells = [name, kind, "mask" if masked else "none", show(ours), show(theirs), show(floor)]
-                    rows.append([*cells, ratio(ours, theirs), ratio(ours, floor)])
-    print("| layer at batch × time × units | pass | mask | Keras, ms | PyTorch, ms | products, ms | Keras / PyTorch | Keras / products |")
-    print("|---|---|---|--:|--:|--:|--:|--:|")
+                    ours, floor = times["library", masked, kind], times["products", False, kind]
+                    plain, theirs = times["keras", masked, kind], times.get(("torch", masked, kind))
+                    cells = [name, kind, "mask" if masked else "none", show(ours), show(plain), show(theirs), show(floor)]
+                    rows.append([*cells, ratio(ours, plain), ratio(ours, theirs), ratio(ours, floor)])
+    columns = [f"{name}, ms" for name in ("library", "Keras", "PyTorch", "products")]
+    columns += [f"library / {name}" for name in ("Keras", "PyTorch", "products")]
+    print(f"| layer at batch × time × units | pass | mask | {' | '.join(columns)} |")
+    print(f"|---|---|---|{'--:|' * len(columns)}")
     for row in rows:
         print(f"| {' | '.join(row)} |")
     print(f"\n{hardware(load_before)}")

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from rnn_cookbook import fused
 from rnn_cookbook.errors import InputError, check_shares, listing
 
 MERGES = ("concat", "sum", "mul", "ave", None)
@@ -50,8 +51,8 @@ class WeightDropSimpleRNN(_WeightDrop, keras.layers.SimpleRNN):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class WeightDropLSTM(_WeightDrop, keras.layers.LSTM):
-    """`keras.layers.LSTM` with dropped recurrent weights."""
+class WeightDropLSTM(_WeightDrop, fused.LSTM):
+    """`fused.LSTM` with dropped recurrent weights."""
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -59,7 +60,7 @@ class WeightDropGRU(_WeightDrop, keras.layers.GRU):
     """`keras.layers.GRU` with dropped recurrent weights."""
 
 
-CELLS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+CELLS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": fused.LSTM, "gru": keras.layers.GRU}
 _WEIGHT_DROPPED = {"simple_rnn": WeightDropSimpleRNN, "lstm": WeightDropLSTM, "gru": WeightDropGRU}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook import models
+from rnn_cookbook import fused, models
 from rnn_cookbook.diagnostics import GradientFlow, gpu_kernels, gpu_summary, gradient_flow, memory_horizon
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.layers import MaskedPooling, PaddingMask
@@ -37,6 +37,7 @@ def tried(monkeypatch):
         return record
 
     monkeypatch.setattr(backend, "_is_gpu_available", lambda: True)
+    monkeypatch.setattr(fused, "_on_plain_cpu", lambda _: False)
     monkeypatch.setattr(backend, "_cudnn_lstm", kernel(place=4))
     monkeypatch.setattr(backend, "_cudnn_gru", kernel(place=3))
     return units

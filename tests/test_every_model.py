@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from rnn_cookbook import models
+from rnn_cookbook.bundle import in_full_precision
 from rnn_cookbook.ctc import CTCLoss
 from rnn_cookbook.diagnostics import gpu_kernels
 from rnn_cookbook.errors import InputError
@@ -343,6 +344,15 @@ def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp
         # Keras reads a tied embedding in the precision of the model around it, which is the global one.
         tied = any(isinstance(layer, keras.layers.ReversibleEmbedding) for layer in model.layers)
         np.testing.assert_allclose(again(_one(inputs)), model(_one(inputs)), atol=1e-3 if tied else 0, rtol=0)
+
+
+@every
+def test_trained_in_half_precision_a_bundle_answers_in_full(case):
+    half, inputs = kept(case, "mixed_float16"), case.inputs()
+    full = in_full_precision(half)
+    assert not [layer.name for layer in full._flatten_layers() if layer.compute_dtype != "float32"]
+    close(keras.tree.flatten(full(_one(inputs))), keras.tree.flatten(half(_one(inputs))), atol=2e-2)
+    assert in_full_precision(full) is full
 
 
 @every
