@@ -38,7 +38,7 @@ class Config:
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
     units: int = 32  # size of the state, in each direction
     epochs: int = 10  # passes over the training data
-    least_steps: int = 0  # small data gets more epochs, so that there are so many steps
+    least_steps: int = 0  # small data gets more epochs, and patience in proportion, so that there are so many steps
     batch_size: int = 64  # texts a step
     learning_rate: float = 1e-2  # its peak
     clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
@@ -74,9 +74,7 @@ def load_data(config: Config) -> Data:
     """Raw examples, split. Nothing is fitted but on the training split."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        drawn = synthetic.reviews(6500, seed=config.seed)
-        spans = {"train": range(4000), "validation": range(4000, 4500), "test": range(4500, 6500)}
-        parts = {name: drawn.take(span) for name, span in spans.items()}
+        parts = splits.in_turn(synthetic.reviews(6500, seed=config.seed), train=4000, validation=500, test=2000)
     else:
         parts = read_texts(config.data, text_column=config.text_column, label_column=config.label_column, drop_missing=config.drop_missing)
     fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
@@ -92,7 +90,7 @@ def build_model(config: Config, data: Data):
     model = models.text_classifier(
         vocabulary_size=len(data.encoder), classes=len(data.classes), embedding_size=32, cell=config.cell, units=config.units
     )
-    rate = training.warmup_cosine(config.learning_rate, steps=epochs(config, data) * -(-len(data.train) // config.batch_size))
+    rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=len(data.train)).steps)
     model.compile(
         optimizer=keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -103,9 +101,10 @@ def build_model(config: Config, data: Data):
 
 
 def train(config: Config, model, data: Data, run) -> dict:
-    log.info("training: %d epochs of %d texts", epochs(config, data), len(data.train))
+    plan = training.plan(config, examples=len(data.train))
+    log.info("training: %d epochs of %d texts", plan.epochs, len(data.train))
     batches, validation = (batched(config, data, part, shuffle=part is data.train) for part in (data.train, data.validation))
-    return training.fit(model, batches, validation, epochs=epochs(config, data), patience=config.patience, run=run)
+    return training.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
@@ -184,11 +183,6 @@ def numbers(data: Data, examples: Texts) -> np.ndarray:
 def classify(config: Config, model, tokens: list[np.ndarray]) -> np.ndarray:
     """Probabilities: float64[texts, classes]"""
     return softmax(training.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size)), axis=1)
-
-
-def epochs(config: Config, data: Data) -> int:
-    """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
-    return max(config.epochs, -(-config.least_steps // -(-len(data.train) // config.batch_size)))
 
 
 if __name__ == "__main__":

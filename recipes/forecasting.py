@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from rnn_cookbook import bundle, encode, forecasts, losses, models, reporting, training
+from rnn_cookbook import bundle, encode, forecasts, losses, models, reporting, serving, training
 from rnn_cookbook.data import series as tables
 from rnn_cookbook.data import sources, synthetic
 from rnn_cookbook.errors import InputError, check_settings, rising_shares
@@ -59,7 +59,7 @@ class Config:
     linear: bool = True  # mix with ridge regression and seasonal mean, by the shares that are best on validation (direct)
     stride: int = 1  # steps from one training window to the next
     epochs: int = 6  # passes over the training windows
-    least_steps: int = 300  # short series get more epochs, so that there are so many steps
+    least_steps: int = 300  # short series get more epochs, and patience in proportion, so that there are so many steps
     batch_size: int = 64  # windows a step
     learning_rate: float = 1e-3  # its peak, before it falls by a cosine
     clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
@@ -155,15 +155,16 @@ def build_model(config: Config, data: Data):
     def mse(actual, forecast):
         return keras.losses.mean_squared_error(actual, centre(forecast))
 
-    rate = training.warmup_cosine(config.learning_rate, steps=epochs(config, windows) * len(windows))
+    rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=windows.examples).steps)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None), loss=loss[config.head], metrics=[mse])
     return model
 
 
 def train(config: Config, model, data: Data, run) -> dict:
     windows, validation = (cut(config, data, split, teacher=config.model == "recursive") for split in ("train", "validation"))
-    log.info("training: %d epochs of %d windows", epochs(config, windows), windows.examples)
-    history = training.fit(model, windows, validation, epochs=epochs(config, windows), patience=config.patience, run=run)
+    plan = training.plan(config, examples=windows.examples)
+    log.info("training: %d epochs of %d windows", plan.epochs, windows.examples)
+    history = training.fit(model, windows, validation, epochs=plan.epochs, patience=plan.patience, run=run)
     if config.linear and config.model == "direct":
         history["shares"] = forecasts.mix_linear(model, forecasts.linear_forecasts(windows, validation, season=data.season), validation)
     return history
@@ -209,6 +210,11 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Predi
     yield from reporting.forecast_rows(series, point, quantiles, levels=config.levels)
     if options.output:
         reporting.plot_ahead(Path(options.output).with_suffix(".png"), series, point, quantiles, levels=config.levels)
+
+
+def served(loaded: "bundle.Bundle") -> "serving.series.ServedForecaster":
+    """From values to forecasts in TensorFlow alone, both in their own units: what `rnn-cookbook export` writes."""
+    return serving.series.ServedForecaster(loaded.model, encode.series.SeriesEncoder.load(loaded.path))
 
 
 def search_space(hp, config: Config) -> Config:
@@ -275,9 +281,7 @@ def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> "en
     return data.encoder.windows(
         data.series,
         data.spans[split],
-        lookback=config.lookback,
-        horizon=config.horizon,
-        batch_size=config.batch_size,
+        **{name: getattr(config, name) for name in ("lookback", "horizon", "batch_size")},
         teacher=teacher,
         stride=config.stride if split == "train" else 1,
         shuffle=split == "train",
@@ -287,11 +291,6 @@ def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> "en
 
 def scorer(data: Data, windows) -> "forecasts.Scorer":
     return forecasts.Scorer(windows, series=data.series, encoder=data.encoder, train=data.spans["train"], season=data.season)
-
-
-def epochs(config: Config, windows) -> int:
-    """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
-    return max(config.epochs, -(-config.least_steps // len(windows)))
 
 
 if __name__ == "__main__":

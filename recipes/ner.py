@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from rnn_cookbook import baselines as rivals
-from rnn_cookbook import bundle, encode, losses, metrics, models, optimizers, reporting, tagging, training
+from rnn_cookbook import bundle, encode, losses, metrics, models, optimizers, reporting, serving, tagging, training
 from rnn_cookbook.data import sentences, sources, synthetic, tagged
 from rnn_cookbook.data.tags import spans
 from rnn_cookbook.data.texts import read_unlabelled
@@ -164,13 +164,10 @@ def build_model(config: Config, data: Data):
         dropout=config.dropout,
         word_vectors=vectors,
     )
-    steps = epochs(config, data) * steps_an_epoch(config, data)
+    plan = training.plan(config, examples=len(tagged.cut(data.train, longest=config.max_tokens)))
+    rate = training.warmup_cosine(config.learning_rate, steps=plan.steps)
     model.compile(
-        optimizer=optimizers.LazyAdam(
-            training.warmup_cosine(config.learning_rate, steps=steps),
-            weight_decay=config.weight_decay or None,
-            clip_norm=config.clip_norm or None,
-        ),
+        optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
         loss=model.get_layer("crf").loss if config.crf else losses.PaddedCrossEntropy(padding=-1),
         jit_compile=False,  # XLA would compile every length of batch anew
     )
@@ -180,13 +177,14 @@ def build_model(config: Config, data: Data):
 def train(config: Config, model, data: Data, run) -> dict:
     batches, validation = (batched(config, model, data, part, shuffle=part is data.train) for part in (data.train, data.validation))
     tagger, gold = make_tagger(config, model, data.words, data.tags), [spans(tags) for tags in data.validation.tags]
-    log.info("training: %d epochs of %d sentences", epochs(config, data), batches.examples)
+    plan = training.plan(config, examples=batches.examples)
+    log.info("training: %d epochs of %d sentences", plan.epochs, batches.examples)
     return training.fit(
         model,
         batches,
         validation,
-        epochs=epochs(config, data),
-        patience=config.patience * epochs(config, data) // config.epochs,
+        epochs=plan.epochs,
+        patience=plan.patience,
         run=run,
         monitor="val_f1",
         scores=lambda: {"val_f1": metrics.span_scores(gold, tagger.spans(data.validation.tokens))["f1"]},
@@ -214,8 +212,7 @@ def baselines(config: Config, data: Data) -> dict:
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[dict]:
     """Raw texts, list by list, to their entities, with offsets into the text and probabilities."""
-    config, words = Config(**loaded.config), encode.words.WordEncoder.load(loaded.path)
-    tagger = make_tagger(config, loaded.model, words, encode.tags.TagEncoder(loaded.facts["types"]))
+    tagger = make_tagger(Config(**loaded.config), loaded.model, *encoders(loaded))
     for texts in inputs:
         split = [sentences.sentences(text) for text in texts]
         found = iter(tagger.spans_with_probability([[token.text for token in sentence] for text in split for sentence in text]))
@@ -226,6 +223,11 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
                     start, stop = tokens[first].start, tokens[end - 1].end
                     entities.append({"text": text[start:stop], "type": kind, "start": start, "end": stop, "probability": round(share, 5)})
             yield {"text": text, "entities": entities}
+
+
+def served(loaded: "bundle.Bundle") -> "serving.words.ServedTagger":
+    """From words to their tags in TensorFlow alone: what `rnn-cookbook export` writes."""
+    return serving.words.ServedTagger(loaded.model, *encoders(loaded))
 
 
 def search_space(hp, config: Config) -> Config:
@@ -272,6 +274,10 @@ def main(config: Config, run) -> str:
 # Small steps of the above
 
 
+def encoders(loaded: "bundle.Bundle") -> tuple:
+    return encode.words.WordEncoder.load(loaded.path), encode.tags.TagEncoder(loaded.facts["types"])
+
+
 def make_tagger(config: Config, model, words, tags) -> "tagging.Tagger":
     return tagging.Tagger(model, words, tags, longest=config.max_tokens)
 
@@ -281,15 +287,6 @@ def batched(config: Config, model, data: Data, examples: tagged.Tagged, *, shuff
     examples = tagged.cut(examples, longest=config.max_tokens)
     inputs, labels = data.words.encode(examples.tokens), [data.tags.encode(tags) for tags in examples.tags]
     return encode.batches.Batches(tagging.inputs_of(model, inputs), labels, batch_size=config.batch_size, shuffle=shuffle, seed=config.seed)
-
-
-def steps_an_epoch(config: Config, data: Data) -> int:
-    return -(-len(tagged.cut(data.train, longest=config.max_tokens)) // config.batch_size)
-
-
-def epochs(config: Config, data: Data) -> int:
-    """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
-    return max(config.epochs, -(-config.least_steps // steps_an_epoch(config, data)))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import softmax
 
 from rnn_cookbook import baselines as linear
-from rnn_cookbook import bundle, encode, metrics, models, optimizers, reporting, training
+from rnn_cookbook import bundle, encode, metrics, models, optimizers, reporting, serving, training
 from rnn_cookbook.data import sources, splits, synthetic
 from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
 from rnn_cookbook.errors import check_settings
@@ -108,9 +108,7 @@ def load_data(config: Config) -> Data:
     """Raw texts, split. Only training and unlabelled texts choose the vocabulary."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        drawn = synthetic.reviews(6500, seed=config.seed)
-        spans = {"train": range(4000), "validation": range(4000, 4500), "test": range(4500, 6500)}
-        parts = {name: drawn.take(span) for name, span in spans.items()}
+        parts = splits.in_turn(synthetic.reviews(6500, seed=config.seed), train=4000, validation=500, test=2000)
     elif config.data == "imdb_reviews":
         names = ["train", "test", "unsupervised"]
         train, test, unlabelled = sources.load_tfds("imdb_reviews", splits=names, data_dir=config.data_dir)
@@ -156,7 +154,7 @@ def build_model(config: Config, data: Data):
         word_vectors=vectors,
     )
     count = len(data.train) + extras(config, data) // rounds(config, data)
-    steps = epochs(config, data) * -(-count // config.batch_size)
+    steps = training.plan(config, examples=count).steps
     rate = training.warmup_cosine(config.learning_rate, steps=steps) if config.schedule == "cosine" else config.learning_rate
     model.compile(
         optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
@@ -178,9 +176,9 @@ def train(config: Config, model, data: Data, run) -> dict:
     turns = {"extras": extras(config, data), "rounds": rounds(config, data)}
     batches = encode.batches.Batches(tokens, targets, shuffle=True, seed=config.seed, **turns, **shape)
     validation = encode.batches.Batches(tokenise(config, data, data.validation.texts), one_hot(data, data.validation), **shape)
-    log.info("training: %d epochs of %d texts", epochs(config, data), batches.examples)
-    patience = config.patience * epochs(config, data) // config.epochs
-    return training.fit(model, batches, validation, epochs=epochs(config, data), patience=patience, run=run)
+    plan = training.plan(config, examples=batches.examples)
+    log.info("training: %d epochs of %d texts", plan.epochs, batches.examples)
+    return training.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
@@ -213,9 +211,10 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
             yield {"text": text, **({"label": None, "error": "no word in the text"} if empty else answer)}
 
 
-def reader(loaded: "bundle.Bundle") -> "encode.text.TextReader":
-    """Raw texts to what the network reads, in TensorFlow alone: `rnn-cookbook export` puts it into a SavedModel."""
-    return encode.text.TextEncoder.load(loaded.path).reader(**{name: loaded.config[name] for name in ("max_tokens", "keep")})
+def served(loaded: "bundle.Bundle") -> "serving.texts.ServedClassifier":
+    """From raw text to the answer in TensorFlow alone: what `rnn-cookbook export` writes."""
+    options = {"classes": loaded.facts["classes"], **{name: loaded.config[name] for name in ("max_tokens", "keep")}}
+    return serving.texts.ServedClassifier(loaded.model, encode.text.TextEncoder.load(loaded.path), **options)
 
 
 def search_space(hp, config: Config) -> Config:
@@ -278,12 +277,6 @@ def extras(config: Config, data: Data) -> int:
 def rounds(config: Config, data: Data) -> int:
     """In how many epochs the unlabelled texts are gone through once."""
     return max(1, min(config.epochs, extras(config, data)))
-
-
-def epochs(config: Config, data: Data) -> int:
-    """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
-    steps = -(-len(data.train) // config.batch_size)
-    return max(config.epochs, -(-config.least_steps // steps))
 
 
 def classify(config: Config, model, tokens: list[np.ndarray]) -> np.ndarray:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from weakref import WeakKeyDictionary
+from typing import NamedTuple
+from weakref import WeakKeyDictionary, ref
 
 import keras
 import numpy as np
@@ -37,6 +38,22 @@ def warmup_cosine(peak: float, *, steps: int, warmup: float = 0.05) -> keras.opt
     """Learning rate: linear from 0 to `peak` in the first `warmup` share of the steps, then a half cosine to a fiftieth of it."""
     rise = max(1, round(warmup * steps))
     return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - rise), alpha=0.02, warmup_target=peak, warmup_steps=rise)
+
+
+class Plan(NamedTuple):
+    """How long to train."""
+
+    epochs: int
+    steps: int  # of all the epochs
+    patience: int  # epochs
+
+
+def plan(config, *, examples: int) -> Plan:
+    """`config.epochs` passes over so many examples, or as many as it takes to make `config.least_steps` steps of `config.batch_size`; the
+    patience in proportion."""
+    steps = -(-examples // config.batch_size)
+    epochs = max(config.epochs, -(-config.least_steps // steps))
+    return Plan(epochs, epochs * steps, config.patience * epochs // config.epochs)
 
 
 class Diverged(InputError):
@@ -237,8 +254,14 @@ _FORWARD: WeakKeyDictionary = WeakKeyDictionary()
 
 def _forward(model: keras.Model) -> Callable:
     if model not in _FORWARD:  # tracing anew for every call would cost more than a small batch
-        _FORWARD[model] = tf.function(partial(model, training=False), reduce_retracing=True)
+        # Through a reference, or what is kept by the model would keep the model for ever; and as a partial, for TensorFlow counts the
+        # tracings of a function or lambda by its code, and would warn of the fifth of several models' first calls.
+        _FORWARD[model] = tf.function(partial(_answer, ref(model)), reduce_retracing=True)
     return _FORWARD[model]
+
+
+def _answer(alive: ref, inputs):
+    return alive()(inputs, training=False)
 
 
 def predict(model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from rnn_cookbook.data import sources, synthetic
-from rnn_cookbook.data.splits import complete, stratified_split
+from rnn_cookbook.data.splits import complete, in_turn, stratified_split
 from rnn_cookbook.data.tags import Span, spans
 from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
 from rnn_cookbook.encode.text import without_empty
@@ -199,6 +199,19 @@ def test_unlabelled_texts_from_lines_tables_and_folders(tmp_path):
     assert read_unlabelled(tmp_path / "deep").texts == ["three\nlines\nhere"]
     with pytest.raises(InputError, match="no such file"):
         read_unlabelled(tmp_path / "nowhere")
+
+
+def test_parts_one_after_the_other():
+    drawn = Texts([f"text {i}" for i in range(10)], ["a", "b"] * 5)
+    parts = in_turn(drawn, train=6, validation=1, test=2)
+    assert {name: part.texts for name, part in parts.items()} == {
+        "train": drawn.texts[:6],
+        "validation": drawn.texts[6:7],
+        "test": drawn.texts[7:9],
+    }
+    assert parts["test"].labels == ["b", "a"]
+    with pytest.raises(ValueError, match="10 examples are too few for"):
+        in_turn(drawn, train=6, test=5)
 
 
 class TestSplits:

@@ -224,10 +224,11 @@ def test_settings_reach_the_model():
     assert (model.get_layer("rnn_1_dropout").rate, model.get_layer("dropout").rate) == (0.25, 0.45)
     assert model.get_layer("language_model").weight == 0.07
     parts = sum(-(-len(tokens) // 5) for tokens in data.train.tokens)  # or a few more, where a cut would go through an entity
-    steps = ner.steps_an_epoch(config, data)
-    assert parts <= steps * config.batch_size <= 1.2 * parts
-    assert len(ner.batched(config, model, data, data.train, shuffle=True)) == steps
-    assert ner.epochs(replace(config, least_steps=10**5), data) == -(-(10**5) // steps)
+    batches = ner.batched(config, model, data, data.train, shuffle=True)
+    assert parts <= len(batches) * config.batch_size <= 1.2 * parts
+    schedule = model.optimizer.get_config()["learning_rate"]["config"]
+    assert schedule["decay_steps"] + schedule["warmup_steps"] == config.epochs * len(batches)
+    assert training.plan(replace(config, least_steps=10**5), examples=batches.examples).epochs == -(-(10**5) // len(batches))
 
 
 def small(monkeypatch):

@@ -196,8 +196,8 @@ def test_basic_setting_is_the_example_that_everyone_starts_with(tmp_path):
 def test_small_data_gets_more_epochs(tmp_path):
     config = sentiment.Config(data=str(own(tmp_path / "own.csv", count=100)), batch_size=10)
     data = sentiment.load_data(config)
-    assert sentiment.epochs(config, data) == 38  # 72 texts are 8 steps an epoch
-    assert sentiment.epochs(replace(config, least_steps=0), data) == 4
+    assert training.plan(config, examples=len(data.train)) == (38, 304, 19)  # 72 texts are 8 steps an epoch
+    assert training.plan(replace(config, least_steps=0), examples=len(data.train)) == (4, 32, 2)
 
 
 def test_labels_that_mean_something_to_plots_and_files(tmp_path):

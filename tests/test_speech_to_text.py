@@ -233,12 +233,14 @@ def test_strings_of_digits_are_others_in_every_epoch_and_the_test_is_one(monkeyp
     model = speech_to_text.build_model(config, data)
     batches = speech_to_text.batched(config, model, data, data.train, name="training")
     texts = []
-    for epoch in (0, 1, 0):
+    for epoch in (0, 1, 0, training.plan(config, examples=40).epochs - 1):
         batches.epoch = epoch
         texts.append(["".join(data.alphabet.decode(row)) for _, labels in batches.dataset() for row in labels.numpy()])
     assert len(texts[0]) == 40
     assert sorted(texts[0]) != sorted(texts[1])
     assert texts[0] == texts[2]
+    longest = [max(text.count(" ") + 1 for text in some) for some in texts]
+    assert (longest[0], longest[-1]) == (2, 7), "short strings first, and at the end as long as those of the test"
     for seed, name in ((0, "a"), (1, "b"), (7, "b")):
         held = speech_to_text.load_data(replace(config, split="speaker", seed=seed))
         assert set(held.test.speakers) == {name}

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from rnn_cookbook import training
 from rnn_cookbook.encode.batches import Batches
@@ -301,6 +303,26 @@ def test_predictions_come_in_the_order_of_the_texts():
     model = text_classifier(vocabulary_size=20, classes=2, embedding_size=8, units=6)
     alone = np.concatenate([model(tokens[None]) for tokens in TOKENS[:20]])
     np.testing.assert_allclose(training.predict(model, Batches(TOKENS[:20], batch_size=6)), alone, atol=1e-6)
+
+
+def test_a_model_that_has_predicted_can_be_forgotten():
+    """A service that loads one model after the other keeps none that it has dropped."""
+    model = text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=3)
+    training.predict(model, Batches([np.array([1, 2, 3])], batch_size=1))
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_first_calls_of_several_models_are_no_retracing(monkeypatch):
+    """TensorFlow would tell a user, whose search has predicted with five models, to mend what he cannot."""
+    warned = []
+    monkeypatch.setattr(tf.get_logger(), "warning", lambda message, *_, **__: warned.append(message))
+    for units in range(2, 8):
+        model = text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=units)
+        training.predict(model, Batches([np.array([1, 2, 3])], batch_size=1))
+    assert warned == []
 
 
 def test_learning_rate_rises_then_falls():

@@ -12,6 +12,7 @@ from rnn_cookbook.errors import InputError, listing
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE = 8000  # Hz
+LONGEST = 7  # digits of a string
 
 
 @dataclass
@@ -51,7 +52,7 @@ def spoken_digits(data_dir: str | Path | None = None) -> Recordings:
     return found.take(sorted(range(len(found)), key=lambda i: (found.speakers[i], found.digits[i], found.takes[i])))
 
 
-def digit_strings(recordings: Recordings, count: int, *, seed: int | Sequence[int], longest: int = 7) -> Utterances:
+def digit_strings(recordings: Recordings, count: int, *, seed: int | Sequence[int], longest: int = LONGEST) -> Utterances:
     """Utterances of 1 to `longest` digits by one speaker each, float32[samples] at 8 kHz, and what is said in words.
 
     Silence of 0.05 to 0.4 s before and after, and of 0.02 to 0.4 s between; each digit up to 3 dB louder or softer than it was recorded,

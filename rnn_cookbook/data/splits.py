@@ -2,11 +2,24 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.runs import log
+
+
+def in_turn(examples, **sizes: int) -> dict:
+    """Parts of these sizes by their names, one after the other: of examples that were drawn at random, and are all different.
+
+    Raises:
+        ValueError: there are not as many as are wanted.
+    """
+    if sum(sizes.values()) > len(examples):
+        raise ValueError(f"{len(examples)} examples are too few for {sizes}")
+    ends = np.cumsum([0, *sizes.values()])
+    return {name: examples.take(range(start, end)) for name, (start, end) in zip(sizes, pairwise(ends), strict=True)}
 
 
 def stratified_split(labels: Sequence, *, fraction: float, seed: int, part: str = "validation") -> tuple[np.ndarray, np.ndarray]:
