@@ -5,7 +5,7 @@
     rnn-cookbook run translation --data my.en --target my.de --reverse        # two text files, line by line
     rnn-cookbook run translation --data talk.csv --source-column question --target-column answer    # a small chatbot
 
-Measured: not recorded yet
+Measured: bleu 37.8669 (1 seed) | word_for_word 15.8936 | 2 cores of AMD EPYC | 374.2 min
 
 The model: 1. subwords of both sides, learnt from the training text (Sennrich et al. 2016); 2. a bidirectional LSTM reads the source; 3. an
 LSTM writes the target, its word vectors tied to its output (Press and Wolf 2017), and looks back at the source at every step (Luong et al.
@@ -23,7 +23,7 @@ from functools import partial
 from typing import Literal
 
 from rnn_cookbook import bundle, encode, losses, models, optimizers, reporting, training, translation, translator
-from rnn_cookbook.data import pairs, synthetic
+from rnn_cookbook.data import pairs, splits, synthetic
 from rnn_cookbook.data.pairs import Pairs
 from rnn_cookbook.errors import InputError, check_settings
 from rnn_cookbook.runs import log
@@ -51,7 +51,7 @@ class Config:
     dropout: float = 0.4  # of vector components, the same at every step
     label_smoothing: float = 0.1  # share of the probability that is spread over all subwords in training
     epochs: int = 10  # passes over the training pairs
-    least_steps: int = 1000  # small data gets more epochs so that there are so many steps
+    least_steps: int = 1000  # small data gets more epochs, and patience in proportion, so that there are so many steps
     batch_size: int = 64  # pairs a step
     learning_rate: float = 4e-3  # its peak, before it falls by a cosine
     weight_decay: float = 0.0  # decoupled from the gradient, as in AdamW
@@ -108,9 +108,7 @@ def load_data(config: Config) -> Data:
     """Raw pairs, split. Only training text chooses the subwords; pairs that are too long to learn from are left out of it."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        drawn = synthetic.translations(7500, seed=config.seed)
-        spans = {"train": range(6000), "validation": range(6000, 6500), "test": range(6500, 7500)}
-        parts = {name: drawn.take(span) for name, span in spans.items()}
+        parts = splits.in_turn(synthetic.translations(7500, seed=config.seed), train=6000, validation=500, test=1000)
     elif config.data == "multi30k":
         parts = pairs.multi30k(config.data_dir)
     elif pairs.is_own(config.data, config.target):
@@ -143,7 +141,7 @@ def build_model(config: Config, data: Data):
         dropout=config.dropout,
         start=encode.subwords.START,
     )
-    rate = training.warmup_cosine(config.learning_rate, steps=epochs(config, data) * -(-len(data.train) // config.batch_size))
+    rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=len(data.train)).steps)
     model.compile(
         optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
         loss=losses.PaddedCrossEntropy(padding=encode.subwords.PADDING, label_smoothing=config.label_smoothing),
@@ -157,13 +155,14 @@ def train(config: Config, model, data: Data, run) -> dict:
     validation = batched(config, data, short(config, data.validation, data.source, data.target, name="validation"))
     # Of greedy search, which takes seconds: how well it translates, not how sure it is of each next word.
     some, greedy = data.validation.take(range(min(1000, len(data.validation)))), make_translator(config, model, data, beam=1)
-    log.info("training: %d epochs of %d pairs", epochs(config, data), batches.examples)
+    plan = training.plan(config, examples=batches.examples)
+    log.info("training: %d epochs of %d pairs", plan.epochs, batches.examples)
     return training.fit(
         model,
         batches,
         validation,
-        epochs=epochs(config, data),
-        patience=config.patience * epochs(config, data) // config.epochs,
+        epochs=plan.epochs,
+        patience=plan.patience,
         average=config.average,
         run=run,
         monitor="val_bleu",
@@ -284,12 +283,6 @@ def make_translator(config: Config, model, data: Data, *, beam: int) -> "transla
 def subwords_of(loaded: "bundle.Bundle") -> "tuple[encode.subwords.SubwordEncoder, encode.subwords.SubwordEncoder]":
     """Of the source and of the target."""
     return tuple(encode.subwords.SubwordEncoder.load(loaded.path, name) for name in SUBWORDS)
-
-
-def epochs(config: Config, data: Data) -> int:
-    """`config.epochs`, or as many as it takes to make `config.least_steps` steps."""
-    steps = -(-len(data.train) // config.batch_size)
-    return max(config.epochs, -(-config.least_steps // steps))
 
 
 if __name__ == "__main__":

@@ -168,7 +168,9 @@ def _run(arguments: list[str]) -> int:
             raise InputError(f"--record writes setting {setting!r} as it is: leave {listing(changed) or '--config'} out")
         from rnn_cookbook import recording
 
-        command = shlex.join(["rnn-cookbook", "run", *arguments])
+        # What decides the figures; not where data and runs are on this machine, nor how often it was interrupted.
+        command = ["rnn-cookbook", "run", arguments[0], "--record", "--seeds", str(options.seeds)]
+        command += ([] if setting == "default" else ["--setting", setting]) + ([] if config.baselines else ["--no-baselines"])
         print(
             recording.record(
                 module,
@@ -176,7 +178,7 @@ def _run(arguments: list[str]) -> int:
                 config,
                 seeds=options.seeds,
                 setting=setting,
-                command=command,
+                command=shlex.join(command),
                 output=options.output,
                 resume=options.resume,
                 quiet=options.quiet,

@@ -160,7 +160,7 @@ def table(folder: Path) -> str:
     ]
     for row in recorded(folder):
         wins = row["network_wins"]
-        ours = _bold(f"{row['mean']:.4f} ± {row['std']:.4f}", wins) + f" ({row['seeds']} seeds)"
+        ours = _bold(_with_spread(row["mean"], row["std"], row["seeds"]), wins) + f" ({row['seeds']} seed{'s' * (row['seeds'] > 1)})"
         rival = _bold(f"{row['baseline_score']:.4f}", not wins) + f" {row['baseline']}, {row['baseline_seconds']:.0f} s"
         lines.append(
             f"| [{row['recipe']}](recipes/{row['recipe']}.py) | {row['setting']} | {row['data']} | {row['metric']} | {ours} | {rival} "
@@ -182,6 +182,10 @@ def _best(baselines: dict, record: dict) -> str:
     return (max if _higher(record) else min)(baselines, key=lambda name: baselines[name][record["metric"]])
 
 
+def _with_spread(mean: float, std: float, seeds: int) -> str:
+    return f"{mean:.4f} ± {std:.4f}" if seeds > 1 else f"{mean:.4f}"
+
+
 def _bold(text: str, bold: bool) -> str:
     return f"**{text}**" if bold else text
 
@@ -199,10 +203,10 @@ def measured(record: dict) -> str:
     """The line of a recipe's docstring: ours | the best baseline | hardware | minutes."""
     ours, metric = record["test"][record["metric"]], record["metric"]
     name = _best(record["baselines"], record)
-    return (
-        f"Measured: {metric} {ours['mean']:.4f} ± {ours['std']:.4f} | {name} {record['baselines'][name][metric]:.4f} | "
-        f"{record['hardware']} | {record['training_minutes']['mean']:.1f} min"
-    )
+    seeds = len(record["seeds"])
+    score = _with_spread(ours["mean"], ours["std"], seeds) + " (1 seed)" * (seeds == 1)
+    rival, minutes = record["baselines"][name][metric], record["training_minutes"]["mean"]
+    return f"Measured: {metric} {score} | {name} {rival:.4f} | {record['hardware']} | {minutes:.1f} min"
 
 
 def update_docstring(recipe: Path, results: Path) -> None:

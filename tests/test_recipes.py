@@ -33,10 +33,10 @@ CONTRACT = {
 }
 
 
-# Recorded nowhere yet, which the README says; as soon as one is recorded, its entry here is a failure.
+# Not recorded yet, or with fewer than three seeds, which the README says; as soon as all are recorded, the entry here is a failure.
 PENDING = {
-    "speech_to_text": "its settings are still to be chosen on validation",
-    "translation": "three seeds take 100 quiet minutes, which are still to be spent",
+    "speech_to_text": "three seeds and six voices are still to be recorded, and the settings for new voices to be tuned",
+    "translation": "two of its three seeds are still to be recorded: 100 minutes on a quiet machine",
 }
 
 
@@ -85,19 +85,22 @@ class TestEveryRecipe:
 
     def test_has_a_readme_row_and_recorded_results(self, name):
         results = ROOT / "recipes/results" / f"{name}.json"
-        assert results.exists() != (name in PENDING)
-        if name in PENDING:
+        records = json.loads(results.read_text(encoding="utf-8")) if results.exists() else []
+        complete = bool(records) and all(len(record["seeds"]) >= 3 for record in records)
+        assert complete != (name in PENDING)
+        if not records:
             pytest.xfail(PENDING[name])
-        records = json.loads(results.read_text(encoding="utf-8"))
         assert records[0]["setting"] == "default"
         for record in records:
-            assert len(record["seeds"]) >= 3
             assert record["commit"]
+            assert "/" not in record["command"], "no path of one machine"
             for score in record["test"].values():
                 assert score["mean"] == pytest.approx(sum(score["values"]) / len(score["values"]), abs=1e-4)
         assert records[0]["baselines"]
         assert recording.measured(records[0]) in cli.recipe_files()[name].read_text(encoding="utf-8")
         assert f"| [{name}](recipes/{name}.py) | default |" in (ROOT / "README.md").read_text(encoding="utf-8")
+        if not complete:
+            pytest.xfail(PENDING[name])
 
     def test_search_space_gives_configurations_of_the_recipe(self, name):
         keras_tuner = pytest.importorskip("keras_tuner", reason="the tuner is an extra")
@@ -264,7 +267,8 @@ def test_what_was_recorded_is_there_as_data_with_what_is_published(tmp_path):
     assert (first["baseline"], first["baseline_score"], first["network_wins"]) == ("nb_lr", 0.5, True)
     assert (first["published"], second["published"]) == ("0.97 somebody (somewhere)", "")
     assert "| 0.97 somebody (somewhere) |" in recording.table(tmp_path / "results")
-    assert {row["recipe"] for row in recording.recorded()} == {*RECIPES} - {*PENDING}
+    files = {name for name in RECIPES if (ROOT / f"recipes/results/{name}.json").exists()}
+    assert {row["recipe"] for row in recording.recorded()} == files >= {*RECIPES} - {*PENDING}
 
 
 def test_a_record_without_a_rival_on_its_test_split_is_refused(tmp_path):
@@ -282,6 +286,24 @@ def test_where_less_is_better_the_least_wins(tmp_path):
     (row,) = recording.table(tmp_path).splitlines()[2:]
     assert "| **0.3000 ± 0.0000** (3 seeds) | 0.4000 b, 2 s | the network |" in row
     assert " | b 0.4000 | " in recording.measured(entry)
+
+
+def test_a_record_tells_what_decides_it_and_not_where_it_was_made(monkeypatch, capsys):
+    monkeypatch.setattr(recording, "record", lambda *_, command, **__: command)
+    for given, told in [
+        (["--seeds", "2", "--data-dir", "/mine", "--output", "/runs", "--resume", "--quiet"], "--record --seeds 2"),
+        (["--setting", "basic", "--no-baselines"], "--record --seeds 3 --setting basic --no-baselines"),
+    ]:
+        assert cli.main(["run", "sentiment", "--record", *given]) == 0
+        assert capsys.readouterr().out.strip() == f"rnn-cookbook run sentiment {told}"
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    entry = recording.summary([report(0, 0.8, {"b": {"accuracy": 0.5, "seconds": 2}})], metric="accuracy", setting="default", command="")
+    (tmp_path / "toy.json").write_text(json.dumps([entry]))
+    (row,) = recording.table(tmp_path).splitlines()[2:]
+    assert "| **0.8000** (1 seed) |" in row
+    assert recording.measured(entry).startswith("Measured: accuracy 0.8000 (1 seed) | b 0.5000 |")
 
 
 def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
