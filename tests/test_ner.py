@@ -53,7 +53,7 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
     assert right / sum(len(row["predicted"]) for row in rows) == pytest.approx(report["test"]["precision"], abs=1e-4)
     shares = np.array([x[3] for row in rows for x in row["predicted"]])
     hits = np.array([x[:3] in row["entities"] for row in rows for x in row["predicted"]])
-    assert abs(shares.mean() - hits.mean()) < 0.03, "probabilities mean what they say"
+    assert abs(shares.mean() - hits.mean()) < 0.05, "probabilities mean what they say"
     page = (folder / "mistakes.html").read_text()
     assert page.count("<section>") == 30
     assert "class=wrong" in page

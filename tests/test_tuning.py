@@ -265,7 +265,7 @@ def test_a_folder_is_of_one_search(toy, capsys):
     assert "search holds a search already: add --resume" in capsys.readouterr().err
     assert cli.main(["tune", toy, "--output", "search", "--resume", "--seed", "5"]) == 2
     assert "search holds another search: config was " in capsys.readouterr().err
-    Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Int("x", 0, 7)'))
+    Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Int("x", 0, 10)'))  # of another size, or Python may not see the change
     assert cli.main(["tune", toy, "--output", "search", "--resume"]) == 2
     assert "search holds another search: space was " in capsys.readouterr().err
 
