@@ -46,6 +46,7 @@ class Config:
     bands: int = 40  # mel bands
     window: float = 0.025  # seconds of a frame
     hop: float = 0.01  # seconds between frames
+    by_band: bool = False  # normalise each band by itself: where sounds are long, and microphones many
     filters: int = 64  # of the convolution
     stride: int = 3  # frames a step of the recurrent layers
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
@@ -149,23 +150,11 @@ def load_data(config: Config) -> Data:
 def build_model(config: Config, data: Data):
     training.set_precision(config.mixed_precision)
     model = models.sound_recognizer(
-        rate=config.rate,
-        symbols=len(data.alphabet),
-        bands=config.bands,
-        window=config.window,
-        hop=config.hop,
-        warp=config.warp,
-        masked_bands=config.masked_bands,
-        widest_band=config.widest_band,
-        masked_stretches=config.masked_stretches,
-        filters=config.filters,
-        strides=config.stride,
-        cell=config.cell,
-        units=config.units,
-        depth=config.depth,
-        bidirectional=config.bidirectional,
-        dropout=config.dropout,
-    )
+        rate=config.rate, bands=config.bands, window=config.window, hop=config.hop, warp=config.warp, by_band=config.by_band,
+        masked_bands=config.masked_bands, widest_band=config.widest_band, masked_stretches=config.masked_stretches,
+        filters=config.filters, strides=config.stride, cell=config.cell, units=config.units, depth=config.depth,
+        bidirectional=config.bidirectional, dropout=config.dropout, symbols=len(data.alphabet),
+    )  # fmt: skip
     rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=len(data.train)).steps)
     model.compile(
         optimizer=optimizers.LazyAdam(rate, clip_norm=config.clip_norm or None),

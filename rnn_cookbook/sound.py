@@ -114,21 +114,30 @@ class LogMel(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class UtteranceNormalization(ExplicitMask):
-    """Each feature of each sound with mean 0 and variance 1 over its frames: microphone, room and loudness drop out.
+    """Each sound with mean 0 and variance 1 over its frames: how loud it is drops out.
 
     (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features]; padding is 0.
+
+    Args:
+        by_feature: each feature by itself, so that the colour of microphone and room drops out, too. Of a short sound, that of the one
+            vowel in it goes along: for sounds of several words.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, *, by_feature: bool = False, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
+        self.by_feature = by_feature
 
     def call(self, inputs):
         features, lengths = tf.cast(inputs[0], tf.float32), inputs[1]
         mask = tf.sequence_mask(lengths, tf.shape(features)[1], tf.float32)[..., None]
-        count = tf.reduce_sum(mask, axis=1, keepdims=True)
-        centred = (features - tf.reduce_sum(features * mask, axis=1, keepdims=True) / count) * mask
-        variance = tf.reduce_sum(tf.square(centred), axis=1, keepdims=True) / count
+        axes = [1] if self.by_feature else [1, 2]
+        count = tf.reduce_sum(mask, axis=1, keepdims=True) * (1 if self.by_feature else features.shape[-1])
+        centred = (features - tf.reduce_sum(features * mask, axis=axes, keepdims=True) / count) * mask
+        variance = tf.reduce_sum(tf.square(centred), axis=axes, keepdims=True) / count
         return centred / tf.sqrt(variance + 1e-2)
+
+    def get_config(self):
+        return {**super().get_config(), "by_feature": self.by_feature}
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, "float32")
@@ -136,7 +145,7 @@ class UtteranceNormalization(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class RunningNormalization(ExplicitMask):
-    """As `UtteranceNormalization`, from the frames so far alone, for recognition while the sound comes in.
+    """Each feature of each sound with mean 0 and variance 1 over the frames so far, for recognition while the sound comes in.
 
     (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features]; padding is 0.
 

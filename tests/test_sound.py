@@ -54,7 +54,11 @@ def test_a_tone_is_in_its_band():
         assert abs(centres[band] - frequency) < 0.1 * frequency + 40
 
 
-@pytest.mark.parametrize("layers", [[LogMel(RATE)], [LogMel(RATE), UtteranceNormalization()]], ids=["features", "normalised"])
+@pytest.mark.parametrize(
+    "layers",
+    [[LogMel(RATE)], [LogMel(RATE), UtteranceNormalization()], [LogMel(RATE), UtteranceNormalization(by_feature=True)]],
+    ids=["features", "normalised", "each feature normalised"],
+)
 def test_neither_padding_nor_neighbours_nor_what_stands_in_the_padding_matter(layers):
     def features(samples, lengths):
         found, frames = layers[0]((samples, lengths))
@@ -73,16 +77,27 @@ def test_neither_padding_nor_neighbours_nor_what_stands_in_the_padding_matter(la
         np.testing.assert_allclose(features(samples[i : i + 1, : lengths[i]], lengths[i : i + 1])[0], one, atol=1e-4)
 
 
-def test_normalised_features_do_not_know_how_loud_it_was():
+@pytest.mark.parametrize("by_feature", [False, True])
+def test_normalised_features_do_not_know_how_loud_it_was(by_feature):
     samples, lengths = sounds(3000, 2000)
-    mel, normalize = LogMel(RATE), UtteranceNormalization()
+    mel, normalize = LogMel(RATE), UtteranceNormalization(by_feature=by_feature)
     features, frames = mel((samples, lengths))
     once = np.asarray(normalize((features, frames)))
     np.testing.assert_allclose(once, normalize(mel((10 * samples, lengths))), atol=1e-2)
     for row, count in zip(once, np.asarray(frames), strict=True):
-        np.testing.assert_allclose(row[:count].mean(axis=0), 0, atol=1e-4)
-        np.testing.assert_allclose(row[:count].std(axis=0), 1, atol=0.05)
+        axis = 0 if by_feature else None
+        np.testing.assert_allclose(row[:count].mean(axis=axis), 0, atol=1e-4)
+        np.testing.assert_allclose(row[:count].std(axis=axis), 1, atol=0.05)
         assert not row[count:].any()
+
+
+@pytest.mark.parametrize("by_feature", [False, True])
+def test_the_colour_of_a_microphone_drops_out_by_feature_alone(by_feature):
+    features, colour = RNG.normal(size=(1, 50, 4)).astype(np.float32), np.array([2, 0, -1, 0], np.float32)
+    normalize = UtteranceNormalization(by_feature=by_feature)
+    normalize = UtteranceNormalization.from_config(normalize.get_config())
+    once, other = (normalize((x, np.array([50]))) for x in (features, features + colour))
+    assert np.allclose(once, other, atol=1e-4) == by_feature
 
 
 class TestRunningNormalization:

@@ -56,6 +56,7 @@ def sound_recognizer(
     window: float = 0.025,
     hop: float = 0.01,
     warp: float = 0.0,
+    by_band: bool = False,
     masked_bands: int = 0,
     widest_band: int = 8,
     masked_stretches: int = 0,
@@ -80,6 +81,7 @@ def sound_recognizer(
         rate: Hz of the samples.
         symbols: of the output, the blank included.
         bands, window, hop, warp: of the log-mel energies, see `sound.LogMel`.
+        by_band: normalise each band by itself, see `sound.UtteranceNormalization`; with bidirectional=False it always is.
         masked_bands, widest_band, masked_stretches, longest_stretch: of what is hidden in training, see `sound.SpecAugment`.
         filters, kernel_size, strides, cell, units, depth, bidirectional, dropout: see `speech_recognizer`; `rnn` are further options.
     """
@@ -87,8 +89,10 @@ def sound_recognizer(
     samples = keras.Input((None,), name="samples")
     lengths = keras.Input((), dtype="int32", name="lengths")
     frames, counts = LogMel(rate, window=window, hop=hop, bands=bands, warp=warp, name="log_mel")((samples, lengths))
-    normalization = UtteranceNormalization if bidirectional else RunningNormalization
-    x = normalization(name="normalization")((frames, counts))
+    normalization = (
+        UtteranceNormalization(by_feature=by_band, name="normalization") if bidirectional else RunningNormalization(name="normalization")
+    )
+    x = normalization((frames, counts))
     if masked_bands or masked_stretches:
         masks = {"bands": masked_bands, "widest_band": widest_band, "stretches": masked_stretches, "longest_stretch": longest_stretch}
         x = SpecAugment(**masks, name="spec_augment")((x, counts))
