@@ -119,14 +119,15 @@ def test_raw_samples_on_standard_input(sample_run):
 
 @pytest.mark.slow
 def test_a_long_recording_in_parts(sample_run, tmp_path):
-    """Two minutes; the memory is that of a part (tests of the transcriber hold what is heard to be the same)."""
+    """Two minutes; the memory is that of a part (tests of the transcriber hold what is heard to be the same). Letters count, not spaces:
+    between two sounds is silence as training has it at the edges alone, where no space is. Parts are ten times as long as the sounds of the
+    training, and not heard as well as those."""
     folder, _ = sample_run
     fresh = synthetic.spoken_tones(110, seed=93)
     soundfile.write(tmp_path / "long.wav", np.concatenate(fresh.sounds), RATE)
     (answer,) = speech_to_text.predict(load_bundle(folder), [[str(tmp_path / "long.wav")]])
-    wanted = " ".join(fresh.texts).split()
-    found = [word["word"] for word in answer["words"]]
-    assert abs(len(found) - len(wanted)) <= 0.05 * len(wanted)
+    wanted, found = ("".join(words).replace(" ", "") for words in (fresh.texts, [word["word"] for word in answer["words"]]))
+    assert speech_scores([wanted], [found])["cer"] <= 0.15
     assert answer["words"][-1]["end"] > 0.95 * sum(map(len, fresh.sounds)) / RATE
 
 
@@ -300,7 +301,7 @@ def test_the_score_falls_when_texts_are_shuffled(tmp_path):
 def test_the_real_digits_end_to_end_in_small(data_dir, tmp_path):
     """From disk, few strings, a small network: the code that the recorded numbers come from."""
     config = speech_to_text.Config(
-        data_dir=str(data_dir), strings=300, units=32, depth=1, bands=24, epochs=6, least_steps=0, learning_rate=1e-2
+        data_dir=str(data_dir), strings=300, units=32, depth=1, bands=24, epochs=12, least_steps=0, learning_rate=1e-2
     )
     data = speech_to_text.load_data(config)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [300, 300, 1000]
