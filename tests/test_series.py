@@ -6,7 +6,7 @@ import pytest
 
 from rnn_cookbook.bundle import load_model
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import autoencoder, forecaster, online_forecaster, recursive_forecaster, without_teacher
+from rnn_cookbook.models import autoencoder, encoder_decoder, forecaster, online_forecaster, recursive_forecaster, without_teacher
 from rnn_cookbook.series import HEADS, Denormalize, FoldSegments, ForecastHead, Normalize, UnfoldSegments
 
 RNG = np.random.default_rng(0)
@@ -177,6 +177,8 @@ class TestRecursiveForecaster:
         alone = without_teacher(model)
         np.testing.assert_array_equal(alone([self.WINDOW, self.KNOWN]), free)
         assert without_teacher(alone) is alone
+        translator = encoder_decoder(source_vocabulary=4, target_vocabulary=4, embedding_size=2, units=2)
+        assert without_teacher(translator) is translator, "what it takes as its target it needs in use, too"
 
     def test_covariates_are_heard_at_their_step(self, model):
         other = self.KNOWN.copy()

@@ -293,9 +293,9 @@ def autoencoder(
 
 def without_teacher(model: keras.Model) -> keras.Model:
     """A `recursive_forecaster` with the same weights that takes no target, for use; any other model, as it is."""
-    if "target" not in [part.name for part in model.inputs]:
-        return model
     shapes = {part.name: part.shape for part in model.inputs}
+    if not {"window", "target"} <= shapes.keys():
+        return model
     cell = model.get_layer("decoder").cell
     free = recursive_forecaster(
         lookback=shapes["window"][1],
