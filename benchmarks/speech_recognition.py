@@ -42,9 +42,10 @@ for run in arguments.runs:
     part = part.take(range(min(arguments.sounds, len(part))))
     sounds = [part.samples(i, config.rate) for i in range(len(part))]
     length = sum(map(len, sounds)) / config.rate
+    opinion = NGrams.load(bundle.path) if config.ngrams else None
     best, search = (
         Transcriber(bundle.model, alphabet),
-        recipe.make_transcriber(config, bundle.model, alphabet, NGrams.load(bundle.path) if config.ngrams else None),
+        recipe.make_transcriber(config, bundle.model, alphabet, opinion, bundle.facts["longest"]),
     )
     ways = {
         "best path, in batches": lambda best=best, sounds=sounds: [one.text for one in best.transcribe(sounds)],

@@ -42,7 +42,7 @@ class Config:
     test_fraction: float = 0.1  # of the data, where there is no test split
     rate: int = 8000  # Hz that sounds are brought to; 16000 for speech that was not recorded by telephone
     strings: int = 1000  # of spoken_digit, strings of digits an epoch, short ones first
-    max_seconds: float = 20.0  # longer training sounds are left out, longer sounds transcribed in parts
+    max_seconds: float = 20.0  # longer training sounds are left out
     bands: int = 40  # mel bands
     window: float = 0.025  # seconds of a frame
     hop: float = 0.01  # seconds between frames
@@ -113,6 +113,7 @@ class Data:
     test: Utterances
     alphabet: "encode.transcripts.Alphabet"  # fitted on the training texts
     spoken: "ngrams.NGrams | None"  # of the characters of the training texts
+    longest: float  # seconds of the longest training sound: longer ones are transcribed in parts
     recordings: "digits.Recordings | None" = None  # that strings of digits are made of, new ones in every epoch
 
 
@@ -144,7 +145,8 @@ def load_data(config: Config) -> Data:
         alphabet.check(parts[name].texts, name=name)
     numbers = [alphabet.encode(text) for text in parts["train"].texts]
     spoken = ngrams.NGrams.fit(numbers, order=config.ngrams, symbols=len(alphabet)) if config.ngrams else None
-    return Data(parts["train"], parts["validation"], parts["test"], alphabet, spoken, recordings)
+    longest = float(parts["train"].seconds(config.rate).max())
+    return Data(parts["train"], parts["validation"], parts["test"], alphabet, spoken, longest, recordings)
 
 
 def build_model(config: Config, data: Data):
@@ -167,7 +169,7 @@ def build_model(config: Config, data: Data):
 def train(config: Config, model, data: Data, run) -> dict:
     batches = batched(config, model, data, data.train, name="training")
     validation = batched(config, model, data, data.validation, name="validation")
-    greedy = transcriber.Transcriber(model, data.alphabet, longest=config.max_seconds)
+    greedy = transcriber.Transcriber(model, data.alphabet, longest=data.longest)
     sounds = [data.validation.samples(i, config.rate) for i in range(min(len(data.validation), 300))]
     plan = training.plan(config, examples=len(data.train))
     log.info("training: %d epochs of %d sounds", plan.epochs, batches.examples)
@@ -183,7 +185,8 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     """Word and character errors on a split; with a run, also what its folder shows: transcripts, the worst of them, plots."""
     examples = getattr(data, split)
     log.info("evaluating on %d %s sounds", len(examples), split)
-    search, greedy = make_transcriber(config, model, data.alphabet, data.spoken), transcriber.Transcriber(model, data.alphabet)
+    search = make_transcriber(config, model, data.alphabet, data.spoken, data.longest)
+    greedy = transcriber.Transcriber(model, data.alphabet, longest=data.longest)
     found = search.transcribe_utterances(examples)
     if run:
         reporting.write_transcripts(run, examples, found, search)
@@ -202,7 +205,8 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Predi
     config, options = Config(**loaded.config), options or Prediction()
     alphabet = encode.transcripts.Alphabet.load(loaded.path)
     if not options.stream:
-        reader = make_transcriber(config, loaded.model, alphabet, ngrams.NGrams.load(loaded.path) if config.ngrams else None)
+        opinion = ngrams.NGrams.load(loaded.path) if config.ngrams else None
+        reader = make_transcriber(config, loaded.model, alphabet, opinion, loaded.facts["longest"])
     elif config.bidirectional:
         raise InputError("--stream needs a model that was trained with --no-bidirectional: this one hears all before it answers")
     else:
@@ -239,7 +243,8 @@ def main(config: Config, run) -> str:
     history = train(config, model, data, run)
     del history["seconds_here"]
     encoders = [data.alphabet.save, *([data.spoken.save] if data.spoken else [])]
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts={}, model=model, encoders=encoders)
+    facts = {"longest": data.longest}
+    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=encoders)
     reporting.plot_training(run, history, metric="wer", training="training (with all that disturbs it)")
     report = reporting.write_metrics(
         run,
@@ -278,9 +283,9 @@ def batched(config: Config, model, data: Data, part: Utterances, *, name: str) -
     return encode.sounds.SoundBatches(draw, batch_size=config.batch_size, shuffle=noisy, shortest_first=noisy, seed=config.seed)
 
 
-def make_transcriber(config: Config, model, alphabet, opinion: "ngrams.NGrams | None") -> "transcriber.Transcriber":
+def make_transcriber(config: Config, model, alphabet, opinion: "ngrams.NGrams | None", longest: float) -> "transcriber.Transcriber":
     search = {"beam": config.beam, "ngrams": opinion, "weight": config.ngram_weight, "bonus": config.bonus}
-    return transcriber.Transcriber(model, alphabet, **search, longest=config.max_seconds)
+    return transcriber.Transcriber(model, alphabet, **search, longest=longest)
 
 
 if __name__ == "__main__":
