@@ -167,7 +167,7 @@ def test_the_length_that_is_read_by_default():
 @pytest.mark.slow
 def test_a_reader_that_reads_otherwise_is_found(reviews, monkeypatch):
     monkeypatch.setattr("rnn_cookbook.encode.text.TextReader.call", lambda self, text: self.numbers(text).to_tensor()[:, :1])
-    with pytest.raises(InputError, match="answers otherwise than the bundle"):
+    with pytest.raises(InputError, match=r"answers (otherwise|\d+ of 100 inputs in other words) than the bundle"):
         exporting.export(reviews, form="saved_model", recipe=sentiment)
 
 

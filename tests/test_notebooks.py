@@ -46,7 +46,8 @@ def test_it_is_stored_as_it_ran(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_from_an_empty_folder(path, tmp_path):
-    """Its own assertions hold, and what it prints is what is stored, but for the last digits."""
+    """Its own assertions hold, and what it prints is what is stored, but for the last digits. Cells with nbval's tag for output that depends
+    on the machine, such as which examples a trained network gets wrong, print something."""
     nbformat = pytest.importorskip("nbformat", reason="executing notebooks needs the test extra")
     from nbclient import NotebookClient
 
@@ -56,7 +57,9 @@ def test_it_runs_from_an_empty_folder(path, tmp_path):
     for stored, cell in zip(read(path), book.cells, strict=True):
         for one, other in zip(stored.get("outputs", []), cell.get("outputs", []), strict=True):
             assert one["output_type"] == other["output_type"]
-            if one["output_type"] == "stream":
+            if one["output_type"] == "stream" and "nbval-ignore-output" in cell["metadata"].get("tags", []):
+                assert other["text"].strip()
+            elif one["output_type"] == "stream":
                 assert without_digits("".join(one["text"])) == without_digits(other["text"])
 
 

@@ -316,7 +316,9 @@ def test_the_score_falls_when_something_is_broken(breakage, tmp_path):
 @pytest.mark.slow
 def test_the_real_benchmark_end_to_end_in_small(data_dir, tmp_path):
     """Multi30k from disk, few pairs, a small network: the code that the recorded numbers come from."""
-    config = translation.Config(data_dir=str(data_dir), vocabulary_size=1000, units=48, embedding=48, epochs=3, least_steps=0, average=1)
+    config = translation.Config(
+        data_dir=str(data_dir), vocabulary_size=1000, units=48, embedding=48, batch_size=16, epochs=3, least_steps=0, average=1
+    )
     data = translation.load_data(config)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [29000, 1014, 1000]
     data.train, data.validation, data.test = data.train.take(range(4000)), data.validation.take(range(50)), data.test.take(range(50))
