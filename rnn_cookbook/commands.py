@@ -3,10 +3,11 @@
 import dataclasses
 import json
 import os
+import shlex
 from pathlib import Path
 
 from rnn_cookbook.discovery import load_recipe, recipe_files, trained_by
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.options import Parser, given_settings, read_config, recipe_parser, starting_point
 from rnn_cookbook.quiet import quiet_tensorflow
 
@@ -73,17 +74,24 @@ def compare(arguments: list[str]) -> int:
     group.add_argument("--output", metavar="DIR", help="the folder (default: runs/RECIPE/compare-<time>)")
     group.add_argument("--resume", action="store_true", help="go on with the comparison in --output")
     group.add_argument("--quiet", action="store_true", help="no progress; warnings and the table stay")
+    group.add_argument("--record", action="store_true", help="record the table under recipes/results/")
     options = parser.parse_args(arguments[1:])
-    _, start = starting_point(module, name, options)
+    setting, start = starting_point(module, name, options)
     given = given_settings(module, options)
     given.pop("bidirectional", None)
+    command = []
+    if options.record:
+        if changed := sorted(set(given) - {"data_dir"} - ({"data"} if setting == "sample" else set())):
+            raise InputError(f"--record compares within setting {setting!r} as it is: leave {listing(changed)} out")
+        command = ["rnn-cookbook", "compare", arguments[0], "--setting", setting, "--cells", options.cells, "--seeds", str(options.seeds)]
+        command += ["--bidirectional", options.bidirectional] if options.bidirectional != "as it is" else []
     config = dataclasses.replace(start, **given)
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
     from rnn_cookbook import comparing
 
     chosen = {key: getattr(options, key) for key in ("cells", "bidirectional", "seeds", "output", "resume", "quiet")}
-    print(comparing.compare(module, arguments[0], config, **chosen))
+    print(comparing.compare(module, arguments[0], config, **chosen, recorded_as=shlex.join(command)))
     return 0
 
 

@@ -29,6 +29,7 @@ def compare(
     output: str | None = None,
     resume: bool = False,
     quiet: bool = False,
+    recorded_as: str = "",
 ) -> str:
     """Trains a recipe with each cell and seed, each in a process of its own; returns a table.
 
@@ -45,6 +46,7 @@ def compare(
         output: the folder; `runs/<recipe>/compare-<time>` by default.
         resume: go on with the comparison in it.
         quiet: warnings only.
+        recorded_as: the command that the comparison is recorded with in the results of the recipe; it is not recorded when empty.
 
     Raises:
         InputError: no such cell, a recipe without that option, or no training that ended well.
@@ -105,4 +107,8 @@ def compare(
     write_atomically(folder / "summary.csv", lambda path: summary.to_csv(path))
     plot_comparison(folder, done, metric=metric)
     formats = {metric: "{:.4f}".format, "std": "{:.4f}".format, "seconds an epoch": "{:.1f}".format, "memory, MB": "{:.0f}".format}
+    if recorded_as:
+        from rnn_cookbook import recording
+
+        recording.record_cells(module, name, summary, metric=metric, data=config.data, command=recorded_as)
     return f"{summary.to_string(formatters=formats)}\n\non validation; all trainings: {folder / 'comparison.csv'}"

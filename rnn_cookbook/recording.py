@@ -1,4 +1,5 @@
-"""`run --record`: several seeds of one setting, summed up in `recipes/results/<recipe>.json`; and the README's table from these."""
+"""`run --record`: several seeds of one setting, summed up in `recipes/results/<recipe>.json`; `compare --record`: its table, in
+`recipes/results/<recipe>/cells.json`; and the README's tables from these."""
 
 import json
 import re
@@ -12,9 +13,10 @@ from types import ModuleType
 
 from rnn_cookbook.discovery import recipe_files
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run, check_same, write_json, write_text
+from rnn_cookbook.runs import Run, check_same, environment, write_json, write_text
 
 START, END = "<!-- results: written by python -m rnn_cookbook.recording README.md -->", "<!-- end of results -->"
+CELLS_START, CELLS_END = "<!-- cells: written by python -m rnn_cookbook.recording README.md -->", "<!-- end of cells -->"
 
 
 def record(
@@ -53,7 +55,6 @@ def summary(reports: list[dict], *, metric: str, setting: str, command: str, hig
     """One record of `recipes/results/`: mean and sample standard deviation over the seeds' reports."""
     first = reports[0]
     minutes = [report["training"]["seconds"] / 60 for report in reports]
-    gpu = first["environment"]["gpu"]
     return {
         "setting": setting,
         "metric": metric,
@@ -69,8 +70,22 @@ def summary(reports: list[dict], *, metric: str, setting: str, command: str, hig
         "parameters": first["model"]["parameters"],
         "peak_memory_mb": max(report["training"]["peak_memory_mb"] for report in reports),
         **({"scorer": first["scorer"]} if "scorer" in first else {}),
-        "hardware": f"{first['environment']['cores']} cores of {first['environment']['cpu']}" + (f", {gpu}" if gpu else ""),
-        "versions": {key: first["environment"][key] for key in ("rnn_cookbook", "tensorflow", "keras", "python")},
+        **_made_on(first["environment"]),
+    }
+
+
+def record_cells(module: ModuleType, name: str, table, *, metric: str, data: str, command: str) -> None:
+    """Writes the table of `comparing.compare`, as it stands then, with what it was measured on."""
+    rows = json.loads(table.reset_index().round(6).to_json(orient="records"))
+    entry = {"metric": metric, "data": data, "split": "validation", "command": command, "networks": rows, **_made_on(environment())}
+    write_json(Path(module.__file__).parent / "results" / name / "cells.json", entry)
+
+
+def _made_on(machine: dict) -> dict:
+    gpu = f", {machine['gpu']}" if machine["gpu"] else ""
+    return {
+        "hardware": f"{machine['cores']} cores of {machine['cpu']}{gpu}",
+        "versions": {key: machine[key] for key in ("rnn_cookbook", "tensorflow", "keras", "python")},
         "commit": _commit(),
         "date": time.strftime("%Y-%m-%d"),
     }
@@ -169,6 +184,23 @@ def table(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def cells_table(folder: Path) -> str:
+    """Markdown: a row for every network of every recorded comparison in `folder`."""
+    lines = [
+        "| recipe | data | network | metric | on validation | parameters | seconds an epoch | memory, MB | horizon, steps | hardware |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for file in sorted(folder.glob("*/cells.json")):
+        entry = json.loads(file.read_text(encoding="utf-8"))
+        for row in entry["networks"]:
+            score = _with_spread(row[entry["metric"]], row["std"], row["seeds"])
+            lines.append(
+                f"| {file.parent.name} | {entry['data']} | {row['network']} | {entry['metric']} | {score} | {row['parameters']:,.0f} "
+                f"| {row['seconds an epoch']:.1f} | {row['memory, MB']:.0f} | {row['horizon, steps']:.0f} | {entry['hardware']} |"
+            )
+    return "\n".join(lines)
+
+
 def _test_split(record: dict) -> tuple[str, str]:
     return record["data"], re.search(r"\d+ test", record["protocol"]).group()
 
@@ -191,12 +223,13 @@ def _bold(text: str, bold: bool) -> str:
 
 
 def update_readme(readme: Path, results: Path) -> None:
-    """Rewrites what stands between the two markers of the README."""
+    """Rewrites what stands between the markers of the README."""
     text = readme.read_text(encoding="utf-8")
-    replaced, count = re.subn(f"(?s){re.escape(START)}.*?{re.escape(END)}", lambda _: f"{START}\n{table(results)}\n{END}", text)
-    if count != 1:
-        raise InputError(f"{readme} needs the markers {START} and {END} once, found {count}")
-    write_text(readme, replaced)
+    for start, end, made in ((START, END, table(results)), (CELLS_START, CELLS_END, cells_table(results))):
+        text, count = re.subn(f"(?s){re.escape(start)}.*?{re.escape(end)}", lambda _, all=f"{start}\n{made}\n{end}": all, text)
+        if count != 1:
+            raise InputError(f"{readme} needs the markers {start} and {end} once, found {count}")
+    write_text(readme, text)
 
 
 def measured(record: dict) -> str:

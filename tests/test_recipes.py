@@ -153,6 +153,8 @@ def test_the_readme_table_is_that_of_the_results():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     block = readme.split(recording.START)[1].split(recording.END)[0].strip()
     assert block == recording.table(ROOT / "recipes" / "results")
+    cells = readme.split(recording.CELLS_START)[1].split(recording.CELLS_END)[0].strip()
+    assert cells == recording.cells_table(ROOT / "recipes" / "results")
 
 
 def test_the_readme_commands_parse():

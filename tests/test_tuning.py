@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnn_cookbook import cli, trials
+from rnn_cookbook import cli, recording, trials
 from rnn_cookbook.discovery import metric_of
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.reporting.tuning import importance
@@ -457,8 +457,15 @@ def test_cells_side_by_side(tmp_path, capsys):
     assert "1.0050" in out
     assert Path("compared/plots/comparison.png").read_bytes().startswith(b"\x89PNG")
     count = len([*Path("started").iterdir()])
-    assert cli.main([*command, "--resume"]) == 0
+    assert cli.main([*command, "--resume", "--record"]) == 0
     assert len([*Path("started").iterdir()]) == count, "what is finished is taken as it is"
+    kept = json.loads(Path("results/toy/cells.json").read_text())
+    assert kept["command"] == "rnn-cookbook compare toy.py --setting default --cells gru,lstm --seeds 2"
+    first, second = recording.cells_table(Path("results")).splitlines()[2:]
+    assert first.startswith("| toy | toy | gru | worth | 1.0050 ± 0.0071 |")
+    assert second.startswith("| toy | toy | lstm | worth | 0.0050 ± 0.0071 |")
+    assert cli.main([*command, "--record", "--x", "4"]) == 2
+    assert "--record compares within setting 'default' as it is: leave x out" in capsys.readouterr().err
     for arguments, message in (
         (command, "compared exists: choose another --output, or add --resume"),
         (["compare", "toy.py", "--cells", "rnn"], "no cell 'rnn'; there are simple_rnn, lstm, gru"),
