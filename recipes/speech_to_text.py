@@ -47,7 +47,8 @@ class Config:
     window: float = 0.025  # seconds of a frame
     hop: float = 0.01  # seconds between frames
     by_band: bool = False  # normalise each band by itself: where sounds are long, and microphones many
-    filters: int = 64  # of the convolution
+    convolution: Literal["time", "time_frequency"] = "time"  # one over time, or two that hear higher and lower voices alike
+    filters: int = 64  # of each
     stride: int = 3  # frames a step of the recurrent layers
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
     units: int = 128  # size of the state, in each direction
@@ -151,10 +152,11 @@ def load_data(config: Config) -> Data:
 
 def build_model(config: Config, data: Data):
     training.set_precision(config.mixed_precision)
+    strides = (config.stride,) if config.convolution == "time" else (config.stride, 1)
     model = models.sound_recognizer(
         rate=config.rate, bands=config.bands, window=config.window, hop=config.hop, warp=config.warp, by_band=config.by_band,
         masked_bands=config.masked_bands, widest_band=config.widest_band, masked_stretches=config.masked_stretches,
-        filters=config.filters, strides=config.stride, cell=config.cell, units=config.units, depth=config.depth,
+        convolution=config.convolution, filters=config.filters, strides=strides, cell=config.cell, units=config.units, depth=config.depth,
         bidirectional=config.bidirectional, dropout=config.dropout, symbols=len(data.alphabet),
     )  # fmt: skip
     rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=len(data.train)).steps)

@@ -165,6 +165,16 @@ CASES["recognizer causal"] = Case(
     causal=True,
     stride=4,
 )
+CASES["recognizer of both"] = Case(
+    lambda: models.speech_recognizer(**SOUND, convolution="time_frequency"), ("sequence", "lengths"), "ctc", stride=2
+)
+CASES["recognizer of both causal"] = Case(
+    lambda: models.speech_recognizer(**SOUND, convolution="time_frequency", bidirectional=False, strides=(2, 1, 2)),
+    ("sequence", "lengths"),
+    "ctc",
+    causal=True,
+    stride=4,
+)
 for head, loss in {"quantiles": QuantileLoss(), "gaussian": GaussianLoss(), "student_t": StudentTLoss()}.items():
     CASES[f"online forecaster {head}"] = Case(
         lambda head=head: models.online_forecaster(channels=3, head=head, units=5, output_dropout=0.1), ("sequence",), loss, causal=True

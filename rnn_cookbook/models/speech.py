@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import keras
 
 from rnn_cookbook.ctc import PadWithBlank
-from rnn_cookbook.layers import LengthMask, MaskedConv1D
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.layers import LengthMask, MaskedConv1D, MaskedConv2D
 from rnn_cookbook.recurrent import check_options, rnn_stack
 from rnn_cookbook.sound import LogMel, RunningNormalization, SpecAugment, UtteranceNormalization
 
@@ -14,6 +15,7 @@ def speech_recognizer(
     *,
     features: int,
     symbols: int,
+    convolution: str = "time",
     filters: int = 64,
     kernel_size: int = 5,
     strides: int | Sequence[int] = (2,),
@@ -34,16 +36,21 @@ def speech_recognizer(
     Args:
         features: numbers a frame, such as log-mel energies.
         symbols: of the output, the blank included.
+        convolution: "time", or "time_frequency", which hears higher and lower voices alike, see `layers.MaskedConv2D`.
         filters, kernel_size: of the convolutions under the recurrent layers.
         strides: one convolution each (a number is one); the frames get fewer by their product. () reads the frames as they are.
         cell, units, depth, bidirectional: see `recurrent.rnn_stack`; `rnn` are further options of it. With bidirectional=False the
             convolutions see the past only, and `streaming` recognises while sound comes in.
         dropout: on the input of the recurrent layers, between them and before the output, the same components at every step.
+
+    Raises:
+        InputError: no such convolution, cell or option.
     """
     check_options("speech_recognizer", rnn, own=("input_dropout",))
     frames = keras.Input((None, features), name="features")
     lengths = keras.Input((), dtype="int32", name="lengths")
-    options = {"filters": filters, "kernel_size": kernel_size, "strides": strides, "cell": cell, "units": units, "depth": depth, **rnn}
+    options = {"convolution": convolution, "filters": filters, "kernel_size": kernel_size, "strides": strides}
+    options |= {"cell": cell, "units": units, "depth": depth, **rnn}
     logits = _recognized(frames, lengths, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options)
     return keras.Model([frames, lengths], logits, name="speech_recognizer")
 
@@ -61,6 +68,7 @@ def sound_recognizer(
     widest_band: int = 8,
     masked_stretches: int = 0,
     longest_stretch: int = 20,
+    convolution: str = "time",
     filters: int = 64,
     kernel_size: int = 5,
     strides: int | Sequence[int] = (2,),
@@ -83,20 +91,22 @@ def sound_recognizer(
         bands, window, hop, warp: of the log-mel energies, see `sound.LogMel`.
         by_band: normalise each band by itself, see `sound.UtteranceNormalization`; with bidirectional=False it always is.
         masked_bands, widest_band, masked_stretches, longest_stretch: of what is hidden in training, see `sound.SpecAugment`.
-        filters, kernel_size, strides, cell, units, depth, bidirectional, dropout: see `speech_recognizer`; `rnn` are further options.
+        convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, dropout: see `speech_recognizer`; `rnn` are further
+            options.
     """
     check_options("sound_recognizer", rnn, own=("input_dropout",))
     samples = keras.Input((None,), name="samples")
     lengths = keras.Input((), dtype="int32", name="lengths")
     frames, counts = LogMel(rate, window=window, hop=hop, bands=bands, warp=warp, name="log_mel")((samples, lengths))
-    normalization = (
-        UtteranceNormalization(by_feature=by_band, name="normalization") if bidirectional else RunningNormalization(name="normalization")
-    )
-    x = normalization((frames, counts))
+    if bidirectional:
+        x = UtteranceNormalization(by_feature=by_band, name="normalization")((frames, counts))
+    else:
+        x = RunningNormalization(name="normalization")((frames, counts))
     if masked_bands or masked_stretches:
         masks = {"bands": masked_bands, "widest_band": widest_band, "stretches": masked_stretches, "longest_stretch": longest_stretch}
         x = SpecAugment(**masks, name="spec_augment")((x, counts))
-    options = {"filters": filters, "kernel_size": kernel_size, "strides": strides, "cell": cell, "units": units, "depth": depth, **rnn}
+    options = {"convolution": convolution, "filters": filters, "kernel_size": kernel_size, "strides": strides}
+    options |= {"cell": cell, "units": units, "depth": depth, **rnn}
     logits = _recognized(x, counts, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options)
     return keras.Model([samples, lengths], logits, name="sound_recognizer")
 
@@ -106,13 +116,16 @@ def frame_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.get_layer("log_mel").output, model.output, name="frame_model")
 
 
-def _recognized(x, lengths, *, symbols, filters, kernel_size, strides, cell, units, depth, bidirectional, dropout, **rnn):
+def _recognized(x, lengths, *, symbols, convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, dropout, **rnn):
     """Logits of frames."""
+    kinds = {"time": MaskedConv1D, "time_frequency": MaskedConv2D}
+    if convolution not in kinds:
+        raise InputError(f"convolution must be {' or '.join(kinds)}, got {convolution!r}")
     mask = LengthMask(name="mask")((x, lengths))
     for level, stride in enumerate([strides] if isinstance(strides, int) else strides, start=1):
-        x, mask = MaskedConv1D(
-            filters, kernel_size, strides=stride, causal=not bidirectional, activation="relu", name=f"convolution_{level}"
-        )((x, mask))
+        channels = {"channels": filters if level > 1 else 1} if convolution == "time_frequency" else {}
+        options = {"strides": stride, "causal": not bidirectional, "activation": "relu", **channels}
+        x, mask = kinds[convolution](filters, kernel_size, **options, name=f"convolution_{level}")((x, mask))
     x = rnn_stack(
         x, mask=mask, cell=cell, units=units, depth=depth, bidirectional=bidirectional, input_dropout=dropout, dropout=dropout, **rnn
     )
