@@ -56,7 +56,8 @@ class Config:
     bidirectional: bool = True  # hear the whole sound; otherwise the past alone, as --stream needs it
     dropout: float = 0.1  # of vector components, the same at every step
     speed: float = 0.1  # training sounds are up to this share faster or slower
-    warp: float = 0.1  # their frequencies up to this share higher or lower
+    warp: float = 0.1  # their frequencies are up to this share higher or lower
+    equalizer: float = 0.0  # dB by which they are louder or softer, as through another microphone
     noise: float = 15.0  # dB that added noise is below them at least; 0 adds none
     masked_bands: int = 0  # stretches of mel bands that are hidden
     widest_band: int = 6  # bands of the widest of them
@@ -83,7 +84,7 @@ class Config:
             positive=("learning_rate", "max_seconds", "window", "hop"),
             at_least={"rate": 1000, "strings": 1, "bands": 1, "filters": 1, "stride": 1, "units": 1, "depth": 1, "epochs": 1, "beam": 1}
             | {"least_steps": 0, "batch_size": 1, "clip_norm": 0, "patience": 0, "noise": 0, "ngrams": 0, "ngram_weight": 0, "seed": 0}
-            | {"masked_bands": 0, "widest_band": 0, "masked_stretches": 0},
+            | {"masked_bands": 0, "widest_band": 0, "masked_stretches": 0, "equalizer": 0},
             shares=("validation_fraction", "test_fraction", "dropout", "speed", "warp"),
         )
 
@@ -154,7 +155,8 @@ def build_model(config: Config, data: Data):
     training.set_precision(config.mixed_precision)
     strides = (config.stride,) if config.convolution == "time" else (config.stride, 1)
     model = models.sound_recognizer(
-        rate=config.rate, bands=config.bands, window=config.window, hop=config.hop, warp=config.warp, by_band=config.by_band,
+        rate=config.rate, bands=config.bands, window=config.window, hop=config.hop,
+        warp=config.warp, equalizer=config.equalizer, by_band=config.by_band,
         masked_bands=config.masked_bands, widest_band=config.widest_band, masked_stretches=config.masked_stretches,
         convolution=config.convolution, filters=config.filters, strides=strides, cell=config.cell, units=config.units, depth=config.depth,
         bidirectional=config.bidirectional, dropout=config.dropout, symbols=len(data.alphabet),

@@ -196,6 +196,50 @@ class RunningNormalization(ExplicitMask):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
+class RandomEqualizer(ExplicitMask):
+    """In training, the frequencies of each sound are louder or softer by a smooth curve of its own, the same in all its frames, as through
+    another microphone in another room (compare FilterAugment: Nam et al. 2022).
+
+    (float[batch, frames, bands] in nats, int32[batch] frames) -> float32[batch, frames, bands]
+
+    Args:
+        gain: dB, standard deviation of the curve over bands and sounds.
+        waves: cosines that the curve is a sum of: half a wave over all bands, a whole one, and so on, the k-th of 1/k the size.
+    """
+
+    def __init__(self, gain: float, *, waves: int = 6, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if gain < 0 or waves < 1:
+            raise InputError(f"RandomEqualizer takes a gain of 0 dB or more and 1 wave or more, got {gain} and {waves}")
+        self.gain, self.waves = gain, waves
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, inputs, training=False):
+        features, lengths = tf.cast(inputs[0], tf.float32), inputs[1]
+        if not training:
+            return features
+        bands, order = features.shape[-1], np.arange(1, self.waves + 1)[:, None]
+        curves = np.cos(np.pi * order * (np.arange(bands) + 0.5) / bands) / order
+        curves *= self.gain * np.log(10) / 10 / np.sqrt(np.square(curves).sum(axis=0).mean())
+        sizes = keras.random.normal((tf.shape(lengths)[0], self.waves), seed=self.seed_generator)
+        return features + tf.matmul(sizes, tf.constant(curves, tf.float32))[:, None, :]
+
+    stream_drops = (1,)
+
+    def stream_states(self):
+        return {}
+
+    def stream(self, inputs, states):
+        return inputs[0], states
+
+    def compute_output_spec(self, inputs, training=False):
+        return keras.KerasTensor(inputs[0].shape, "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "gain": self.gain, "waves": self.waves}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
 class SpecAugment(ExplicitMask):
     """In training, bands and stretches of time are set to 0 (Park et al. 2019, "SpecAugment").
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.sound import LogMel, RunningNormalization, SpecAugment, UtteranceNormalization, mel_filters
+from rnn_cookbook.sound import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization, mel_filters
 
 RATE = 8000
 RNG = np.random.default_rng(0)
@@ -178,9 +178,25 @@ def test_what_spec_augment_hides():
         assert len(times) == 0 or times[-1] < 40
 
 
+def test_what_the_equalizer_does():
+    features, frames = np.ones((4000, 3, 12), np.float32), np.full(4000, 3, np.int32)
+    layer = RandomEqualizer(6.0)
+    np.testing.assert_array_equal(layer((features, frames)), features)
+    curves = np.asarray(layer((features, frames), training=True)) - features
+    np.testing.assert_allclose(curves, np.broadcast_to(curves[:, :1], curves.shape), atol=1e-6, err_msg="the same in all frames")
+    decibels = curves[:, 0] * 10 / np.log(10)
+    assert np.sqrt(np.square(decibels).mean()) == pytest.approx(6, rel=0.05)
+    np.testing.assert_allclose(decibels.mean(axis=1), 0, atol=1e-4, err_msg="no sound is louder as a whole")
+    neighbours = np.corrcoef(decibels[:, 5], decibels[:, 6])[0, 1]
+    assert 0.5 < neighbours < 1, "smooth"
+    with pytest.raises(InputError, match="got -1 and 6"):
+        RandomEqualizer(-1)
+
+
 def test_they_live_in_a_model(tmp_path):
     samples, lengths = keras.Input((None,), name="samples"), keras.Input((), dtype="int32", name="lengths")
     features, frames = LogMel(RATE, bands=20, warp=0.1)((samples, lengths))
+    features = RandomEqualizer(3.0)((features, frames))
     hidden = SpecAugment()((UtteranceNormalization()((features, frames)), frames))
     model = keras.Model([samples, lengths], [hidden, frames])
     model.save(tmp_path / "a.keras")

@@ -8,7 +8,7 @@ from rnn_cookbook.ctc import PadWithBlank
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.layers import LengthMask, MaskedConv1D, MaskedConv2D
 from rnn_cookbook.recurrent import check_options, rnn_stack
-from rnn_cookbook.sound import LogMel, RunningNormalization, SpecAugment, UtteranceNormalization
+from rnn_cookbook.sound import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization
 
 
 def speech_recognizer(
@@ -63,6 +63,7 @@ def sound_recognizer(
     window: float = 0.025,
     hop: float = 0.01,
     warp: float = 0.0,
+    equalizer: float = 0.0,
     by_band: bool = False,
     masked_bands: int = 0,
     widest_band: int = 8,
@@ -89,6 +90,7 @@ def sound_recognizer(
         rate: Hz of the samples.
         symbols: of the output, the blank included.
         bands, window, hop, warp: of the log-mel energies, see `sound.LogMel`.
+        equalizer: dB by which frequencies are louder or softer in training, see `sound.RandomEqualizer`; 0 leaves them as they are.
         by_band: normalise each band by itself, see `sound.UtteranceNormalization`; with bidirectional=False it always is.
         masked_bands, widest_band, masked_stretches, longest_stretch: of what is hidden in training, see `sound.SpecAugment`.
         convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, dropout: see `speech_recognizer`; `rnn` are further
@@ -98,6 +100,8 @@ def sound_recognizer(
     samples = keras.Input((None,), name="samples")
     lengths = keras.Input((), dtype="int32", name="lengths")
     frames, counts = LogMel(rate, window=window, hop=hop, bands=bands, warp=warp, name="log_mel")((samples, lengths))
+    if equalizer:
+        frames = RandomEqualizer(equalizer, name="equalizer")((frames, counts))
     if bidirectional:
         x = UtteranceNormalization(by_feature=by_band, name="normalization")((frames, counts))
     else:
