@@ -68,6 +68,7 @@ class Config:
     learning_rate: float = 3e-3  # its peak, before it falls by a cosine
     clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
     patience: int = 0  # epochs without a better word error rate on the validation split before the training stops; 0 goes through
+    average: int = 1  # keep the mean of the weights after so many last epochs; 1 keeps those of the best word error rate
     beam: int = 8  # width of the search; 1 takes the best path
     ngrams: int = 5  # order of the character n-grams; 0 for none
     ngram_weight: float = 0.7  # of their opinion
@@ -84,7 +85,7 @@ class Config:
             positive=("learning_rate", "max_seconds", "window", "hop"),
             at_least={"rate": 1000, "strings": 1, "bands": 1, "filters": 1, "stride": 1, "units": 1, "depth": 1, "epochs": 1, "beam": 1}
             | {"least_steps": 0, "batch_size": 1, "clip_norm": 0, "patience": 0, "noise": 0, "ngrams": 0, "ngram_weight": 0, "seed": 0}
-            | {"masked_bands": 0, "widest_band": 0, "masked_stretches": 0, "equalizer": 0},
+            | {"masked_bands": 0, "widest_band": 0, "masked_stretches": 0, "equalizer": 0, "average": 1},
             shares=("validation_fraction", "test_fraction", "dropout", "speed", "warp"),
         )
 
@@ -182,7 +183,8 @@ def train(config: Config, model, data: Data, run) -> dict:
         heard = [one.text for one in greedy.transcribe(sounds)]
         return {"val_wer": speech.speech_scores(data.validation.texts[: len(sounds)], heard)["wer"]}
 
-    return training.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run, monitor="val_wer", scores=scores)
+    options = {"epochs": plan.epochs, "patience": plan.patience, "average": config.average, "monitor": "val_wer", "scores": scores}
+    return training.fit(model, batches, validation, run=run, **options)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
