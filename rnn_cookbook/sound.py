@@ -145,26 +145,29 @@ class UtteranceNormalization(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class RunningNormalization(ExplicitMask):
-    """Each feature of each sound with mean 0 and variance 1 over the frames so far, for recognition while the sound comes in.
+    """Each sound with mean 0 and variance 1 over the frames so far, for recognition while the sound comes in.
 
     (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features]; padding is 0.
 
     Before the first frame mean and variance are learnt numbers, which count as `prior` frames.
 
     Args:
+        by_feature: each feature by itself, see `UtteranceNormalization`; otherwise what is common to them, from learnt means of each.
         prior: see there.
+        mean, deviation: what learning begins with, such as those of log-mel energies.
     """
 
-    def __init__(self, prior: float = 50.0, **kwargs):
+    def __init__(self, *, by_feature: bool = False, prior: float = 50.0, mean: float = -5.0, deviation: float = 3.0, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if prior <= 0:
-            raise InputError(f"the prior must count as some frames, got {prior}")
-        self.prior = prior
+        if prior <= 0 or deviation <= 0:
+            raise InputError(f"the prior must count as some frames and the deviation be above 0, got {prior} and {deviation}")
+        self.by_feature, self.prior, self.begin = by_feature, prior, {"mean": mean, "deviation": deviation}
 
     def build(self, input_shape):
-        features = input_shape[0][-1]
-        self.mean = self.add_weight(shape=(features,), initializer="zeros", name="mean")
-        self.log_variance = self.add_weight(shape=(features,), initializer="zeros", name="log_variance")
+        features, mean, variance = input_shape[0][-1], self.begin["mean"], self.begin["deviation"] ** 2
+        shape = (features if self.by_feature else 1,)
+        self.mean = self.add_weight(shape=(features,), initializer=keras.initializers.Constant(mean), name="mean")
+        self.log_variance = self.add_weight(shape=shape, initializer=keras.initializers.Constant(np.log(variance)), name="log_variance")
 
     def call(self, inputs):
         features, lengths = inputs
@@ -173,7 +176,7 @@ class RunningNormalization(ExplicitMask):
         return normalized * tf.sequence_mask(lengths, tf.shape(features)[1], tf.float32)[..., None]
 
     def stream_states(self):
-        return {"count": (1,), "sum": self.mean.shape, "squares": self.mean.shape}
+        return {"count": (1,), "sum": self.log_variance.shape, "squares": self.log_variance.shape}
 
     stream_drops = (1,)  # all the frames of a chunk are there
 
@@ -181,8 +184,9 @@ class RunningNormalization(ExplicitMask):
         features = tf.cast(inputs[0], tf.float32)
         centred = features - self.mean  # squares of what lies near 0 lose no digits
         count = states["count"][:, None] + tf.range(1.0, tf.cast(tf.shape(features)[1], tf.float32) + 1)[None, :, None]
-        total = states["sum"][:, None] + tf.cumsum(centred, axis=1)
-        squares = states["squares"][:, None] + tf.cumsum(tf.square(centred), axis=1)
+        common = (lambda x: x) if self.by_feature else (lambda x: tf.reduce_mean(x, axis=2, keepdims=True))
+        total = states["sum"][:, None] + tf.cumsum(common(centred), axis=1)
+        squares = states["squares"][:, None] + tf.cumsum(common(tf.square(centred)), axis=1)
         mean = total / (count + self.prior)
         variance = (squares + self.prior * tf.exp(self.log_variance)) / (count + self.prior) - tf.square(mean)
         after = {name: x[:, -1] for name, x in (("count", count), ("sum", total), ("squares", squares))}
@@ -192,7 +196,7 @@ class RunningNormalization(ExplicitMask):
         return keras.KerasTensor(inputs[0].shape, "float32")
 
     def get_config(self):
-        return {**super().get_config(), "prior": self.prior}
+        return {**super().get_config(), "by_feature": self.by_feature, "prior": self.prior, **self.begin}
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")

@@ -104,26 +104,30 @@ class TestRunningNormalization:
     features = (3 + 2 * RNG.normal(size=(2, 60, 4))).astype(np.float32)
     lengths = np.array([60, 25], np.int32)
 
-    def layer(self):
-        layer = RunningNormalization(prior=10)
+    def layer(self, by_feature=True):
+        layer = RunningNormalization(by_feature=by_feature, prior=10)
         layer.build((self.features.shape, (2,)))
         layer.mean.assign([1, 2, 3, 4])
-        layer.log_variance.assign(np.log([1, 4, 1, 9]))
+        layer.log_variance.assign(np.log([1, 4, 1, 9] if by_feature else [4]))
         return layer
 
-    def test_it_is_that_of_the_definition_and_sees_no_future(self):
-        found = np.asarray(self.layer()((self.features, self.lengths)))
+    @pytest.mark.parametrize("by_feature", [True, False])
+    def test_it_is_that_of_the_definition_and_sees_no_future(self, by_feature):
+        found = np.asarray(self.layer(by_feature)((self.features, self.lengths)))
         for t in (0, 7, 24):
             past = self.features[0, : t + 1].astype(np.float64) - [1, 2, 3, 4]
             count = t + 1 + 10
-            mean = past.sum(axis=0) / count
-            variance = ((past**2).sum(axis=0) + 10 * np.array([1, 4, 1, 9])) / count - mean**2
+            common = past if by_feature else past.mean(axis=1, keepdims=True)
+            mean = common.sum(axis=0) / count
+            powers = past**2 if by_feature else (past**2).mean(axis=1, keepdims=True)
+            variance = (powers.sum(axis=0) + 10 * np.array([1, 4, 1, 9] if by_feature else [4])) / count - mean**2
             np.testing.assert_allclose(found[0, t], (past[-1] - mean) / np.sqrt(variance + 1e-2), rtol=1e-4)
         assert not found[1, 25:].any()
         assert abs(found[0, 40:].mean()) < 0.3
 
-    def test_chunks_are_the_whole(self):
-        layer = self.layer()
+    @pytest.mark.parametrize("by_feature", [True, False])
+    def test_chunks_are_the_whole(self, by_feature):
+        layer = self.layer(by_feature)
         whole = np.asarray(layer((self.features, np.array([60, 60], np.int32))))
         states = {name: np.zeros((2, *shape), np.float32) for name, shape in layer.stream_states().items()}
         pieces = []
@@ -137,7 +141,7 @@ class TestRunningNormalization:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(tf.square(layer((self.features, self.lengths))[:, :3]))
         assert all(np.abs(gradient).min() > 0 for gradient in tape.gradient(loss, layer.trainable_variables))
-        with pytest.raises(InputError, match="got 0"):
+        with pytest.raises(InputError, match="got 0 and 3"):
             RunningNormalization(prior=0)
 
 

@@ -91,7 +91,7 @@ def sound_recognizer(
         symbols: of the output, the blank included.
         bands, window, hop, warp: of the log-mel energies, see `sound.LogMel`.
         equalizer: dB by which frequencies are louder or softer in training, see `sound.RandomEqualizer`; 0 leaves them as they are.
-        by_band: normalise each band by itself, see `sound.UtteranceNormalization`; with bidirectional=False it always is.
+        by_band: normalise each band by itself, see `sound.UtteranceNormalization` (with bidirectional=False `RunningNormalization`).
         masked_bands, widest_band, masked_stretches, longest_stretch: of what is hidden in training, see `sound.SpecAugment`.
         convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, dropout: see `speech_recognizer`; `rnn` are further
             options.
@@ -105,7 +105,7 @@ def sound_recognizer(
     if bidirectional:
         x = UtteranceNormalization(by_feature=by_band, name="normalization")((frames, counts))
     else:
-        x = RunningNormalization(name="normalization")((frames, counts))
+        x = RunningNormalization(by_feature=by_band, name="normalization")((frames, counts))
     if masked_bands or masked_stretches:
         masks = {"bands": masked_bands, "widest_band": widest_band, "stretches": masked_stretches, "longest_stretch": longest_stretch}
         x = SpecAugment(**masks, name="spec_augment")((x, counts))
