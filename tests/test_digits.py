@@ -69,6 +69,8 @@ def test_splits_share_neither_takes_nor_the_held_out_voice():
     assert len(parts["test"]) == 500
     with pytest.raises(InputError, match="no speaker 'carl'; there are anna, bert"):
         split_by_speaker(TONES, "carl")
+    tested = [set(split_by_speaker(TONES, number)["test"].speakers) for number in range(3)]
+    assert tested == [{"anna"}, {"bert"}, {"anna"}], "each in turn"
     with pytest.raises(InputError, match="cannot be made from 0 recordings"):
         digit_strings(Recordings(), 3, seed=0)
 

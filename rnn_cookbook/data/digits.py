@@ -100,13 +100,19 @@ def split_by_take(recordings: Recordings) -> dict[str, Recordings]:
     return {name: recordings.where(takes=takes) for name, takes in parts.items()}
 
 
-def split_by_speaker(recordings: Recordings, held_out: str) -> dict[str, Recordings]:
+def split_by_speaker(recordings: Recordings, held_out: str | int) -> dict[str, Recordings]:
     """One speaker tests, whose voice training and validation never heard; takes 0 to 4 of the others validate.
+
+    Args:
+        recordings: of all speakers.
+        held_out: the speaker's name, or number in the order of names, the first again after the last.
 
     Raises:
         InputError: no such speaker.
     """
     names = sorted(set(recordings.speakers))
+    if isinstance(held_out, int):
+        held_out = names[held_out % len(names)]
     if held_out not in names:
         raise InputError(f"no speaker {held_out!r}; there are {listing(names, 20)}")
     others = [name for name in names if name != held_out]
