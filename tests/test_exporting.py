@@ -36,6 +36,9 @@ MODELS = {
     "autoencoder": lambda: models.autoencoder(features=2, code_size=3, units=4),
     "encoder_decoder": lambda: models.encoder_decoder(source_vocabulary=9, target_vocabulary=8, embedding_size=4, units=4),
     "sound_recognizer": lambda: models.sound_recognizer(symbols=4, rate=8000, units=4),
+    "sound_recognizer of voices": lambda: models.sound_recognizer(
+        symbols=4, rate=8000, units=4, convolution="time_frequency", filters=4, strides=(3, 1), equalizer=3.0
+    ),
 }
 
 
@@ -95,7 +98,7 @@ EACH = [(name, form) for name in MODELS for form in ("saved_model", "litert", "o
 
 @pytest.mark.parametrize(("name", "form"), [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow) for case in EACH])
 def test_every_network_in_every_format(name, form, tmp_path):
-    run = saved(tmp_path, MODELS[name](), config={"length": 20 if name != "sound_recognizer" else 1600})
+    run = saved(tmp_path, MODELS[name](), config={"length": 1600 if "sound" in name else 20})
     told = exporting.export(run, form=form)
     facts = json.loads((run / f"export/{form}/export.json").read_text())
     assert "as the bundle on 100 inputs" in told
