@@ -107,7 +107,7 @@ METRIC, HIGHER_IS_BETTER, INPUT = "wer", False, "recording.wav"  # what the resu
 SIZES = {"train": 1000, "validation": 100, "test": 300}  # of the sample
 SPEAKER = Config(
     split="speaker", convolution="time_frequency", filters=16, dropout=0.2, speed=0.2, warp=0.2, equalizer=7.5, masked_bands=2,
-    epochs=30, average=6,
+    average=6,
 )  # fmt: skip
 SETTINGS = {"default": Config(), "sample": SAMPLE, "speaker": SPEAKER, "streaming": Config(bidirectional=False)}
 
