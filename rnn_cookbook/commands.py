@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shlex
+from functools import partial
 from pathlib import Path
 
 from rnn_cookbook.discovery import load_recipe, recipe_files, trained_by
@@ -79,19 +80,22 @@ def compare(arguments: list[str]) -> int:
     setting, start = starting_point(module, name, options)
     given = given_settings(module, options)
     given.pop("bidirectional", None)
-    command = []
+    record = None
     if options.record:
         if changed := sorted(set(given) - {"data_dir"} - ({"data"} if setting == "sample" else set())):
             raise InputError(f"--record compares within setting {setting!r} as it is: leave {listing(changed)} out")
         command = ["rnn-cookbook", "compare", arguments[0], "--setting", setting, "--cells", options.cells, "--seeds", str(options.seeds)]
         command += ["--bidirectional", options.bidirectional] if options.bidirectional != "as it is" else []
+        from rnn_cookbook import recording
+
+        record = partial(recording.record_cells, module, name, data=start.data, command=shlex.join(command))
     config = dataclasses.replace(start, **given)
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
     from rnn_cookbook import comparing
 
     chosen = {key: getattr(options, key) for key in ("cells", "bidirectional", "seeds", "output", "resume", "quiet")}
-    print(comparing.compare(module, arguments[0], config, **chosen, recorded_as=shlex.join(command)))
+    print(comparing.compare(module, arguments[0], config, **chosen, record=record))
     return 0
 
 

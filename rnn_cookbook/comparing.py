@@ -1,6 +1,7 @@
 """LSTM or GRU? A recipe with one cell after the other: what each reaches on validation, and what it costs."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +30,7 @@ def compare(
     output: str | None = None,
     resume: bool = False,
     quiet: bool = False,
-    recorded_as: str = "",
+    record: Callable[[pd.DataFrame, str], None] | None = None,
 ) -> str:
     """Trains a recipe with each cell and seed, each in a process of its own; returns a table.
 
@@ -46,7 +47,7 @@ def compare(
         output: the folder; `runs/<recipe>/compare-<time>` by default.
         resume: go on with the comparison in it.
         quiet: warnings only.
-        recorded_as: the command that the comparison is recorded with in the results of the recipe; it is not recorded when empty.
+        record: is given the table, and the name of its score.
 
     Raises:
         InputError: no such cell, a recipe without that option, or no training that ended well.
@@ -107,8 +108,6 @@ def compare(
     write_atomically(folder / "summary.csv", lambda path: summary.to_csv(path))
     plot_comparison(folder, done, metric=metric)
     formats = {metric: "{:.4f}".format, "std": "{:.4f}".format, "seconds an epoch": "{:.1f}".format, "memory, MB": "{:.0f}".format}
-    if recorded_as:
-        from rnn_cookbook import recording
-
-        recording.record_cells(module, name, summary, metric=metric, data=config.data, command=recorded_as)
+    if record:
+        record(summary, metric)
     return f"{summary.to_string(formatters=formats)}\n\non validation; all trainings: {folder / 'comparison.csv'}"

@@ -74,7 +74,7 @@ def summary(reports: list[dict], *, metric: str, setting: str, command: str, hig
     }
 
 
-def record_cells(module: ModuleType, name: str, table, *, metric: str, data: str, command: str) -> None:
+def record_cells(module: ModuleType, name: str, table, metric: str, *, data: str, command: str) -> None:
     """Writes the table of `comparing.compare`, as it stands then, with what it was measured on."""
     rows = json.loads(table.reset_index().round(6).to_json(orient="records"))
     entry = {"metric": metric, "data": data, "split": "validation", "command": command, "networks": rows, **_made_on(environment())}
