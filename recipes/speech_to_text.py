@@ -106,8 +106,7 @@ SAMPLE = Config(
 METRIC, HIGHER_IS_BETTER, INPUT = "wer", False, "recording.wav"  # what the results are compared by; what predictions are of
 SIZES = {"train": 1000, "validation": 100, "test": 300}  # of the sample
 SPEAKER = Config(
-    split="speaker", convolution="time_frequency", filters=16, dropout=0.2, speed=0.2, warp=0.2, equalizer=7.5, masked_bands=2,
-    average=6,
+    split="speaker", convolution="time_frequency", filters=16, dropout=0.2, speed=0.2, warp=0.2, equalizer=7.5, masked_bands=2, average=6,
 )  # fmt: skip
 SETTINGS = {"default": Config(), "sample": SAMPLE, "speaker": SPEAKER, "streaming": Config(bidirectional=False)}
 

@@ -21,8 +21,8 @@ from types import ModuleType
 
 from rnn_cookbook import __version__
 from rnn_cookbook.discovery import load_recipe, names, recipe_files, trained_by
-from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.options import Parser, add_fields, given_settings, read_config, recipe_parser, starting_point
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.options import Parser, add_fields, check_recordable, given_settings, read_config, recipe_parser, starting_point
 from rnn_cookbook.quiet import quiet_tensorflow
 
 _ONE_LINE = re.compile(r"\s+")
@@ -163,9 +163,7 @@ def _run(arguments: list[str]) -> int:
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
     if options.record:
-        changed = sorted(set(given) - {"data_dir", "baselines"} - ({"data"} if setting == "sample" else set()))
-        if changed or options.config:
-            raise InputError(f"--record writes setting {setting!r} as it is: leave {listing(changed) or '--config'} out")
+        check_recordable(options, setting, given, free={"data_dir", "baselines"}, does="writes")
         from rnn_cookbook import recording
 
         # What decides the figures; not where data and runs are on this machine, nor how often it was interrupted.

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from rnn_cookbook.discovery import load_recipe, recipe_files, trained_by
-from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.options import Parser, given_settings, read_config, recipe_parser, starting_point
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.options import Parser, check_recordable, given_settings, read_config, recipe_parser, starting_point
 from rnn_cookbook.quiet import quiet_tensorflow
 
 
@@ -82,8 +82,7 @@ def compare(arguments: list[str]) -> int:
     given.pop("bidirectional", None)
     record = None
     if options.record:
-        if changed := sorted(set(given) - {"data_dir"} - ({"data"} if setting == "sample" else set())):
-            raise InputError(f"--record compares within setting {setting!r} as it is: leave {listing(changed)} out")
+        check_recordable(options, setting, given, free={"data_dir"}, does="compares within")
         command = ["rnn-cookbook", "compare", arguments[0], "--setting", setting, "--cells", options.cells, "--seeds", str(options.seeds)]
         command += ["--bidirectional", options.bidirectional] if options.bidirectional != "as it is" else []
         from rnn_cookbook import recording

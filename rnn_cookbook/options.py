@@ -8,7 +8,7 @@ import typing
 from pathlib import Path
 from types import ModuleType
 
-from rnn_cookbook.errors import InputError
+from rnn_cookbook.errors import InputError, listing
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,6 +59,13 @@ def given_settings(module: ModuleType, options: argparse.Namespace) -> dict:
     """The recipe's settings among the options."""
     fields = {field.name for field in dataclasses.fields(module.Config)}
     return {key: value for key, value in vars(options).items() if key in fields and value is not None}
+
+
+def check_recordable(options: argparse.Namespace, setting: str, given: dict, *, free: set[str], does: str) -> None:
+    """InputError where --record would record anything but a setting as it stands; `free` settings do not change what is measured."""
+    changed = sorted(set(given) - free - ({"data"} if setting == "sample" else set()))
+    if changed or options.config:
+        raise InputError(f"--record {does} setting {setting!r} as it is: leave {listing(changed) or '--config'} out")
 
 
 def starting_point(module: ModuleType, name: str, options: argparse.Namespace) -> tuple[str, object]:

@@ -199,8 +199,31 @@ class RunningNormalization(ExplicitMask):
         return {**super().get_config(), "by_feature": self.by_feature, "prior": self.prior, **self.begin}
 
 
+class _InTraining(ExplicitMask):
+    """Features that `disturbed(features, lengths)` changes at random in training; in use, streams included, they stay as they are."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, inputs, training=False):
+        features, lengths = inputs
+        return self.disturbed(features, lengths) if training else features
+
+    stream_drops = (1,)
+
+    def stream_states(self):
+        return {}
+
+    def stream(self, inputs, states):
+        return inputs[0], states
+
+    def compute_output_spec(self, inputs, training=False):
+        return keras.KerasTensor(inputs[0].shape, inputs[0].dtype)
+
+
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class RandomEqualizer(ExplicitMask):
+class RandomEqualizer(_InTraining):
     """In training, the frequencies of each sound are louder or softer by a smooth curve of its own, the same in all its frames, as through
     another microphone in another room (compare FilterAugment: Nam et al. 2022).
 
@@ -216,35 +239,20 @@ class RandomEqualizer(ExplicitMask):
         if gain < 0 or waves < 1:
             raise InputError(f"RandomEqualizer takes a gain of 0 dB or more and 1 wave or more, got {gain} and {waves}")
         self.gain, self.waves = gain, waves
-        self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, inputs, training=False):
-        features, lengths = tf.cast(inputs[0], tf.float32), inputs[1]
-        if not training:
-            return features
+    def disturbed(self, features, lengths):
         bands, order = features.shape[-1], np.arange(1, self.waves + 1)[:, None]
         curves = np.cos(np.pi * order * (np.arange(bands) + 0.5) / bands) / order
         curves *= self.gain * np.log(10) / 10 / np.sqrt(np.square(curves).sum(axis=0).mean())
         sizes = keras.random.normal((tf.shape(lengths)[0], self.waves), seed=self.seed_generator)
         return features + tf.matmul(sizes, tf.constant(curves, tf.float32))[:, None, :]
 
-    stream_drops = (1,)
-
-    def stream_states(self):
-        return {}
-
-    def stream(self, inputs, states):
-        return inputs[0], states
-
-    def compute_output_spec(self, inputs, training=False):
-        return keras.KerasTensor(inputs[0].shape, "float32")
-
     def get_config(self):
         return {**super().get_config(), "gain": self.gain, "waves": self.waves}
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class SpecAugment(ExplicitMask):
+class SpecAugment(_InTraining):
     """In training, bands and stretches of time are set to 0 (Park et al. 2019, "SpecAugment").
 
     (float[batch, frames, features], int32[batch] frames) -> the same features
@@ -268,12 +276,8 @@ class SpecAugment(ExplicitMask):
             longest_stretch,
             share,
         )
-        self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, inputs, training=False):
-        features, lengths = inputs
-        if not training:
-            return features
+    def disturbed(self, features, lengths):
         width = tf.shape(features)[2]
         for _ in range(self.bands):
             limit = tf.fill(tf.shape(lengths), tf.minimum(self.widest_band, width))
@@ -283,14 +287,6 @@ class SpecAugment(ExplicitMask):
             features = tf.where(self._stretch(limit, lengths, tf.shape(features)[1])[..., None], 0.0, features)
         return features
 
-    stream_drops = (1,)
-
-    def stream_states(self):
-        return {}
-
-    def stream(self, inputs, states):
-        return inputs[0], states
-
     def _stretch(self, limit, lengths, size):
         """bool[batch, size]: at random at most `limit` in a row, within the length."""
         draw = lambda: keras.random.uniform(tf.shape(lengths), seed=self.seed_generator)  # noqa: E731
@@ -298,9 +294,6 @@ class SpecAugment(ExplicitMask):
         start = tf.cast(draw() * tf.cast(lengths - count + 1, tf.float32), tf.int32)
         place = tf.range(size)
         return (place >= start[:, None]) & (place < (start + count)[:, None])
-
-    def compute_output_spec(self, inputs, training=False):
-        return keras.KerasTensor(inputs[0].shape, inputs[0].dtype)
 
     def get_config(self):
         names = ("bands", "widest_band", "stretches", "longest_stretch", "share")

@@ -466,6 +466,9 @@ def test_cells_side_by_side(tmp_path, capsys):
     assert second.startswith("| toy | toy | lstm | worth | 0.0050 ± 0.0071 |")
     assert cli.main([*command, "--record", "--x", "4"]) == 2
     assert "--record compares within setting 'default' as it is: leave x out" in capsys.readouterr().err
+    Path("mine.json").write_text('{"x": 4}')
+    assert cli.main([*command, "--record", "--config", "mine.json"]) == 2
+    assert "setting 'mine.json' as it is: leave --config out" in capsys.readouterr().err
     for arguments, message in (
         (command, "compared exists: choose another --output, or add --resume"),
         (["compare", "toy.py", "--cells", "rnn"], "no cell 'rnn'; there are simple_rnn, lstm, gru"),
