@@ -150,7 +150,6 @@ def main(config: Config, run) -> str:
     data = load_data(config)
     model = build_model(config, data)
     history = train(config, model, data, run)
-    del history["seconds_here"]
     facts = {"classes": data.classes}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.encoder.save])
     reporting.plot_training(run, history, metric="accuracy")

@@ -11,7 +11,7 @@ The model: 1. log-mel energies, normalised by sound; 2. a convolution that keeps
 2013); 4. connectionist temporal classification over characters (CTC: Graves et al. 2006); 5. a beam search that listens to n-grams of
 the training texts, too (Hannun et al. 2014). Training hears sounds faster and slower (Ko et al. 2015), from longer and shorter vocal tracts
 (Jaitly and Hinton 2013), in noise, and for new voices through other microphones and with parts hidden (Park et al. 2019). With
---no-bidirectional the network hears the past alone, and answers while the sound comes in.
+--setting streaming the network hears the past and 0.3 s of the future (Wang et al. 2016), and answers while the sound comes in.
 
 Traps avoided: padding that CTC takes for frames; transcripts longer than their frames, whose loss is infinite; a test of voices that
 training knows, taken for the open world; alphabets of the test split; word errors of texts that were normalised to fit.
@@ -53,7 +53,9 @@ class Config:
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
     units: int = 128  # size of the state, in each direction
     depth: int = 2  # recurrent layers
-    bidirectional: bool = True  # hear the whole sound; otherwise the past alone, as --stream needs it
+    bidirectional: bool = True  # hear the whole sound; otherwise the past, as --stream needs it
+    look_ahead: int = 0  # and so many steps of the future, of `hop` times `stride`
+    layer_norm: bool = False  # normalise the layers, step by step: CTC finds out sooner what is said where
     dropout: float = 0.1  # of vector components, the same at every step
     speed: float = 0.1  # training sounds are up to this share faster or slower
     warp: float = 0.1  # their frequencies are up to this share higher or lower
@@ -85,7 +87,7 @@ class Config:
             positive=("learning_rate", "max_seconds", "window", "hop"),
             at_least={"rate": 1000, "strings": 1, "bands": 1, "filters": 1, "stride": 1, "units": 1, "depth": 1, "epochs": 1, "beam": 1}
             | {"least_steps": 0, "batch_size": 1, "clip_norm": 0, "patience": 0, "noise": 0, "ngrams": 0, "ngram_weight": 0, "seed": 0}
-            | {"masked_bands": 0, "widest_band": 0, "masked_stretches": 0, "equalizer": 0, "average": 1},
+            | {"masked_bands": 0, "widest_band": 0, "masked_stretches": 0, "equalizer": 0, "average": 1, "look_ahead": 0},
             shares=("validation_fraction", "test_fraction", "dropout", "speed", "warp"),
         )
 
@@ -108,7 +110,8 @@ SIZES = {"train": 1000, "validation": 100, "test": 300}  # of the sample
 SPEAKER = Config(
     split="speaker", convolution="time_frequency", filters=16, dropout=0.2, speed=0.2, warp=0.2, equalizer=7.5, masked_bands=2, average=6,
 )  # fmt: skip
-SETTINGS = {"default": Config(), "sample": SAMPLE, "speaker": SPEAKER, "streaming": Config(bidirectional=False)}
+STREAMING = Config(bidirectional=False, look_ahead=8, layer_norm=True)
+SETTINGS = {"default": Config(), "sample": SAMPLE, "speaker": SPEAKER, "streaming": STREAMING}
 
 
 @dataclass
@@ -132,7 +135,6 @@ def load_data(config: Config) -> Data:
         every = digits.spoken_digits(config.data_dir)
         taken = digits.split_by_take(every) if config.split == "take" else digits.split_by_speaker(every, config.held_out or config.seed)
         recordings, sizes = taken["train"], {"train": config.strings, "validation": 300, "test": 1000}
-        # Of the training new ones are drawn in every epoch; those here are for the n-grams and the baselines.
         parts = {name: digits.digit_strings(part, sizes[name], seed=i) for i, (name, part) in enumerate(taken.items())}
     else:
         own = Path(config.data).expanduser()
@@ -156,11 +158,11 @@ def build_model(config: Config, data: Data):
     training.set_precision(config.mixed_precision)
     strides = (config.stride,) if config.convolution == "time" else (config.stride, 1)
     model = models.sound_recognizer(
-        rate=config.rate, bands=config.bands, window=config.window, hop=config.hop,
-        warp=config.warp, equalizer=config.equalizer, by_band=config.by_band,
-        masked_bands=config.masked_bands, widest_band=config.widest_band, masked_stretches=config.masked_stretches,
+        rate=config.rate, symbols=len(data.alphabet), bands=config.bands, window=config.window, hop=config.hop, by_band=config.by_band,
+        warp=config.warp, equalizer=config.equalizer, masked_bands=config.masked_bands, widest_band=config.widest_band,
+        masked_stretches=config.masked_stretches,
         convolution=config.convolution, filters=config.filters, strides=strides, cell=config.cell, units=config.units, depth=config.depth,
-        bidirectional=config.bidirectional, dropout=config.dropout, symbols=len(data.alphabet),
+        bidirectional=config.bidirectional, look_ahead=config.look_ahead, layer_norm=config.layer_norm, dropout=config.dropout,
     )  # fmt: skip
     rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=len(data.train)).steps)
     model.compile(
@@ -183,8 +185,8 @@ def train(config: Config, model, data: Data, run) -> dict:
         heard = [one.text for one in greedy.transcribe(sounds)]
         return {"val_wer": speech.speech_scores(data.validation.texts[: len(sounds)], heard)["wer"]}
 
-    options = {"epochs": plan.epochs, "patience": plan.patience, "average": config.average, "monitor": "val_wer", "scores": scores}
-    return training.fit(model, batches, validation, run=run, **options)
+    how = {"epochs": plan.epochs, "patience": plan.patience, "average": config.average, "monitor": "val_wer", "scores": scores}
+    return training.fit(model, batches, validation, run=run, **how)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
@@ -247,7 +249,6 @@ def main(config: Config, run) -> str:
     data = load_data(config)
     model = build_model(config, data)
     history = train(config, model, data, run)
-    del history["seconds_here"]
     kept = {"facts": {"longest": data.longest}, "encoders": [data.alphabet.save, *([data.spoken.save] if data.spoken else [])]}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), model=model, **kept)
     reporting.plot_training(run, history, metric="wer", training="training (with all that disturbs it)")

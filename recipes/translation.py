@@ -238,7 +238,6 @@ def main(config: Config, run) -> str:
     data = load_data(config)
     model = build_model(config, data)
     history = train(config, model, data, run)
-    del history["seconds_here"]
     encoders = [partial(data.source.save, name=SUBWORDS[0]), partial(data.target.save, name=SUBWORDS[1])]
     facts = {"limits": data.limits._asdict()}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=encoders)

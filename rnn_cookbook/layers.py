@@ -339,6 +339,61 @@ class MaskedConv1D(ExplicitMask):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
+class LookAhead(ExplicitMask):
+    """Each feature together with what becomes of it in the next steps, in a weighted sum ("row convolution"): as much of the future as
+    recognition needs, and little enough to wait for (Wang et al. 2016, "Lookahead Convolution Layer for Unidirectional Recurrent
+    Neural Networks").
+
+    (float[batch, time, features], bool[batch, time]) -> float[batch, time, features]; after the end of a sequence come zeros
+
+    For the output of a recurrent layer that reads forwards. A stream answers so many steps late, and waits for no more. Half of the
+    weights' sum is, in the beginning, that of the present step, and half that of all, evenly.
+
+    Args:
+        steps: of the future that an output sees; 0 or more.
+    """
+
+    def __init__(self, steps: int, **kwargs):
+        super().__init__(**kwargs)
+        if steps < 0:
+            raise InputError(f"LookAhead takes 0 or more steps of the future, got {steps}")
+        self.steps = steps
+
+    def build(self, input_shape):
+        self.features = input_shape[0][-1]
+        shape = (self.steps + 1, self.features, 1)
+        self.kernel = self.add_weight(shape=shape, initializer=keras.initializers.Constant(0.5 / shape[0]), name="kernel")
+        self.kernel.assign(self.kernel + 0.5 * ops.one_hot(0, shape[0])[:, None, None])
+
+    def call(self, inputs):
+        ahead = ops.pad(self._without_padding(*inputs), [[0, 0], [0, self.steps], [0, 0]])
+        return ops.depthwise_conv(ahead, ops.cast(self.kernel, ahead.dtype))
+
+    def _without_padding(self, sequence, mask):
+        return ops.where(mask[..., None], sequence, ops.zeros_like(sequence))
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs[0].shape, self.compute_dtype)
+
+    @property
+    def stream_delay(self) -> int:
+        return self.steps
+
+    def stream_states(self):
+        return {"past": (self.steps, self.features), "ended": (1,)}
+
+    def stream(self, inputs, states):
+        sequence, mask = inputs
+        sequence = self._without_padding(sequence, mask & (states["ended"] == 0))
+        sequence = ops.concatenate([ops.cast(states["past"], sequence.dtype), sequence], axis=1)
+        after = {"past": ops.cast(sequence[:, ops.shape(sequence)[1] - self.steps :], "float32"), "ended": states["ended"]}
+        return ops.depthwise_conv(sequence, ops.cast(self.kernel, sequence.dtype)), after
+
+    def get_config(self):
+        return {**super().get_config(), "steps": self.steps}
+
+
+@keras.saving.register_keras_serializable(package="rnn_cookbook")
 class MaskedConv2D(MaskedConv1D):
     """Convolution over time and frequency, and the maximum of neighbouring bands: what is heard a little higher or lower, as by another
     voice, is heard as the same (Abdel-Hamid et al. 2014; Amodei et al. 2016). Over time it is a `MaskedConv1D`.

@@ -55,8 +55,9 @@ class Step(keras.layers.Wrapper):
     """A layer with its state outside: (inputs, states) -> (outputs, states). States are dictionaries of tensors, zeros in the beginning.
 
     SimpleRNN, LSTM and GRU, and every layer with two methods: `stream_states()`, the shapes of its states without the batch by name, and
-    `stream(inputs, states) -> (outputs, states)`. A row whose sequence has ended may be fed padding; it cannot pause and go on, since not
-    all layers are told where padding is.
+    `stream(inputs, states) -> (outputs, states)`. A layer that waits for the future has the steps as its `stream_delay`: its outputs come
+    so many steps late, and once its state "ended" is 1 it takes what else comes for nothing. A row whose sequence has ended may be fed
+    padding; it cannot pause and go on, since not all layers are told where padding is.
     """
 
     def __init__(self, layer, **kwargs):
@@ -99,14 +100,17 @@ def streaming_model(model: keras.Model) -> keras.Model:
     `inputs` are a chunk of what the model takes, `states` a dictionary of float32[batch, ...] that starts as zeros (`initial_states`).
     Outputs are those of the chunk's steps; after a pooling over time, of all that came so far. Feeding the chunks of a sequence one
     after the other, each with the states of the one before, gives the outputs of feeding it whole. It is a `keras.Model` as any other:
-    it can be saved, exported, and called inside a compiled loop.
+    it can be saved, exported, and called inside a compiled loop. Outputs above a `layers.LookAhead` come `delay_of(model)` steps late:
+    so many of the first ones are of no step, and the last ones come with steps fed after states that are named "….ended" are set to 1
+    (`Stream` does both).
 
     Inputs that only say where sequences begin and end (`starts` of carried states, `lengths`) fall away: a chunk's steps are all there, and
     to begin a new sequence is to put zeros into the states.
 
     Raises:
         InputError: a layer reads the future (bidirectional, segments, convolutions that are not causal, ...), or is not known to be
-            causal. Give a layer of your own `stream_states` and `stream` (see `Step`).
+            causal. Give a layer of your own `stream_states` and `stream` (see `Step`). Or outputs that come late are read by a layer
+            with a state, or beside others that do not.
     """
     calls: dict[str, int] = {}
     states: dict[str, keras.KerasTensor] = {}
@@ -115,9 +119,20 @@ def streaming_model(model: keras.Model) -> keras.Model:
             for name, shape in Step(inner).stream_states().items():
                 states[f"{layer.name}.{name}"] = keras.Input(shape, name=f"{layer.name}.{name}")
     after: dict[str, Any] = {}
+    delays: dict[keras.KerasTensor, int] = {}
 
     def call(layer, *args, **kwargs):
+        late = {delays.get(x, 0) for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor) and x.dtype != "bool"}
         inner = _streamed(layer)
+        if len(late) > 1 or (any(late) and inner is not None):
+            raise InputError(
+                f"layer {layer.name!r} reads what comes late, above a LookAhead, with a state of its own or beside what does not"
+            )
+        outputs = stepped(layer, inner, args, kwargs)
+        delays.update(dict.fromkeys(keras.tree.flatten(outputs), max(late, default=0) + getattr(inner, "stream_delay", 0)))
+        return outputs
+
+    def stepped(layer, inner, args, kwargs):
         if inner is None:
             return layer(*args, **kwargs)
         calls[layer.name] = calls.get(layer.name, 0) + 1
@@ -135,6 +150,8 @@ def streaming_model(model: keras.Model) -> keras.Model:
     cloned = keras.models.clone_model(
         whole, input_tensors=[*inputs, *states.values()], clone_function=lambda layer: layer, call_function=call
     )
+    if len({delays.get(x, 0) for x in cloned.outputs[: len(model.outputs)]}) > 1:
+        raise InputError("some outputs come late, above a LookAhead, and others do not: they cannot be streamed side by side")
     kept = [x for x, old in zip(inputs, model.inputs, strict=True) if not _only_boundaries(model, old)]
     outputs = keras.tree.pack_sequence_as(model.output, keras.tree.flatten(cloned.output)[: len(model.outputs)])
     return keras.Model((kept[0] if len(kept) == 1 else kept, states), (outputs, after), name=f"{model.name}_step")
@@ -229,8 +246,15 @@ def stride_of(model: keras.Model) -> int:
     return prod(layer.strides for layer in model.layers if isinstance(layer, MaskedConv1D))
 
 
+def delay_of(model: keras.Model) -> int:
+    """Steps of its output that it waits for the future."""
+    return max((getattr(layer, "stream_delay", 0) for layer in model.layers), default=0)
+
+
 class Stream:
     """Runs a causal model over a stream: `feed` chunks as they come, of any size.
+
+    What a `layers.LookAhead` waits for comes with later chunks, and the last of it with `finish`.
 
     Args:
         model: causal, see `streaming_model`.
@@ -241,7 +265,7 @@ class Stream:
         self.model = streaming_model(model)
         self.batch_size = batch_size
         # Strided convolutions give an output for every `stride` steps: what is left over waits for its next chunk.
-        self.stride = stride_of(model)
+        self.stride, self.delay = stride_of(model), delay_of(model)
         self._step = tf.function(self.model, reduce_retracing=True)
         self._last: Any = None
         self.reset()
@@ -250,6 +274,8 @@ class Stream:
         """Begins new sequences."""
         self.states = initial_states(self.model, self.batch_size)
         self._left: list[np.ndarray] | None = None
+        self._early = [self.delay] * len(keras.tree.flatten(self.model.output[0]))  # outputs to come that are of no step
+        self._ended = False
 
     def feed(self, *chunk: np.ndarray) -> Any:
         """The outputs of the chunk's steps, those of the past that were waiting for them included, in the structure of the model's.
@@ -271,18 +297,34 @@ class Stream:
             arrays = [np.concatenate([old, new], axis=1) for old, new in zip(self._left, arrays, strict=True)]
         ready = arrays[0].shape[1] // self.stride * self.stride
         self._left = [part[:, ready:] for part in arrays]
-        return self._run([part[:, :ready] for part in arrays])
+        return self._on_time(self._run([part[:, :ready] for part in arrays]))
 
     def finish(self) -> Any:
         """The outputs that were still waiting for steps which will not come."""
-        left = self._left
-        if left is None or not left[0].shape[1]:
-            return self._run(None)
-        steps = left[0].shape[1]
-        self._left = None
-        # A causal output reads nothing of what stands in for the missing steps.
-        filled = [np.pad(part, [(0, 0), (0, self.stride - steps)] + [(0, 0)] * (part.ndim - 2), mode="edge") for part in left]
-        return self._over_time(lambda x: x[:, : -(-steps // (self.stride // x.shape[1]))], self._run(filled))
+        left, self._left = self._left, None
+        outputs = self._run(None)
+        if left is not None and (steps := left[0].shape[1]):
+            # A causal output reads nothing of what stands in for the missing steps.
+            filled = [np.pad(part, [(0, 0), (0, self.stride - steps)] + [(0, 0)] * (part.ndim - 2), mode="edge") for part in left]
+            outputs = self._over_time(lambda x: x[:, : -(-steps // (self.stride // x.shape[1]))], self._run(filled))
+        outputs = self._on_time(outputs)
+        if not self.delay or self._last is None or self._ended:
+            return outputs
+        self._ended = True
+        self.states = {name: tf.ones_like(x) if name.endswith(".ended") else x for name, x in self.states.items()}
+        specs = keras.tree.flatten(self.model.input[0])
+        nothing = [np.zeros((self.batch_size, self.delay * self.stride, *x.shape[2:]), x.dtype) for x in specs]
+        rest = self._on_time(self._over_time(lambda x: x[:, : self.delay], self._run(nothing)))
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts, axis=1), outputs, rest)
+
+    def _on_time(self, outputs):
+        """Without those that are of no step."""
+        if not self.delay:
+            return outputs
+        flat = keras.tree.flatten(outputs)
+        early = [min(count, x.shape[1]) for count, x in zip(self._early, flat, strict=True)]
+        self._early = [count - now for count, now in zip(self._early, early, strict=True)]
+        return keras.tree.pack_sequence_as(outputs, [x[:, now:] for x, now in zip(flat, early, strict=True)])
 
     def _run(self, arrays):
         if arrays is not None and arrays[0].shape[1]:

@@ -208,8 +208,9 @@ class LiveTranscriber:
 
     @property
     def look_ahead(self) -> float:
-        """Seconds of sound that are heard before the answer to a moment is there: a window, and the steps that are read together."""
-        return self._log_mel.window + self.hop - self._log_mel.hop
+        """Seconds of sound that are heard before the answer to a moment is there: a window, the frames that are read together, and the
+        steps that the model looks ahead."""
+        return self._log_mel.window + self.hop - self._log_mel.hop + self._stream.delay * self.hop
 
     def reset(self) -> None:
         """Begins a new sound."""

@@ -165,6 +165,13 @@ CASES["recognizer causal"] = Case(
     causal=True,
     stride=4,
 )
+CASES["recognizer that looks ahead"] = Case(
+    lambda: models.speech_recognizer(**SOUND, bidirectional=False, look_ahead=3, layer_norm=True),
+    ("sequence", "lengths"),
+    "ctc",
+    causal=True,
+    stride=2,
+)
 CASES["recognizer of both"] = Case(
     lambda: models.speech_recognizer(**SOUND, convolution="time_frequency"), ("sequence", "lengths"), "ctc", stride=2
 )

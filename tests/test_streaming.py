@@ -6,7 +6,7 @@ import pytest
 
 from rnn_cookbook.decoding import greedy_search
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import LengthMask, MaskedConv1D
+from rnn_cookbook.layers import LengthMask, LookAhead, MaskedConv1D
 from rnn_cookbook.models import language_model, speech_recognizer, text_classifier
 from rnn_cookbook.streaming import Stream, initial_states, streaming_model, token_step
 
@@ -153,3 +153,52 @@ def test_convolutions_side_by_side_end_a_stream_with_their_own_stride():
     stream = Stream(model)
     streamed = np.concatenate([stream.feed(x), stream.finish()], axis=1)
     np.testing.assert_allclose(streamed, model([x, np.array([9])]), atol=1e-5)
+
+
+def test_a_look_ahead_waits_for_its_steps_and_for_no_more():
+    model = speech_recognizer(features=3, symbols=4, units=5, bidirectional=False, strides=(2,), look_ahead=2)
+    sound = RNG.normal(size=(1, 11, 3)).astype(np.float32)
+    whole = np.array(model([sound, np.array([11])]))
+    stream = Stream(model)
+    parts = [stream.feed(sound[:, i : i + 1]) for i in range(11)]
+    assert [part.shape[1] for part in parts] == [0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0]
+    rest = stream.finish()
+    assert rest.shape[1] == 3
+    np.testing.assert_allclose(np.concatenate([*parts, rest], axis=1), whole, atol=1e-5)
+    assert stream.finish().shape[1] == 0
+    changed = sound.copy()
+    changed[:, 5] += 1  # the third step of the network begins with the fifth frame, and its convolution sees no later one
+    same = np.array(model([changed, np.array([11])])) == whole
+    assert same[:, 0].all()
+    assert not same[:, 1].all()
+    changed[:, 4] += 1
+    assert not (np.array(model([changed, np.array([11])]))[:, 0] == whole[:, 0]).all()
+
+
+@pytest.mark.parametrize("fed", [0, 1, 2, 4])
+def test_a_stream_that_is_shorter_than_its_look_ahead(fed):
+    model = speech_recognizer(features=3, symbols=4, units=5, bidirectional=False, strides=(1,), look_ahead=3)
+    sound = RNG.normal(size=(1, max(fed, 1), 3)).astype(np.float32)
+    stream = Stream(model)
+    for _ in range(2):
+        found = np.concatenate([stream.feed(sound[:, :fed]), stream.finish()], axis=1)
+        assert found.shape[1] == fed
+        if fed:
+            np.testing.assert_allclose(found, model([sound, np.array([fed])]), atol=1e-5)
+        stream.reset()
+
+
+def test_nothing_with_a_state_and_nothing_on_time_goes_with_a_look_ahead():
+    sequence, lengths = keras.Input((None, 3)), keras.Input((), dtype="int32")
+    mask = LengthMask()((sequence, lengths))
+    late = LookAhead(2)((sequence, mask))
+    state = keras.layers.GRU(3, return_sequences=True, return_state=True, name="above")(late)[0]
+    beside = keras.layers.Add(name="beside")([sequence, late])
+    for outputs, message in (
+        (state, "layer 'above' reads what comes late"),
+        (beside, "layer 'beside' reads"),
+        ([sequence, late], "others do not"),
+    ):
+        with pytest.raises(InputError, match=message):
+            streaming_model(keras.Model([sequence, lengths], outputs))
+    Stream(keras.Model([sequence, lengths], keras.layers.Dense(2)(late)))

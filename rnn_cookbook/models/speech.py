@@ -6,7 +6,7 @@ import keras
 
 from rnn_cookbook.ctc import PadWithBlank
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import LengthMask, MaskedConv1D, MaskedConv2D
+from rnn_cookbook.layers import LengthMask, LookAhead, MaskedConv1D, MaskedConv2D
 from rnn_cookbook.recurrent import check_options, rnn_stack
 from rnn_cookbook.sound import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization
 
@@ -23,6 +23,8 @@ def speech_recognizer(
     units: int = 128,
     depth: int = 2,
     bidirectional: bool = True,
+    look_ahead: int = 0,
+    layer_norm: bool = False,
     dropout: float = 0.0,
     **rnn,
 ) -> keras.Model:
@@ -41,6 +43,9 @@ def speech_recognizer(
         strides: one convolution each (a number is one); the frames get fewer by their product. () reads the frames as they are.
         cell, units, depth, bidirectional: see `recurrent.rnn_stack`; `rnn` are further options of it. With bidirectional=False the
             convolutions see the past only, and `streaming` recognises while sound comes in.
+        look_ahead: steps of the future that each answer waits for with bidirectional=False, see `layers.LookAhead`.
+        layer_norm: normalise what the convolutions give, and each recurrent layer, step by step (Ba et al. 2016). Connectionist temporal
+            classification spends its first epochs with blanks alone; with this, and with bidirectional=False above all, far fewer.
         dropout: on the input of the recurrent layers, between them and before the output, the same components at every step.
 
     Raises:
@@ -50,7 +55,7 @@ def speech_recognizer(
     frames = keras.Input((None, features), name="features")
     lengths = keras.Input((), dtype="int32", name="lengths")
     options = {"convolution": convolution, "filters": filters, "kernel_size": kernel_size, "strides": strides}
-    options |= {"cell": cell, "units": units, "depth": depth, **rnn}
+    options |= {"cell": cell, "units": units, "depth": depth, "look_ahead": look_ahead, "layer_norm": layer_norm, **rnn}
     logits = _recognized(frames, lengths, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options)
     return keras.Model([frames, lengths], logits, name="speech_recognizer")
 
@@ -77,6 +82,8 @@ def sound_recognizer(
     units: int = 128,
     depth: int = 2,
     bidirectional: bool = True,
+    look_ahead: int = 0,
+    layer_norm: bool = False,
     dropout: float = 0.0,
     **rnn,
 ) -> keras.Model:
@@ -84,7 +91,8 @@ def sound_recognizer(
 
     (float32[batch, samples], int32[batch] lengths) -> logits float32[batch, frames / product of strides, symbols], rounded up
 
-    With bidirectional=False nothing sees the future beyond the window of a frame; `frame_model` is what `streaming` takes then.
+    With bidirectional=False nothing sees the future beyond the window of a frame and `look_ahead`; `frame_model` is what `streaming` takes
+    then.
 
     Args:
         rate: Hz of the samples.
@@ -93,8 +101,8 @@ def sound_recognizer(
         equalizer: dB by which frequencies are louder or softer in training, see `sound.RandomEqualizer`; 0 leaves them as they are.
         by_band: normalise each band by itself, see `sound.UtteranceNormalization` (with bidirectional=False `RunningNormalization`).
         masked_bands, widest_band, masked_stretches, longest_stretch: of what is hidden in training, see `sound.SpecAugment`.
-        convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, dropout: see `speech_recognizer`; `rnn` are further
-            options.
+        convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, look_ahead, layer_norm, dropout: see
+            `speech_recognizer`; `rnn` are further options.
     """
     check_options("sound_recognizer", rnn, own=("input_dropout",))
     samples = keras.Input((None,), name="samples")
@@ -110,7 +118,7 @@ def sound_recognizer(
         masks = {"bands": masked_bands, "widest_band": widest_band, "stretches": masked_stretches, "longest_stretch": longest_stretch}
         x = SpecAugment(**masks, name="spec_augment")((x, counts))
     options = {"convolution": convolution, "filters": filters, "kernel_size": kernel_size, "strides": strides}
-    options |= {"cell": cell, "units": units, "depth": depth, **rnn}
+    options |= {"cell": cell, "units": units, "depth": depth, "look_ahead": look_ahead, "layer_norm": layer_norm, **rnn}
     logits = _recognized(x, counts, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options)
     return keras.Model([samples, lengths], logits, name="sound_recognizer")
 
@@ -120,19 +128,23 @@ def frame_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.get_layer("log_mel").output, model.output, name="frame_model")
 
 
-def _recognized(x, lengths, *, symbols, convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, dropout, **rnn):
+def _recognized(x, lengths, *, symbols, convolution, filters, kernel_size, strides, bidirectional, look_ahead, layer_norm, dropout, **rnn):
     """Logits of frames."""
     kinds = {"time": MaskedConv1D, "time_frequency": MaskedConv2D}
     if convolution not in kinds:
         raise InputError(f"convolution must be {' or '.join(kinds)}, got {convolution!r}")
+    if bidirectional and look_ahead:
+        raise InputError(f"look_ahead is for bidirectional=False: a network that reads both ways hears all of the future, got {look_ahead}")
     mask = LengthMask(name="mask")((x, lengths))
     for level, stride in enumerate([strides] if isinstance(strides, int) else strides, start=1):
         channels = {"channels": filters if level > 1 else 1} if convolution == "time_frequency" else {}
         options = {"strides": stride, "causal": not bidirectional, "activation": "relu", **channels}
         x, mask = kinds[convolution](filters, kernel_size, **options, name=f"convolution_{level}")((x, mask))
-    x = rnn_stack(
-        x, mask=mask, cell=cell, units=units, depth=depth, bidirectional=bidirectional, input_dropout=dropout, dropout=dropout, **rnn
-    )
+    if layer_norm:
+        x = keras.layers.LayerNormalization(name="convolution_norm")(x)
+    x = rnn_stack(x, mask=mask, bidirectional=bidirectional, layer_norm=layer_norm, input_dropout=dropout, dropout=dropout, **rnn)
+    if look_ahead:
+        x = LookAhead(look_ahead, name="look_ahead")((x, mask))
     if dropout:
         x = keras.layers.SpatialDropout1D(dropout, name="dropout")(x)
     logits = keras.layers.Dense(symbols, dtype="float32", name="logits")(x)

@@ -27,7 +27,10 @@ def write_metrics(
         "validation": validation,
         "baselines": baselines,
         "model": {"parameters": model.count_params(), "gpu_kernels": gpu_summary(model)},
-        "training": {**{key: value for key, value in training.items() if key != "history"}, "peak_memory_mb": peak_memory_mb()},
+        "training": {
+            **{key: value for key, value in training.items() if key not in ("history", "seconds_here")},
+            "peak_memory_mb": peak_memory_mb(),
+        },
         "environment": environment(),
         **({"scorer": scorer} if scorer else {}),
     }
