@@ -36,6 +36,9 @@ MODELS = {
     "autoencoder": lambda: models.autoencoder(features=2, code_size=3, units=4),
     "encoder_decoder": lambda: models.encoder_decoder(source_vocabulary=9, target_vocabulary=8, embedding_size=4, units=4),
     "sound_recognizer": lambda: models.sound_recognizer(symbols=4, rate=8000, units=4),
+    "sound_recognizer that looks ahead": lambda: models.sound_recognizer(
+        symbols=4, rate=8000, units=4, bidirectional=False, look_ahead=3, layer_norm=True
+    ),
     "sound_recognizer of voices": lambda: models.sound_recognizer(
         symbols=4, rate=8000, units=4, convolution="time_frequency", filters=4, strides=(3, 1), equalizer=3.0
     ),

@@ -100,6 +100,7 @@ def test_bad_arguments_of_the_tagger_are_named(options, message):
         (lambda: text(embedding_dropout=1.0), "embedding_dropout must be at least 0 and below 1, got 1.0"),
         (lambda: models.sequence_tagger(vocabulary_size=9, tags=3, input_dropout=0.1), "sequence_tagger sets input_dropout"),
         (lambda: models.speech_recognizer(features=3, symbols=4, merge=None), "speech_recognizer needs one sequence"),
+        (lambda: models.speech_recognizer(features=3, symbols=4, look_ahead=2), "look_ahead is for bidirectional=False"),
         (lambda: models.speech_recognizer(features=3, symbols=4, convolution="2d"), "must be time or time_frequency, got '2d'"),
         (lambda: models.encoder_decoder(source_vocabulary=9, target_vocabulary=9, merge=None), "encoder_decoder needs one sequence"),
         (lambda: models.language_model(vocabulary_size=9, bidirectional=True), "which a bidirectional layer would have seen already"),

@@ -149,7 +149,8 @@ def run(*arguments) -> dict:
 
 
 def test_a_folder_of_your_own_and_words_as_they_come(tmp_path, capsys):
-    report = run("--data", own(tmp_path / "my"), "--no-bidirectional", "--ngrams", "0", "--beam", "1")
+    live = ["--no-bidirectional", "--look-ahead", "2", "--layer-norm"]
+    report = run("--data", own(tmp_path / "my"), *live, "--ngrams", "0", "--beam", "1")
     assert report["splits"] == {"train": 26, "validation": 1, "test": 3}
     assert report["test"]["wer"] > 0
     capsys.readouterr()

@@ -141,8 +141,9 @@ def test_the_search_listens_to_n_grams(model):
     assert {word.text for one in led for word in one.words[:-1]} <= {"ab"}, "what the n-grams know is all that is heard"
 
 
-def test_words_as_they_come_are_those_of_the_whole():
-    causal = network(bidirectional=False)
+@pytest.mark.parametrize(("look_ahead", "seconds"), [(0, 0.035), (3, 0.095)])
+def test_words_as_they_come_are_those_of_the_whole(look_ahead, seconds):
+    causal = network(bidirectional=False, look_ahead=look_ahead)
     live, whole = LiveTranscriber(causal, ALPHABET, pause=100.0), Transcriber(causal, ALPHABET, longest=60.0)
     samples = sound(6.0, seed=2)
     (wanted,) = whole.transcribe([samples])
@@ -151,8 +152,7 @@ def test_words_as_they_come_are_those_of_the_whole():
         heard = [*live.words(samples[i : i + size] for i in range(0, len(samples), size))]
         assert [word.text for word in heard] == [word.text for word in wanted.words]
         assert [word.start for word in heard] == pytest.approx([word.start for word in wanted.words], abs=2e-3)
-    assert live.look_ahead == pytest.approx(0.025 + 0.01)
-    assert live.look_ahead <= 0.3
+    assert live.look_ahead == pytest.approx(seconds)
     assert [*live.words([])] == []
     assert all(word.end <= 0.001 for word in live.words([np.zeros(3, np.float32)])), "no word reaches beyond its sound"
 
