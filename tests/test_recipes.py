@@ -76,6 +76,11 @@ class TestEveryRecipe:
     def test_reads_in_one_go(self, name):
         assert len(cli.recipe_files()[name].read_text(encoding="utf-8").splitlines()) <= 300
 
+    def test_has_its_cells_side_by_side(self, name):
+        cells = json.loads((ROOT / f"recipes/results/{name}/cells.json").read_text(encoding="utf-8"))
+        assert [row["network"] for row in cells["networks"]] == ["simple_rnn", "lstm", "gru"]
+        assert all(row["seeds"] >= 3 for row in cells["networks"])
+
     def test_has_a_readme_row_and_recorded_results(self, name):
         results = ROOT / "recipes/results" / f"{name}.json"
         records = json.loads(results.read_text(encoding="utf-8"))
