@@ -7,11 +7,10 @@
 
 Measured: wer 0.0099 ± 0.0008 | segments_svm 0.0599 | 2 cores of AMD EPYC | 9.8 min
 
-The model: 1. log-mel energies, normalised by sound; 2. a strided convolution; 3. a bidirectional LSTM (Graves et al. 2013); 4. CTC over
-characters (connectionist temporal classification: Graves et al. 2006); 5. a beam search with n-grams of the training texts (Hannun et al.
-2014). Training has faster and slower sounds (Ko et al. 2015), longer and shorter vocal tracts (Jaitly and Hinton 2013), noise, and for new
-voices other microphones and hidden parts (Park et al. 2019). --setting streaming hears 0.3 s of the future (Wang et al. 2016) and answers
-meanwhile.
+Log-mel energies, normalised by sound; a strided convolution; a bidirectional LSTM (Graves et al. 2013); connectionist temporal
+classification over characters (CTC: Graves et al. 2006); a beam search with n-grams of the training texts (Hannun et al. 2014). Training
+has faster and slower sounds (Ko et al. 2015), longer and shorter vocal tracts (Jaitly and Hinton 2013), noise, and for new voices other
+microphones and hidden parts (Park et al. 2019). The setting `streaming` hears 0.3 s of the future (Wang et al. 2016) and answers meanwhile.
 
 Traps avoided: padding that CTC takes for frames; transcripts longer than their frames, whose loss is infinite; a test of voices that
 training knows, taken for the open world; alphabets of the test split; word errors of texts that were normalised to fit.
