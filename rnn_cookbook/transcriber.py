@@ -204,6 +204,7 @@ class LiveTranscriber:
         if self._log_mel.step > self._log_mel.length:
             raise InputError(f"sound that comes in is heard without gaps: hop {self._log_mel.hop} s is more than {self._log_mel.window} s")
         self._stream = Stream(frame_model(model))
+        self._energies = tf.function(self._log_mel, reduce_retracing=True)
         self.reset()
 
     @property
@@ -262,8 +263,8 @@ class LiveTranscriber:
         return [*words, *self._heard(self._stream.finish()), *self._end()]
 
     def _frames(self, samples: np.ndarray):
-        features, _ = self._log_mel(padded_sounds([samples]))
-        return features
+        energies, _ = self._energies(tuple(map(tf.constant, padded_sounds([samples]))))
+        return energies
 
     def _heard(self, logits) -> list[Word]:
         words = []
