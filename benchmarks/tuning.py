@@ -39,7 +39,7 @@ for tuner in arguments.tuners.split(","):
     place = folder / tuner
     command = [sys.executable, "-m", "rnn_cookbook.cli", "tune", "sentiment", *data, "--tuner", tuner, "--output", str(place)]
     command += ["--trials", str(arguments.trials)] * (tuner == "random") + ["--resume"] * (place / "search.json").exists()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         lines = []
         for line in process.stderr:
             print(line, end="", file=sys.stderr, flush=True)

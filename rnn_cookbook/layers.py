@@ -264,6 +264,11 @@ class LengthMask(ExplicitMask):
         return ops.ones_like(inputs[0][..., 0], dtype="bool"), states
 
 
+def _without_padding(sequence, mask):
+    # Not a product: what stands at padding may be no number.
+    return ops.where(mask[..., None], sequence, ops.zeros_like(sequence))
+
+
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class MaskedConv1D(ExplicitMask):
     """Convolution over time that neither reads padding nor depends on how much of it there is.
@@ -302,12 +307,8 @@ class MaskedConv1D(ExplicitMask):
     def call(self, inputs):
         sequence, mask = inputs
         future = 0 if self.causal else (self.kernel_size - 1) // 2
-        sequence = ops.pad(self._without_padding(sequence, mask), [[0, 0], [self.kernel_size - 1 - future, future], [0, 0]])
+        sequence = ops.pad(_without_padding(sequence, mask), [[0, 0], [self.kernel_size - 1 - future, future], [0, 0]])
         return self.convolved(sequence), mask[:, :: self.strides]
-
-    def _without_padding(self, sequence, mask):
-        # Not a product: what stands at padding may be no number.
-        return ops.where(mask[..., None], sequence, ops.zeros_like(sequence))
 
     def compute_output_spec(self, inputs):
         sequence, mask = inputs
@@ -329,7 +330,7 @@ class MaskedConv1D(ExplicitMask):
     def stream(self, inputs, states):
         # Chunks are multiples of the strides long (`streaming.Stream` sees to it), so the next one starts on an output again.
         sequence, mask = inputs
-        sequence = ops.concatenate([ops.cast(states["past"], sequence.dtype), self._without_padding(sequence, mask)], axis=1)
+        sequence = ops.concatenate([ops.cast(states["past"], sequence.dtype), _without_padding(sequence, mask)], axis=1)
         past = sequence[:, ops.shape(sequence)[1] - (self.kernel_size - 1) :]
         return (self.convolved(sequence), mask[:, :: self.strides]), {"past": past}
 
@@ -362,15 +363,15 @@ class LookAhead(ExplicitMask):
     def build(self, input_shape):
         self.features = input_shape[0][-1]
         shape = (self.steps + 1, self.features, 1)
-        self.kernel = self.add_weight(shape=shape, initializer=keras.initializers.Constant(0.5 / shape[0]), name="kernel")
-        self.kernel.assign(self.kernel + 0.5 * ops.one_hot(0, shape[0])[:, None, None])
+        self.kernel = self.add_weight(shape=shape, initializer=self._half_now, name="kernel")
+
+    def _half_now(self, shape, dtype=None):
+        now = ops.one_hot(0, shape[0], dtype=dtype)[:, None, None]
+        return ops.broadcast_to(0.5 * now + 0.5 / shape[0], shape)
 
     def call(self, inputs):
-        ahead = ops.pad(self._without_padding(*inputs), [[0, 0], [0, self.steps], [0, 0]])
+        ahead = ops.pad(_without_padding(*inputs), [[0, 0], [0, self.steps], [0, 0]])
         return ops.depthwise_conv(ahead, ops.cast(self.kernel, ahead.dtype))
-
-    def _without_padding(self, sequence, mask):
-        return ops.where(mask[..., None], sequence, ops.zeros_like(sequence))
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, self.compute_dtype)
@@ -384,7 +385,7 @@ class LookAhead(ExplicitMask):
 
     def stream(self, inputs, states):
         sequence, mask = inputs
-        sequence = self._without_padding(sequence, mask & (states["ended"] == 0))
+        sequence = _without_padding(sequence, mask & (states["ended"] == 0))
         sequence = ops.concatenate([ops.cast(states["past"], sequence.dtype), sequence], axis=1)
         after = {"past": ops.cast(sequence[:, ops.shape(sequence)[1] - self.steps :], "float32"), "ended": states["ended"]}
         return ops.depthwise_conv(sequence, ops.cast(self.kernel, sequence.dtype)), after

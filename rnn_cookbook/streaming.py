@@ -283,7 +283,7 @@ class Stream:
         Takes one array per input of the model, of one length.
 
         Raises:
-            InputError: not the batch size of the stream, or inputs of different length.
+            InputError: not the batch size of the stream, inputs of different length, or a stream that has ended.
         """
         expected = keras.tree.flatten(self.model.input[0])
         arrays = [np.asarray(part, x.dtype) for part, x in zip(chunk, expected, strict=False)]
@@ -293,6 +293,8 @@ class Stream:
             shapes = ", ".join(str(np.shape(part)) for part in chunk)
             wanted = ", ".join(f"({self.batch_size}, time{''.join(f', {size}' for size in x.shape[2:])})" for x in expected)
             raise InputError(f"a chunk of shape {shapes} does not fit this stream; accepted is {wanted}")
+        if self._ended:
+            raise InputError("this stream has ended: `reset` begins new sequences")
         if self._left is not None:
             arrays = [np.concatenate([old, new], axis=1) for old, new in zip(self._left, arrays, strict=True)]
         ready = arrays[0].shape[1] // self.stride * self.stride
@@ -308,9 +310,9 @@ class Stream:
             filled = [np.pad(part, [(0, 0), (0, self.stride - steps)] + [(0, 0)] * (part.ndim - 2), mode="edge") for part in left]
             outputs = self._over_time(lambda x: x[:, : -(-steps // (self.stride // x.shape[1]))], self._run(filled))
         outputs = self._on_time(outputs)
-        if not self.delay or self._last is None or self._ended:
+        ended, self._ended = self._ended, True
+        if not self.delay or self._last is None or ended:
             return outputs
-        self._ended = True
         self.states = {name: tf.ones_like(x) if name.endswith(".ended") else x for name, x in self.states.items()}
         specs = keras.tree.flatten(self.model.input[0])
         nothing = [np.zeros((self.batch_size, self.delay * self.stride, *x.shape[2:]), x.dtype) for x in specs]

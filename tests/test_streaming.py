@@ -166,6 +166,8 @@ def test_a_look_ahead_waits_for_its_steps_and_for_no_more():
     assert rest.shape[1] == 3
     np.testing.assert_allclose(np.concatenate([*parts, rest], axis=1), whole, atol=1e-5)
     assert stream.finish().shape[1] == 0
+    with pytest.raises(InputError, match="this stream has ended"):
+        stream.feed(sound)
     changed = sound.copy()
     changed[:, 5] += 1  # the third step of the network begins with the fifth frame, and its convolution sees no later one
     same = np.array(model([changed, np.array([11])])) == whole
