@@ -1,7 +1,6 @@
 """Tuning a recipe by keras-tuner's own search: over what its `search_space` names, on the validation split alone, on one machine or on
 many, with every trial in a process of its own."""
 
-import gc
 import json
 import os
 import time
@@ -210,10 +209,11 @@ def search(
 
     def run(configuration, place: Path, *, values: dict, alive) -> dict:
         keras.backend.clear_session()  # what the trial before has left behind
-        gc.collect()
         keras.utils.set_random_seed(seed)
         started = time.perf_counter()
         model = build_model(configuration)
+        if model.built and model.optimizer:
+            model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
         train, validation = data(configuration) if callable(data) else data
         arrays, spent = isinstance(train, tuple), values.get("tuner/epochs", epochs)
         options = {"epochs": spent, "verbose": 0, "callbacks": [_Alive(alive)], "shuffle": arrays}  # data sets have an order of their own
