@@ -607,7 +607,7 @@ def test_streams_without_variation_and_with_other_units(tmp_path, command):
 def test_the_benchmark_has_its_files_its_labels_and_its_probation(data_dir):
     names = nab_files(data_dir)
     streams = [read_nab(name, data_dir=data_dir) for name in names]
-    assert (len(names), sum(len(one.windows) for one in streams)) == (35, 55)
+    assert (len(names), sum(len(one.windows) for one in streams)) == (58, 116)
     taxi = streams[names.index("realKnownCause/nyc_taxi.csv")]
     assert (len(taxi), taxi.season, str(usual_step(taxi.times))) == (10_320, 48, "0 days 00:30:00")
     data = recipe.load_data(recipe.Config(data_dir=str(data_dir)))
