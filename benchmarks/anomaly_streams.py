@@ -16,8 +16,8 @@ if hasattr(os, "sched_setaffinity"):
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook import models
-from rnn_cookbook.anomalies import Detector, PersistenceErrors, PredictionErrors, ReconstructionErrors
+from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
+from rnn_cookbook.tasks.anomaly.predict import Detector, PersistenceErrors, PredictionErrors, ReconstructionErrors
 
 SEASON = 288
 
@@ -25,9 +25,9 @@ SEASON = 288
 def detector(kind: str, streams: int) -> Detector:
     shape = {"streams": streams, "channels": 1}
     if kind == "autoencoder":
-        errors = ReconstructionErrors(models.autoencoder(features=1, units=32, code_size=8, cell="gru"), **shape, window=32)
+        errors = ReconstructionErrors(autoencoder(features=1, units=32, code_size=8, cell="gru"), **shape, window=32)
     elif kind == "predictor":
-        model = models.online_forecaster(features=5, units=32, head="student_t")
+        model = online_forecaster(features=5, units=32, head="student_t")
         errors = PredictionErrors(model, **shape, season=SEASON)
     else:
         errors = PersistenceErrors(**shape)

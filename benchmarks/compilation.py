@@ -21,15 +21,15 @@ from collections.abc import Callable
 import numpy as np
 from recurrent_layers import GATES, SHAPES, hardware, load, show
 
-from rnn_cookbook.cli import quiet_tensorflow
+from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
     import tensorflow as tf
 
 from rnn_cookbook.encode.batches import Batches
-from rnn_cookbook.models import text_classifier
-from rnn_cookbook.recurrent import rnn_stack
+from rnn_cookbook.nn.recurrent import rnn_stack
+from rnn_cookbook.tasks.classification.model import text_classifier
 
 VOCABULARY, EMBEDDING, UNITS, SEGMENT = 30_000, 128, 64, 50  # of the sentiment recipe, with batches of 64 and 400 words at most
 UNROLLED = 100  # steps at most

@@ -18,14 +18,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rnn_cookbook.cli import quiet_tensorflow
+from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
     import tensorflow as tf
 
-from rnn_cookbook.crf import CRF, crf_log_likelihood
-from rnn_cookbook.runs import environment
+from rnn_cookbook.nn.crf import CRF, crf_log_likelihood
+from rnn_cookbook.run.folder import environment
 
 FEATURES, UNITS = 128, 128
 SHAPES = ((32, 50, 9), (64, 100, 17), (32, 50, 45))  # batch, time, tags: BIO of 4 types, BIOES of 4, the Penn Treebank's parts of speech

@@ -15,15 +15,15 @@ import time
 
 import numpy as np
 
-from rnn_cookbook.cli import quiet_tensorflow
+from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
     import tensorflow as tf
 
-from rnn_cookbook.decoding import beam_search, greedy_search, sampler
-from rnn_cookbook.models import encoder_decoder, encoding_model
-from rnn_cookbook.runs import environment
+from rnn_cookbook.nn.decoding import beam_search, greedy_search, sampler
+from rnn_cookbook.run.folder import environment
+from rnn_cookbook.tasks.translation.model import encoder_decoder, encoding_model
 
 WORDS, UNITS, STEPS, END = 8_000, 256, 25, 3
 WIRINGS = (

@@ -26,14 +26,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rnn_cookbook.cli import quiet_tensorflow
+from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
     import tensorflow as tf
 
-from rnn_cookbook.recurrent import rnn_stack
-from rnn_cookbook.runs import environment
+from rnn_cookbook.nn.recurrent import rnn_stack
+from rnn_cookbook.run.folder import environment
 
 try:
     import torch

@@ -14,18 +14,18 @@ from statistics import median
 
 import numpy as np
 
-from rnn_cookbook.cli import quiet_tensorflow
+from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow  # noqa: F401
 
 from rnn_cookbook.recipes import speech_to_text as recipe
 
-from rnn_cookbook.bundle import load_bundle
-from rnn_cookbook.encode.transcripts import Alphabet
-from rnn_cookbook.ngrams import NGrams
-from rnn_cookbook.speech import speech_scores
-from rnn_cookbook.transcriber import LiveTranscriber, Transcriber
+from rnn_cookbook.nn.ngrams import NGrams
+from rnn_cookbook.run.bundle import load_bundle
+from rnn_cookbook.tasks.speech.alphabet import Alphabet
+from rnn_cookbook.tasks.speech.predict import LiveTranscriber, Transcriber
+from rnn_cookbook.tasks.speech.scores import speech_scores
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("runs", nargs="+", help="run folders")

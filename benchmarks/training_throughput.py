@@ -18,25 +18,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rnn_cookbook.cli import quiet_tensorflow
+from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import keras
 
-from rnn_cookbook.data import sources
+from rnn_cookbook.data.sources import load_tfds
 from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.encode.text import TextEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import text_classifier
-from rnn_cookbook.optimizers import LazyAdam
-from rnn_cookbook.runs import environment
+from rnn_cookbook.nn.optimizers import LazyAdam
+from rnn_cookbook.run.folder import environment
+from rnn_cookbook.tasks.classification.model import text_classifier
 
 VOCABULARY, LONGEST, BATCH, EMBEDDING, UNITS, SEGMENT = 30_000, 400, 64, 128, 64, 50
 
 
 def reviews(data_dir: str | None, count: int = 10_000) -> list[np.ndarray]:
     try:
-        (rows,) = sources.load_tfds("imdb_reviews", splits=[f"train[:{count}]"], data_dir=data_dir)
+        (rows,) = load_tfds("imdb_reviews", splits=[f"train[:{count}]"], data_dir=data_dir)
     except InputError as error:
         print(f"no real reviews ({str(error)[:80]} …): lengths are drawn instead", file=sys.stderr)
         rng = np.random.default_rng(0)

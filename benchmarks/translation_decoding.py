@@ -12,16 +12,16 @@ import time
 from dataclasses import replace
 from statistics import median
 
-from rnn_cookbook.cli import quiet_tensorflow
+from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     import tensorflow  # noqa: F401
 
 from rnn_cookbook.recipes import translation as recipe
 
-from rnn_cookbook.bundle import load_bundle
-from rnn_cookbook.translation import translation_scores
-from rnn_cookbook.translator import Limits, Translator
+from rnn_cookbook.run.bundle import load_bundle
+from rnn_cookbook.tasks.translation.predict import Limits, Translator
+from rnn_cookbook.tasks.translation.scores import translation_scores
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("runs", nargs="+", help="run folders that differ in their seed")

@@ -3,13 +3,15 @@
     rnn-cookbook run recipes/_template.py --data sample     # a generator, offline, under a minute
     rnn-cookbook run recipes/_template.py --data my.csv     # own files; a new recipe also has a public benchmark, as its default
 
-Measured: (from `run NAME --record`, by `python -m rnn_cookbook.recording README.md`, never by hand)
+Measured: (from `run NAME --record`, by `python -m rnn_cookbook.run.record README.md`, never by hand)
 
 The model, numbered, each part with its paper: 1. words; 2. a bidirectional LSTM (Hochreiter and Schmidhuber 1997); 3. the maximum over
 time; 4. a softmax.
 
 Traps avoided: what everyone gets wrong at this task, in a line or two.
 """
+
+from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,12 +21,13 @@ from typing import Literal
 import numpy as np
 from scipy.special import softmax
 
-from rnn_cookbook import baselines as linear
-from rnn_cookbook import bundle, encode, metrics, models, reporting, training
-from rnn_cookbook.data import splits, synthetic
+from rnn_cookbook import encode
+from rnn_cookbook.data.splits import complete, in_turn
 from rnn_cookbook.data.texts import Texts, read_texts
 from rnn_cookbook.errors import check_settings
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
+from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.tasks import classification
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,11 @@ def load_data(config: Config) -> Data:
     """Raw examples, split. Nothing is fitted but on the training split."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        parts = splits.in_turn(synthetic.reviews(6500, seed=config.seed), train=4000, validation=500, test=2000)
+        parts = in_turn(classification.sample.reviews(6500, seed=config.seed), train=4000, validation=500, test=2000)
     else:
         parts = read_texts(config.data, text_column=config.text_column, label_column=config.label_column, drop_missing=config.drop_missing)
     fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
-    parts, classes = splits.complete(parts, **fractions, seed=config.seed)
+    parts, classes = complete(parts, **fractions, seed=config.seed)
     encoder = encode.text.TextEncoder.fit(parts["train"].texts, max_words=10_000, min_count=1)
     return Data(classes, parts["train"], parts["validation"], parts["test"], encoder)
 
@@ -86,11 +89,11 @@ def load_data(config: Config) -> Data:
 def build_model(config: Config, data: Data):
     import keras  # here, not above: `--help` and argument errors answer without TensorFlow
 
-    training.set_precision(config.mixed_precision)
-    model = models.text_classifier(
+    fit.set_precision(config.mixed_precision)
+    model = classification.model.text_classifier(
         vocabulary_size=len(data.encoder), classes=len(data.classes), embedding_size=32, cell=config.cell, units=config.units
     )
-    rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=len(data.train)).steps)
+    rate = fit.warmup_cosine(config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps)
     model.compile(
         optimizer=keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -101,10 +104,10 @@ def build_model(config: Config, data: Data):
 
 
 def train(config: Config, model, data: Data, run) -> dict:
-    plan = training.plan(config, examples=len(data.train))
+    plan = fit.plan(config, examples=len(data.train))
     log.info("training: %d epochs of %d texts", plan.epochs, len(data.train))
     batches, validation = (batched(config, data, part, shuffle=part is data.train) for part in (data.train, data.validation))
-    return training.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run)
+    return fit.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
@@ -114,14 +117,16 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     probabilities, labels = classify(config, model, data.encoder.encode(examples.texts)), numbers(data, examples)
     if run:
         lengths = [len(tokens) for tokens in data.encoder.encode(examples.texts)]
-        reporting.write_classification(run, examples.texts, labels, probabilities, classes=data.classes, lengths=lengths, unit="words")
-    return metrics.classification_scores(labels, probabilities)
+        classification.plots.write_classification(
+            run, examples.texts, labels, probabilities, classes=data.classes, lengths=lengths, unit="words"
+        )
+    return classification.scores.classification_scores(labels, probabilities)
 
 
 def baselines(config: Config, data: Data) -> dict:
     """The strong method without a network that a practitioner would try first, on the same test split, scored by the same scorer."""
     known = Texts(data.train.texts + data.validation.texts, data.train.labels + data.validation.labels)
-    return linear.text_baselines(
+    return classification.baselines.text_baselines(
         (known.texts, numbers(data, known)), (data.test.texts, numbers(data, data.test)), classes=len(data.classes)
     )
 
@@ -146,14 +151,14 @@ def search_space(hp, config: Config) -> Config:
 
 
 def main(config: Config, run) -> str:
-    training.seed_everything(config.seed)
+    fit.seed_everything(config.seed)
     data = load_data(config)
     model = build_model(config, data)
     history = train(config, model, data, run)
     facts = {"classes": data.classes}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.encoder.save])
-    reporting.plot_training(run, history, metric="accuracy")
-    report = reporting.write_metrics(
+    report.plot_training(run, history, metric="accuracy")
+    measured = report.write_metrics(
         run,
         config=config,
         model=model,
@@ -163,7 +168,7 @@ def main(config: Config, run) -> str:
         baselines=baselines(config, data) if config.baselines else {},
         test=evaluate(config, model, data, run=run),  # read once, last
     )
-    return reporting.comparison(report, metric=METRIC, others=("macro_f1",))
+    return report.comparison(measured, metric=METRIC, others=("macro_f1",))
 
 
 # Small steps of the above
@@ -181,10 +186,10 @@ def numbers(data: Data, examples: Texts) -> np.ndarray:
 
 def classify(config: Config, model, tokens: list[np.ndarray]) -> np.ndarray:
     """Probabilities: float64[texts, classes]"""
-    return softmax(training.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size)), axis=1)
+    return softmax(fit.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size)), axis=1)
 
 
 if __name__ == "__main__":
-    from rnn_cookbook.cli import main as command
+    from rnn_cookbook.cli.main import main as command
 
     sys.exit(command(["run", __file__, *sys.argv[1:]]))

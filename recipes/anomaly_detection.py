@@ -15,6 +15,8 @@ Traps avoided: a scale, a threshold or a network that knows the future; a thresh
 labels around them; a network that is not compared with none.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -22,12 +24,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Literal
 
-from rnn_cookbook import alarms, anomalies, bundle, encode, losses, models, nab, reporting, scoring, training
+from rnn_cookbook import encode
 from rnn_cookbook.baselines import timed_scores
-from rnn_cookbook.data import anomalies as sources
-from rnn_cookbook.data import synthetic
 from rnn_cookbook.errors import InputError, check_settings
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
+from rnn_cookbook.nn import losses
+from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.tasks import anomaly
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ SETTINGS = {"default": Config(), "sample": SAMPLE, "autoencoder": Config(model="
 
 @dataclass
 class Data:
-    streams: "list[sources.LabelledStream]"
+    streams: "list[anomaly.data.LabelledStream]"
     spans: dict[str, list[tuple[int, int]]]  # rows of each stream, by split
     scaler: "encode.series.SeriesScaler"  # fitted on the training rows
     seasons: list[int]  # steps
@@ -108,26 +111,26 @@ def load_data(config: Config) -> Data:
     streams, shares = read(config, config.data), (config.train_fraction, config.train_fraction + config.validation_fraction)
     borders = [tuple(round(len(one) * share) for share in shares) for one in streams]
     if config.data == "NAB":
-        borders = [(nab.probation(len(one)), nab.probation(len(one))) for one in streams]
-    streams, borders = sources.long_enough(streams, borders, each=alarms.WARM_UP, longest=2 * length(config) + 2)
+        borders = [(anomaly.nab.probation(len(one)), anomaly.nab.probation(len(one))) for one in streams]
+    streams, borders = anomaly.data.long_enough(streams, borders, each=anomaly.scores.WARM_UP, longest=2 * length(config) + 2)
     whole = {"NAB": "artificial", "sample": "validation"}.get(config.data)  # streams that validate, all of them
-    spans = sources.split(streams, borders, validating=whole, testing="" if config.data == "NAB" else "test")
+    spans = anomaly.data.split(streams, borders, validating=whole, testing="" if config.data == "NAB" else "test")
     seasons = [config.season or one.season_within(first) for one, (first, _) in zip(streams, borders, strict=True)]
-    return Data(streams, spans, scoring.usual_scale(streams, [first for first, _ in borders]), seasons)
+    return Data(streams, spans, anomaly.live.usual_scale(streams, [first for first, _ in borders]), seasons)
 
 
 def build_model(config: Config, data: Data):
     import keras  # here, not above: `--help` and argument errors answer without TensorFlow
 
-    training.set_precision(config.mixed_precision)
+    fit.set_precision(config.mixed_precision)
     channels, shape = len(data.streams[0].channels), {"cell": config.cell, "units": config.units, "depth": config.depth}
     if config.model == "autoencoder":
-        model, loss = models.autoencoder(features=channels, code_size=config.code_size, **shape), "mae"
+        model, loss = anomaly.model.autoencoder(features=channels, code_size=config.code_size, **shape), "mae"
     else:
-        model = models.online_forecaster(channels=channels, features=4 * channels + 1, head=config.head, **shape)
+        model = anomaly.model.online_forecaster(channels=channels, features=4 * channels + 1, head=config.head, **shape)
         loss = {"gaussian": losses.GaussianLoss(), "student_t": losses.StudentTLoss(), "quantiles": losses.QuantileLoss()}
         loss = loss.get(config.head, keras.losses.Huber(0.2))
-    rate = training.warmup_cosine(config.learning_rate, steps=config.epochs * len(cut(config, data)[0]))
+    rate = fit.warmup_cosine(config.learning_rate, steps=config.epochs * len(cut(config, data)[0]))
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None), loss=loss)
     return model
 
@@ -135,7 +138,7 @@ def build_model(config: Config, data: Data):
 def train(config: Config, model, data: Data, run) -> dict:
     chunks, later = cut(config, data)
     log.info("training: %d epochs of %d stretches", config.epochs, chunks.examples)
-    return training.fit(model, chunks, later, epochs=config.epochs, patience=config.patience, run=run)
+    return fit.fit(model, chunks, later, epochs=config.epochs, patience=config.patience, run=run)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None, found=None) -> dict:
@@ -143,7 +146,9 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None, f
     found = found or scores(config, data, model)
     worth = measures(config, data, found, split=split)
     if run:
-        reporting.write_anomalies(run, data.streams, found, threshold=worth["threshold"], spans=data.spans[split], gaps=rests(config, data))
+        anomaly.plots.write_anomalies(
+            run, data.streams, found, threshold=worth["threshold"], spans=data.spans[split], gaps=rests(config, data)
+        )
     return worth
 
 
@@ -151,9 +156,11 @@ def baselines(config: Config, data: Data) -> dict:
     """Simple detectors of the same rows, their thresholds chosen in the same way; `no_network` is this recipe without its network."""
     pairs = list(zip(data.streams, data.seasons, strict=True))
     methods = {
-        "rolling_z": lambda: [alarms.largest(alarms.rolling_z, one.values) for one, _ in pairs],
-        "windowed_gaussian": lambda: [alarms.largest(alarms.windowed_gaussian, one.values) for one, _ in pairs],
-        "seasonal_residual": lambda: [alarms.largest(alarms.seasonal_residual, one.values, season=season or 1) for one, season in pairs],
+        "rolling_z": lambda: [anomaly.baselines.largest(anomaly.baselines.rolling_z, one.values) for one, _ in pairs],
+        "windowed_gaussian": lambda: [anomaly.baselines.largest(anomaly.baselines.windowed_gaussian, one.values) for one, _ in pairs],
+        "seasonal_residual": lambda: [
+            anomaly.baselines.largest(anomaly.baselines.seasonal_residual, one.values, season=season or 1) for one, season in pairs
+        ],
         "no_network": lambda: scores(config, data),
     }
     return timed_scores(methods, lambda found: measures(config, data, found), metric=metric(config))
@@ -162,18 +169,18 @@ def baselines(config: Config, data: Data) -> dict:
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
     """Scores of the rows of a table, or of standard input (-) as they come; without a table, of the data that the model was trained on."""
     config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
-    path, step, channels = sources.only_table(inputs, config.data), facts["frequency"], facts["channels"]
-    memory = scoring.Memory(options.state, trained="" if options.fresh else loaded.path / scoring.STATES)
+    path, step, channels = anomaly.data.only_table(inputs, config.data), facts["frequency"], facts["channels"]
+    memory = anomaly.live.Memory(options.state, trained="" if options.fresh else loaded.path / anomaly.live.STATES)
     if path == "-":
-        name = sources.the_name(options.stream, [*facts["scales"], *memory.states])
-        streams = [sources.LineStream(channels, name=name, frequency=step)]
+        name = anomaly.data.the_name(options.stream, [*facts["scales"], *memory.states])
+        streams = [anomaly.lines.LineStream(channels, name=name, frequency=step)]
     else:
         held = bool(options.state and config.frequency)
-        streams = sources.matching(path, read(config, path, step), channels=channels, frequency=step, held=held)
+        streams = anomaly.data.matching(path, read(config, path, step), channels=channels, frequency=step, held=held)
     for one in streams:
-        scaler, season = scoring.terms_of(one, memory, facts, first=config.train_fraction, season=config.season)
+        scaler, season = anomaly.live.terms_of(one, memory, facts, first=config.train_fraction, season=config.season)
         alone = detector(config, Data([one], {}, scaler, [season]), [0], loaded.model)
-        yield from scoring.rows(alone, one, threshold=options.threshold or facts["threshold"], memory=memory)
+        yield from anomaly.live.rows(alone, one, threshold=options.threshold or facts["threshold"], memory=memory)
 
 
 def search_space(hp, config: Config) -> Config:
@@ -190,7 +197,7 @@ def search_space(hp, config: Config) -> Config:
 
 
 def main(config: Config, run) -> str:
-    training.seed_everything(config.seed)
+    fit.seed_everything(config.seed)
     data = load_data(config)
     started = time.perf_counter()
     model = build_model(config, data)
@@ -200,10 +207,10 @@ def main(config: Config, run) -> str:
     test = evaluate(config, model, data, run=run, found=found)
     facts = {"threshold": test["threshold"], "channels": data.streams[0].channels, "frequency": data.streams[0].frequency}
     facts |= {"scales": data.scaler.to_json(), "seasons": dict(zip([one.name for one in data.streams], data.seasons, strict=True))}
-    save = partial(scoring.save_states, data.streams, found, data.scaler)
+    save = partial(anomaly.live.save_states, data.streams, found, data.scaler)
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[save])
-    reporting.plot_training(run, history, metric="loss")
-    report = reporting.write_metrics(
+    report.plot_training(run, history, metric="loss")
+    measured = report.write_metrics(
         run,
         config=config,
         model=model,
@@ -218,31 +225,31 @@ def main(config: Config, run) -> str:
             f"{test['alarms']} alarms in {test['weeks']:.1f} weeks, scores of {test['threshold']:.2f} and more; no labels to compare with"
         )
     others = ("event_precision", "event_recall", "pr_auc") if metric(config) == "event_f1" else ("event_f1", "pr_auc")
-    return reporting.comparison(report, metric=metric(config), others=others)
+    return report.comparison(measured, metric=metric(config), others=others)
 
 
 # Small steps of the above
 
 
-def read(config: Config, path: str, step: str | None = None) -> "list[sources.LabelledStream]":
+def read(config: Config, path: str, step: str | None = None) -> "list[anomaly.data.LabelledStream]":
     """All streams of the benchmark, of the sample, or of a table; of a new table, with the `step` of the training, without its labels."""
     if path == "NAB":
-        return [sources.read_nab(name, data_dir=config.data_dir) for name in sources.nab_files(config.data_dir)]
+        return [anomaly.nab_corpus.read_nab(name, data_dir=config.data_dir) for name in anomaly.nab_corpus.nab_files(config.data_dir)]
     if path == "sample":
-        return synthetic.anomalous_series(12, 2800, seed=config.seed, clean=config.train_fraction)
+        return anomaly.sample.anomalous_series(12, 2800, seed=config.seed, clean=config.train_fraction)
     names = ("columns", "time_column", "id_column", "label_column", "labels", "frequency", "fill")
-    return sources.read_streams(path, step=step, **{name: getattr(config, name) for name in names})
+    return anomaly.data.read_streams(path, step=step, **{name: getattr(config, name) for name in names})
 
 
 def cut(config: Config, data: Data) -> "tuple[encode.streams.Chunks, encode.streams.Chunks]":
     """Stretches of the training rows, and of the last fifth of them, which tells how training goes."""
     before, after = [], []
     for one, (_, first), season in zip(data.streams, data.spans["train"], data.seasons, strict=True):
-        values = anomalies.carried(data.scaler.transform(one.name, one.values[:first]))
+        values = anomaly.predict.carried(data.scaler.transform(one.name, one.values[:first]))
         if config.model == "predictor":
-            x, y = anomalies.point_features(values, season=season)[:-1], anomalies.next_changes(values)[:, None]
+            x, y = anomaly.predict.point_features(values, season=season)[:-1], anomaly.predict.next_changes(values)[:, None]
         else:
-            x = y = anomalies.squashed(values)
+            x = y = anomaly.predict.squashed(values)
         border = first - max(first // 5, length(config) + 1)
         before.append((x[:border], y[:border]))
         after.append((x[border:], y[border:]))
@@ -254,24 +261,24 @@ def length(config: Config) -> int:
     return config.length if config.model == "predictor" else config.window
 
 
-def scores(config: Config, data: Data, model=None) -> "list[anomalies.Scored]":
+def scores(config: Config, data: Data, model=None) -> "list[anomaly.predict.Scored]":
     values = [one.values for one in data.streams]
-    return anomalies.score_streams(values, lambda members: detector(config, data, members, model), groups=data.seasons, told="scored")
+    return anomaly.predict.score_streams(values, lambda members: detector(config, data, members, model), groups=data.seasons, told="scored")
 
 
-def detector(config: Config, data: Data, members: list[int], model=None) -> "anomalies.Detector":
+def detector(config: Config, data: Data, members: list[int], model=None) -> "anomaly.predict.Detector":
     """Of the streams of these numbers, which have the same season; without a model the last value stands for the forecast."""
     facts = [data.scaler.facts[data.streams[i].name] for i in members]
     shape, season = {"streams": len(members), "channels": len(facts[0][0])}, data.seasons[members[0]]
     if model is None:
-        errors = anomalies.PersistenceErrors(**shape)
+        errors = anomaly.predict.PersistenceErrors(**shape)
     elif config.model == "autoencoder":
-        errors = anomalies.ReconstructionErrors(model, **shape, window=config.window)
+        errors = anomaly.predict.ReconstructionErrors(model, **shape, window=config.window)
     else:
-        errors = anomalies.PredictionErrors(model, **shape, season=season)
+        errors = anomaly.predict.PredictionErrors(model, **shape, season=season)
     mean, scale = ([fact[i] for fact in facts] for i in range(2))
     rest = rests(config, data)[members[0]]
-    return anomalies.Detector(errors, mean=mean, scale=scale, season=season, smoothing=config.smoothing, rest=rest)
+    return anomaly.predict.Detector(errors, mean=mean, scale=scale, season=season, smoothing=config.smoothing, rest=rest)
 
 
 def rests(config: Config, data: Data) -> list[int]:
@@ -283,11 +290,11 @@ def measures(config: Config, data: Data, found: list, *, split: str = "test") ->
     """What scores are worth, alone or as `anomalies.Scored`: see `alarms.measures`; of NAB its own, too, in a test of all files."""
     found, rows = ([getattr(one, name, one) for one in found] for name in ("score", "evidence"))
     options = {"split": split, "gaps": rests(config, data), "alarms_per_week": config.alarms_per_week}
-    worth = alarms.measures(data.streams, found, data.spans, rows=rows, **options)
+    worth = anomaly.scores.measures(data.streams, found, data.spans, rows=rows, **options)
     if config.data != "NAB":
         return worth
     whole = [i for i, (first, end) in enumerate(data.spans[split]) if end > first or split == "test"]
-    return {**nab.measures([data.streams[i] for i in whole], [found[i] for i in whole], chosen_on="artificial"), **worth}
+    return {**anomaly.nab.measures([data.streams[i] for i in whole], [found[i] for i in whole], chosen_on="artificial"), **worth}
 
 
 def metric(config: Config) -> str:
@@ -295,6 +302,6 @@ def metric(config: Config) -> str:
 
 
 if __name__ == "__main__":
-    from rnn_cookbook.cli import main as command
+    from rnn_cookbook.cli.main import main as command
 
     sys.exit(command(["run", __file__, *sys.argv[1:]]))

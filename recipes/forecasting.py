@@ -15,6 +15,8 @@ Traps avoided: a scale that knows the test split; windows dropped at the end of 
 linear one and is not told so; intervals that nobody counted; gaps between time stamps, filled in silence.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -22,11 +24,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from rnn_cookbook import bundle, encode, forecasts, losses, models, reporting, serving, training
-from rnn_cookbook.data import series as tables
-from rnn_cookbook.data import sources, synthetic
+from rnn_cookbook import encode
+from rnn_cookbook.data.series import Series, matching, read_series, season_of, split_by_time
+from rnn_cookbook.data.sources import ETTH1, download
 from rnn_cookbook.errors import InputError, check_settings, rising_shares
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
+from rnn_cookbook.nn import losses
+from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.tasks import forecasting
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ SETTINGS = {
 
 @dataclass
 class Data:
-    series: "list[tables.Series]"
+    series: "list[Series]"
     spans: dict[str, list[tuple[int, int]]]  # steps to forecast, of each series, by split
     encoder: "encode.series.SeriesEncoder"  # fitted on the training steps
     season: int  # steps
@@ -127,8 +132,8 @@ def load_data(config: Config) -> Data:
         series, shares = [series[0].until(20 * 30 * 24)], {"validation": 0.2, "test": 0.2}  # 12 months to train, 4 to validate, 4 to test
     elif config.data == "sample":
         shares = {"validation": 0.1, "test": 0.3}
-    series, spans = tables.split_by_time(series, lookback=config.lookback, horizon=config.horizon, **shares)
-    season = config.season or tables.season_of(series[0].times.freq)
+    series, spans = split_by_time(series, lookback=config.lookback, horizon=config.horizon, **shares)
+    season = config.season or season_of(series[0].times.freq)
     if season > config.lookback:
         log.warning("a season of %d steps is longer than --lookback %d: the naive forecasts repeat the last value", season, config.lookback)
         season = 1
@@ -138,16 +143,16 @@ def load_data(config: Config) -> Data:
 def build_model(config: Config, data: Data):
     import keras  # here, not above: `--help` and argument errors answer without TensorFlow
 
-    training.set_precision(config.mixed_precision)
+    fit.set_precision(config.mixed_precision)
     windows = cut(config, data, "train")
     names = ("lookback", "horizon", "cell", "units", "depth", "normalization", "head")
     options = {name: getattr(config, name) for name in names} | {"quantiles": config.levels, "covariates": windows.covariates}
     options["channels"] = len(data.series[0].channels)
     if config.model == "recursive":
-        model = models.recursive_forecaster(**options)
+        model = forecasting.model.recursive_forecaster(**options)
     else:
         segments = {"segment_length": config.segment, "embedding_size": config.embedding}
-        model = models.forecaster(**options, **segments, dropout=config.dropout, joint=config.joint, linear=config.linear)
+        model = forecasting.model.forecaster(**options, **segments, dropout=config.dropout, joint=config.joint, linear=config.linear)
     loss = {"gaussian": losses.GaussianLoss(), "student_t": losses.StudentTLoss(), "point": "mse"}
     loss["quantiles"] = losses.QuantileLoss(config.levels)
     centre = model.get_layer("head").centre
@@ -155,18 +160,20 @@ def build_model(config: Config, data: Data):
     def mse(actual, forecast):
         return keras.losses.mean_squared_error(actual, centre(forecast))
 
-    rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=windows.examples).steps)
+    rate = fit.warmup_cosine(config.learning_rate, steps=fit.plan(config, examples=windows.examples).steps)
     model.compile(keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None), loss=loss[config.head], metrics=[mse])
     return model
 
 
 def train(config: Config, model, data: Data, run) -> dict:
     windows, validation = (cut(config, data, split, teacher=config.model == "recursive") for split in ("train", "validation"))
-    plan = training.plan(config, examples=windows.examples)
+    plan = fit.plan(config, examples=windows.examples)
     log.info("training: %d epochs of %d windows", plan.epochs, windows.examples)
-    history = training.fit(model, windows, validation, epochs=plan.epochs, patience=plan.patience, run=run)
+    history = fit.fit(model, windows, validation, epochs=plan.epochs, patience=plan.patience, run=run)
     if config.linear and config.model == "direct":
-        history["shares"] = forecasts.mix_linear(model, forecasts.linear_forecasts(windows, validation, season=data.season), validation)
+        history["shares"] = forecasting.predict.mix_linear(
+            model, forecasting.predict.linear_forecasts(windows, validation, season=data.season), validation
+        )
     return history
 
 
@@ -174,10 +181,12 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     """Scores of every window of a split; with a run, also what its folder shows: forecasts, a backtest, and plots of the errors."""
     windows = cut(config, data, split)
     log.info("evaluating on %d %s windows", windows.examples, split)
-    point, quantiles = forecasts.Forecaster(model, data.encoder, batch_size=config.batch_size)(windows)
+    point, quantiles = forecasting.predict.Forecaster(model, data.encoder, batch_size=config.batch_size)(windows)
     if run:
-        reporting.write_forecasts(run, data.series, windows, data.encoder, point, quantiles, levels=config.levels, season=data.season)
-        reporting.add_errors_by_step(run, "this model", forecasts.errors_by_step(windows.arrays()[1], point))
+        forecasting.plots.write_forecasts(
+            run, data.series, windows, data.encoder, point, quantiles, levels=config.levels, season=data.season
+        )
+        forecasting.plots.add_errors_by_step(run, "this model", forecasting.scores.errors_by_step(windows.arrays()[1], point))
     return scorer(data, windows)(point, quantiles, levels=config.levels)
 
 
@@ -188,9 +197,9 @@ def baselines(config: Config, data: Data, run=None) -> dict:
 
     def keep(name, point):
         if run:
-            reporting.add_errors_by_step(run, name, forecasts.errors_by_step(score.actual, point))
+            forecasting.plots.add_errors_by_step(run, name, forecasting.scores.errors_by_step(score.actual, point))
 
-    return forecasts.forecast_baselines(train, validation, test, season=data.season, score=score, keep=keep)
+    return forecasting.baselines.forecast_baselines(train, validation, test, season=data.season, score=score, keep=keep)
 
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
@@ -200,21 +209,21 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Predi
     if len(given) > 1:
         raise InputError(f"one table at a time, got {', '.join(given)}")
     shape = {"frequency": facts["frequency"], "lookback": config.lookback, "horizon": config.horizon}
-    series = tables.matching(read(config, given[0], columns=facts["columns"]), path=given[0], channels=facts["channels"], **shape)
+    series = matching(read(config, given[0], columns=facts["columns"]), path=given[0], channels=facts["channels"], **shape)
     encoder = encode.series.SeriesEncoder.load(loaded.path).adapted(series)
-    forecaster = forecasts.Forecaster(loaded.model, encoder, batch_size=config.batch_size)
+    forecaster = forecasting.predict.Forecaster(loaded.model, encoder, batch_size=config.batch_size)
     if options.backtest:
         spans, found = forecaster.backtest(series, origins=options.backtest, season=facts["season"])
-        reporting.tell_backtest(series, spans, found, chosen_until=facts["chosen_until"])
+        forecasting.plots.tell_backtest(series, spans, found, chosen_until=facts["chosen_until"])
     point, quantiles = forecaster.ahead(series)
-    yield from reporting.forecast_rows(series, point, quantiles, levels=config.levels)
+    yield from forecasting.plots.forecast_rows(series, point, quantiles, levels=config.levels)
     if options.output:
-        reporting.plot_ahead(Path(options.output).with_suffix(".png"), series, point, quantiles, levels=config.levels)
+        forecasting.plots.plot_ahead(Path(options.output).with_suffix(".png"), series, point, quantiles, levels=config.levels)
 
 
-def served(loaded: "bundle.Bundle") -> "serving.series.ServedForecaster":
+def served(loaded: "bundle.Bundle") -> "forecasting.export.ServedForecaster":
     """From values to forecasts in TensorFlow alone, both in their own units: what `rnn-cookbook export` writes."""
-    return serving.series.ServedForecaster(loaded.model, encode.series.SeriesEncoder.load(loaded.path))
+    return forecasting.export.ServedForecaster(loaded.model, encode.series.SeriesEncoder.load(loaded.path))
 
 
 def search_space(hp, config: Config) -> Config:
@@ -234,13 +243,13 @@ def search_space(hp, config: Config) -> Config:
 
 
 def main(config: Config, run) -> str:
-    training.seed_everything(config.seed)
+    fit.seed_everything(config.seed)
     data = load_data(config)
     started = time.perf_counter()
     model = build_model(config, data)
     history = train(config, model, data, run)
     history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")
-    model = models.without_teacher(model)
+    model = forecasting.model.without_teacher(model)
     one, chosen = data.series[0], zip(data.series, data.spans["test"], strict=True)
     facts = {
         "columns": one.channels if not one.name else config.columns,
@@ -250,8 +259,8 @@ def main(config: Config, run) -> str:
         "chosen_until": {each.name: str(each.times[first]) for each, (first, _) in chosen},  # what came before the test
     }
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.encoder.save])
-    reporting.plot_training(run, history, metric="mse", unit="of scaled values")
-    report = reporting.write_metrics(
+    report.plot_training(run, history, metric="mse", unit="of scaled values")
+    measured = report.write_metrics(
         run,
         config=config,
         model=model,
@@ -261,20 +270,20 @@ def main(config: Config, run) -> str:
         baselines=baselines(config, data, run=run) if config.baselines else {},
         test=evaluate(config, model, data, run=run),
     )
-    return reporting.comparison(report, metric="mse", others=("mae", "mase", "coverage"), higher_is_better=False)
+    return report.comparison(measured, metric="mse", others=("mae", "mase", "coverage"), higher_is_better=False)
 
 
 # Small steps of the above
 
 
-def read(config: Config, path: str, columns: "str | list[str]" = "") -> "list[tables.Series]":
+def read(config: Config, path: str, columns: "str | list[str]" = "") -> "list[Series]":
     """All series of a table, or of the data set or the sample of that name."""
     if path == "sample":
-        return [synthetic.seasonal_series(6000, seed=config.seed)]
+        return [forecasting.sample.seasonal_series(6000, seed=config.seed)]
     if path == "ETTh1":
-        return tables.read_series(sources.download("ett/ETTh1.csv", **sources.ETTH1, data_dir=config.data_dir))
+        return read_series(download("ett/ETTh1.csv", **ETTH1, data_dir=config.data_dir))
     names = ("time_column", "id_column", "covariates", "frequency", "fill")
-    return tables.read_series(path, columns=columns or config.columns, **{name: getattr(config, name) for name in names})
+    return read_series(path, columns=columns or config.columns, **{name: getattr(config, name) for name in names})
 
 
 def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> "encode.series.Windows":
@@ -289,11 +298,11 @@ def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> "en
     )
 
 
-def scorer(data: Data, windows) -> "forecasts.Scorer":
-    return forecasts.Scorer(windows, series=data.series, encoder=data.encoder, train=data.spans["train"], season=data.season)
+def scorer(data: Data, windows) -> "forecasting.scores.Scorer":
+    return forecasting.scores.Scorer(windows, series=data.series, encoder=data.encoder, train=data.spans["train"], season=data.season)
 
 
 if __name__ == "__main__":
-    from rnn_cookbook.cli import main as command
+    from rnn_cookbook.cli.main import main as command
 
     sys.exit(command(["run", __file__, *sys.argv[1:]]))

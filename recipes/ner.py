@@ -15,20 +15,23 @@ Traps avoided: tags scored one by one, where most are O; an I that begins an ent
 training never saw; entities of the test split known from training, counted as if they were new.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from rnn_cookbook import baselines as rivals
-from rnn_cookbook import bundle, encode, losses, metrics, models, optimizers, reporting, serving, tagging, training
-from rnn_cookbook.data import sentences, sources, synthetic, tagged
-from rnn_cookbook.data.tags import spans
+from rnn_cookbook import encode
+from rnn_cookbook.data.sentences import sentences
+from rnn_cookbook.data.sources import load_tfds_with_names
 from rnn_cookbook.data.texts import read_unlabelled
-from rnn_cookbook.data.vectors import read_vectors
 from rnn_cookbook.errors import InputError, check_settings
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
+from rnn_cookbook.nn import losses, optimizers
+from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.tasks import tagging
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,12 @@ SETTINGS = {"default": Config(), "sample": SAMPLE, "softmax": Config(crf=False)}
 
 @dataclass
 class Data:
-    train: tagged.Tagged
-    validation: tagged.Tagged
-    test: tagged.Tagged
+    train: tagging.data.Tagged
+    validation: tagging.data.Tagged
+    test: tagging.data.Tagged
     unlabelled: list[list[str]]  # sentences
-    words: "encode.words.WordEncoder"  # fitted on the training sentences, and on the unlabelled ones
-    tags: "encode.tags.TagEncoder"  # fitted on the training sentences
+    words: "tagging.encode.WordEncoder"  # fitted on the training sentences, and on the unlabelled ones
+    tags: "tagging.encode.TagEncoder"  # fitted on the training sentences
     vectors: "object" = None  # float32[words, dimensions], of --vectors
 
 
@@ -107,42 +110,46 @@ def load_data(config: Config) -> Data:
     log.info("reading %s", config.data)
     if config.data == "sample":
         parts = {
-            name: synthetic.tagged_sentences(size, seed=config.seed * 3 + i)
+            name: tagging.sample.tagged_sentences(size, seed=config.seed * 3 + i)
             for i, (name, size) in enumerate({"train": 4000, "validation": 500, "test": 1000}.items())
         }
     elif config.data == "conll2003":
-        rows, names = sources.load_tfds_with_names("conll2003", splits=["train", "dev", "test"], feature="ner", data_dir=config.data_dir)
+        rows, names = load_tfds_with_names("conll2003", splits=["train", "dev", "test"], feature="ner", data_dir=config.data_dir)
         parts = {
-            name: tagged.Tagged([[t.decode() for t in x["tokens"]] for x in part], [[names[i] for i in x["ner"]] for x in part]).not_empty()
+            name: tagging.data.Tagged(
+                [[t.decode() for t in x["tokens"]] for x in part], [[names[i] for i in x["ner"]] for x in part]
+            ).not_empty()
             for name, part in zip(("train", "validation", "test"), rows, strict=True)
         }
     else:
-        parts = tagged.read_tagged(config.data, scheme=config.scheme, columns=config.columns, strict=config.strict)
-    parts = tagged.complete(parts, validation_fraction=config.validation_fraction, test_fraction=config.test_fraction, seed=config.seed)
-    tags = encode.tags.TagEncoder.fit(parts["train"].tags)
+        parts = tagging.data.read_tagged(config.data, scheme=config.scheme, columns=config.columns, strict=config.strict)
+    parts = tagging.data.complete(
+        parts, validation_fraction=config.validation_fraction, test_fraction=config.test_fraction, seed=config.seed
+    )
+    tags = tagging.encode.TagEncoder.fit(parts["train"].tags)
     for name in ("validation", "test"):
         tags.check(parts[name].tags, name=name)
     texts = read_unlabelled(config.unlabelled).texts if config.unlabelled else []
-    unlabelled = [[token.text for token in sentence] for text in texts for sentence in sentences.sentences(text)]
-    others, vectors = encode.words.frequent(unlabelled), None
+    unlabelled = [[token.text for token in sentence] for text in texts for sentence in sentences(text)]
+    others, vectors = tagging.encode.frequent(unlabelled), None
     if config.vectors:
-        names, numbers = read_vectors(config.vectors, limit=config.vector_words)
-        others += [encode.words.normalize(name) for name in names]
-    words = encode.words.WordEncoder.fit(parts["train"].tokens, others=others)
+        names, numbers = tagging.vectors.read_vectors(config.vectors, limit=config.vector_words)
+        others += [tagging.encode.normalize(name) for name in names]
+    words = tagging.encode.WordEncoder.fit(parts["train"].tokens, others=others)
     if config.vectors:
         vectors = words.align(names, numbers, seed=config.seed)
     return Data(parts["train"], parts["validation"], parts["test"], unlabelled, words, tags, vectors)
 
 
 def build_model(config: Config, data: Data):
-    training.set_precision(config.mixed_precision)
+    fit.set_precision(config.mixed_precision)
     vectors = data.vectors
     if vectors is None and config.word_vectors == "ppmi":
         log.info("word vectors from %d sentences", len(data.train) + len(data.unlabelled))
         tokens = data.words.encode(data.train.tokens + data.unlabelled)["tokens"]
         shape = {"vocabulary_size": len(data.words), "dimensions": config.embedding}
         vectors = 0.3 * encode.word_vectors.ppmi_vectors(tokens, **shape, seed=config.seed)
-    model = models.sequence_tagger(
+    model = tagging.model.sequence_tagger(
         vocabulary_size=len(data.words),
         tags=data.tags.tags,
         scheme="bioes" if config.crf else None,
@@ -164,8 +171,8 @@ def build_model(config: Config, data: Data):
         dropout=config.dropout,
         word_vectors=vectors,
     )
-    plan = training.plan(config, examples=len(tagged.cut(data.train, longest=config.max_tokens)))
-    rate = training.warmup_cosine(config.learning_rate, steps=plan.steps)
+    plan = fit.plan(config, examples=len(tagging.data.cut(data.train, longest=config.max_tokens)))
+    rate = fit.warmup_cosine(config.learning_rate, steps=plan.steps)
     model.compile(
         optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
         loss=model.get_layer("crf").loss if config.crf else losses.PaddedCrossEntropy(padding=-1),
@@ -176,10 +183,10 @@ def build_model(config: Config, data: Data):
 
 def train(config: Config, model, data: Data, run) -> dict:
     batches, validation = (batched(config, model, data, part, shuffle=part is data.train) for part in (data.train, data.validation))
-    tagger, gold = make_tagger(config, model, data.words, data.tags), [spans(tags) for tags in data.validation.tags]
-    plan = training.plan(config, examples=batches.examples)
+    tagger, gold = make_tagger(config, model, data.words, data.tags), [tagging.schemes.spans(tags) for tags in data.validation.tags]
+    plan = fit.plan(config, examples=batches.examples)
     log.info("training: %d epochs of %d sentences", plan.epochs, batches.examples)
-    return training.fit(
+    return fit.fit(
         model,
         batches,
         validation,
@@ -187,7 +194,7 @@ def train(config: Config, model, data: Data, run) -> dict:
         patience=plan.patience,
         run=run,
         monitor="val_f1",
-        scores=lambda: {"val_f1": metrics.span_scores(gold, tagger.spans(data.validation.tokens))["f1"]},
+        scores=lambda: {"val_f1": tagging.scores.span_scores(gold, tagger.spans(data.validation.tokens))["f1"]},
     )
 
 
@@ -195,26 +202,26 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     """Strict scores of whole entities on a split; with a run, also what its folder shows: predictions, mistakes in context, a plot."""
     examples = getattr(data, split)
     log.info("evaluating on %d %s sentences", len(examples), split)
-    gold = [spans(tags) for tags in examples.tags]
+    gold = [tagging.schemes.spans(tags) for tags in examples.tags]
     found = make_tagger(config, model, data.words, data.tags).spans_with_probability(examples.tokens)
     guessed = [[span for span, _ in sentence] for sentence in found]
     if run:
-        reporting.write_spans(run, examples.tokens, gold, found, types=data.tags.types)
-    known = tagged.phrases(data.train) | (tagged.phrases(data.validation) if split == "test" else set())
-    return {**metrics.span_scores(gold, guessed), **metrics.seen_scores(examples.tokens, gold, guessed, known)}
+        tagging.plots.write_spans(run, examples.tokens, gold, found, types=data.tags.types)
+    known = tagging.data.phrases(data.train) | (tagging.data.phrases(data.validation) if split == "test" else set())
+    return {**tagging.scores.span_scores(gold, guessed), **tagging.scores.seen_scores(examples.tokens, gold, guessed, known)}
 
 
 def baselines(config: Config, data: Data) -> dict:
     """Known entities and a feature CRF, on the same test split. Nothing of theirs is chosen on the validation split: they learn from it."""
-    known = tagged.Tagged(data.train.tokens + data.validation.tokens, data.train.tags + data.validation.tags)
-    return rivals.tagging_baselines(known, data.test)
+    known = tagging.data.Tagged(data.train.tokens + data.validation.tokens, data.train.tags + data.validation.tags)
+    return tagging.baselines.tagging_baselines(known, data.test)
 
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[dict]:
     """Raw texts, list by list, to their entities, with offsets into the text and probabilities."""
     tagger = make_tagger(Config(**loaded.config), loaded.model, *encoders(loaded))
     for texts in inputs:
-        split = [sentences.sentences(text) for text in texts]
+        split = [sentences(text) for text in texts]
         found = iter(tagger.spans_with_probability([[token.text for token in sentence] for text in split for sentence in text]))
         for text, parts in zip(texts, split, strict=True):
             entities = []
@@ -225,9 +232,9 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
             yield {"text": text, "entities": entities}
 
 
-def served(loaded: "bundle.Bundle") -> "serving.words.ServedTagger":
+def served(loaded: "bundle.Bundle") -> "tagging.export.ServedTagger":
     """From words to their tags in TensorFlow alone: what `rnn-cookbook export` writes."""
-    return serving.words.ServedTagger(loaded.model, *encoders(loaded))
+    return tagging.export.ServedTagger(loaded.model, *encoders(loaded))
 
 
 def search_space(hp, config: Config) -> Config:
@@ -249,7 +256,7 @@ def search_space(hp, config: Config) -> Config:
 
 
 def main(config: Config, run) -> str:
-    training.seed_everything(config.seed)
+    fit.seed_everything(config.seed)
     data = load_data(config)
     started = time.perf_counter()
     model = build_model(config, data)
@@ -257,8 +264,8 @@ def main(config: Config, run) -> str:
     history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")  # the word vectors count
     facts = {"types": data.tags.types}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.words.save])
-    reporting.plot_training(run, history, metric="f1", training="training (all objectives)")
-    report = reporting.write_metrics(
+    report.plot_training(run, history, metric="f1", training="training (all objectives)")
+    measured = report.write_metrics(
         run,
         config=config,
         model=model,
@@ -268,28 +275,30 @@ def main(config: Config, run) -> str:
         baselines=baselines(config, data) if config.baselines else {},
         test=evaluate(config, model, data, run=run),
     )
-    return reporting.comparison(report, metric="f1", others=("precision", "recall", "f1_seen", "f1_unseen"))
+    return report.comparison(measured, metric="f1", others=("precision", "recall", "f1_seen", "f1_unseen"))
 
 
 # Small steps of the above
 
 
 def encoders(loaded: "bundle.Bundle") -> tuple:
-    return encode.words.WordEncoder.load(loaded.path), encode.tags.TagEncoder(loaded.facts["types"])
+    return tagging.encode.WordEncoder.load(loaded.path), tagging.encode.TagEncoder(loaded.facts["types"])
 
 
-def make_tagger(config: Config, model, words, tags) -> "tagging.Tagger":
-    return tagging.Tagger(model, words, tags, longest=config.max_tokens)
+def make_tagger(config: Config, model, words, tags) -> "tagging.predict.Tagger":
+    return tagging.predict.Tagger(model, words, tags, longest=config.max_tokens)
 
 
-def batched(config: Config, model, data: Data, examples: tagged.Tagged, *, shuffle: bool) -> "encode.batches.Batches":
+def batched(config: Config, model, data: Data, examples: tagging.data.Tagged, *, shuffle: bool) -> "encode.batches.Batches":
     """What the model reads, and the tag of each token."""
-    examples = tagged.cut(examples, longest=config.max_tokens)
+    examples = tagging.data.cut(examples, longest=config.max_tokens)
     inputs, labels = data.words.encode(examples.tokens), [data.tags.encode(tags) for tags in examples.tags]
-    return encode.batches.Batches(tagging.inputs_of(model, inputs), labels, batch_size=config.batch_size, shuffle=shuffle, seed=config.seed)
+    return encode.batches.Batches(
+        tagging.predict.inputs_of(model, inputs), labels, batch_size=config.batch_size, shuffle=shuffle, seed=config.seed
+    )
 
 
 if __name__ == "__main__":
-    from rnn_cookbook.cli import main as command
+    from rnn_cookbook.cli.main import main as command
 
     sys.exit(command(["run", __file__, *sys.argv[1:]]))

@@ -16,6 +16,8 @@ padded to the longest review; a vocabulary, a teacher or an early stop that saw 
 model's beside it.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -25,12 +27,15 @@ from typing import Literal
 import numpy as np
 from scipy.special import softmax
 
-from rnn_cookbook import baselines as linear
-from rnn_cookbook import bundle, encode, metrics, models, optimizers, reporting, serving, training
-from rnn_cookbook.data import sources, splits, synthetic
+from rnn_cookbook import encode
+from rnn_cookbook.data.sources import load_tfds
+from rnn_cookbook.data.splits import complete, in_turn
 from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
 from rnn_cookbook.errors import check_settings
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
+from rnn_cookbook.nn import optimizers
+from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.tasks import classification
 
 
 @dataclass(frozen=True)
@@ -108,10 +113,10 @@ def load_data(config: Config) -> Data:
     """Raw texts, split. Only training and unlabelled texts choose the vocabulary."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        parts = splits.in_turn(synthetic.reviews(6500, seed=config.seed), train=4000, validation=500, test=2000)
+        parts = in_turn(classification.sample.reviews(6500, seed=config.seed), train=4000, validation=500, test=2000)
     elif config.data == "imdb_reviews":
         names = ["train", "test", "unsupervised"]
-        train, test, unlabelled = sources.load_tfds("imdb_reviews", splits=names, data_dir=config.data_dir)
+        train, test, unlabelled = load_tfds("imdb_reviews", splits=names, data_dir=config.data_dir)
         parts = {
             name: Texts([x["text"].decode() for x in rows], [("negative", "positive")[x["label"]] for x in rows])
             for name, rows in (("train", train), ("test", test))
@@ -121,7 +126,7 @@ def load_data(config: Config) -> Data:
         parts = read_texts(config.data, text_column=config.text_column, label_column=config.label_column, drop_missing=config.drop_missing)
         parts = {name: encode.text.without_empty(part, name=name, drop=config.drop_missing) for name, part in parts.items()}
     fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
-    parts, classes = splits.complete(parts, **fractions, seed=config.seed)
+    parts, classes = complete(parts, **fractions, seed=config.seed)
     if config.unlabelled:
         parts["unlabelled"] = Texts() if config.unlabelled == "none" else read_unlabelled(config.unlabelled, text_column=config.text_column)
     unlabelled = parts.get("unlabelled", Texts())
@@ -132,13 +137,13 @@ def load_data(config: Config) -> Data:
 def build_model(config: Config, data: Data):
     import keras  # here, not above: `--help` and argument errors answer without TensorFlow
 
-    training.set_precision(config.mixed_precision)
+    fit.set_precision(config.mixed_precision)
     vectors = None
     if config.word_vectors == "ppmi":
         log.info("word vectors from %d texts", len(data.train) + len(data.unlabelled))
         tokens, shape = tokenise(config, data, data.train.texts + data.unlabelled.texts), (len(data.encoder), config.embedding)
         vectors = 0.5 * encode.word_vectors.ppmi_vectors(tokens, vocabulary_size=shape[0], dimensions=shape[1], seed=config.seed)
-    model = models.text_classifier(
+    model = classification.model.text_classifier(
         vocabulary_size=len(data.encoder),
         classes=len(data.classes),
         embedding_size=config.embedding,
@@ -154,8 +159,8 @@ def build_model(config: Config, data: Data):
         word_vectors=vectors,
     )
     count = len(data.train) + extras(config, data) // rounds(config, data)
-    steps = training.plan(config, examples=count).steps
-    rate = training.warmup_cosine(config.learning_rate, steps=steps) if config.schedule == "cosine" else config.learning_rate
+    steps = fit.plan(config, examples=count).steps
+    rate = fit.warmup_cosine(config.learning_rate, steps=steps) if config.schedule == "cosine" else config.learning_rate
     model.compile(
         optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),  # of probabilities: the teacher is not always sure
@@ -169,16 +174,16 @@ def train(config: Config, model, data: Data, run) -> dict:
     tokens, targets = tokenise(config, data, data.train.texts), one_hot(data, data.train)
     if extras(config, data):
         log.info("a linear model learns from %d texts, to mark %d unlabelled ones", len(data.train), len(data.unlabelled))
-        teacher = linear.NBClassifier().fit(data.train.texts, targets.argmax(axis=1), classes=len(data.classes))
+        teacher = classification.baselines.NBClassifier().fit(data.train.texts, targets.argmax(axis=1), classes=len(data.classes))
         tokens += tokenise(config, data, data.unlabelled.texts)
         targets = np.concatenate([targets, teacher.predict(data.unlabelled.texts).astype(np.float32)])
     shape = {"batch_size": config.batch_size, "multiple_of": config.segment or 1}
     turns = {"extras": extras(config, data), "rounds": rounds(config, data)}
     batches = encode.batches.Batches(tokens, targets, shuffle=True, seed=config.seed, **turns, **shape)
     validation = encode.batches.Batches(tokenise(config, data, data.validation.texts), one_hot(data, data.validation), **shape)
-    plan = training.plan(config, examples=batches.examples)
+    plan = fit.plan(config, examples=batches.examples)
     log.info("training: %d epochs of %d texts", plan.epochs, batches.examples)
-    return training.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run)
+    return fit.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
@@ -189,15 +194,17 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     probabilities = classify(config, model, tokens)
     if run:
         lengths = [len(sequence) for sequence in data.encoder.encode(examples.texts)]
-        reporting.write_classification(run, examples.texts, labels, probabilities, classes=data.classes, lengths=lengths, unit="words")
-    return metrics.classification_scores(labels, probabilities)
+        classification.plots.write_classification(
+            run, examples.texts, labels, probabilities, classes=data.classes, lengths=lengths, unit="words"
+        )
+    return classification.scores.classification_scores(labels, probabilities)
 
 
 def baselines(config: Config, data: Data) -> dict:
     """Linear models on the same test split. Nothing of theirs is chosen on the validation split, so they learn from it, too."""
     known = Texts(data.train.texts + data.validation.texts, data.train.labels + data.validation.labels)
     (texts, labels), (test_texts, test_labels) = ((part.texts, one_hot(data, part).argmax(axis=1)) for part in (known, data.test))
-    return linear.text_baselines((texts, labels), (test_texts, test_labels), classes=len(data.classes))
+    return classification.baselines.text_baselines((texts, labels), (test_texts, test_labels), classes=len(data.classes))
 
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[dict]:
@@ -211,10 +218,10 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
             yield {"text": text, **({"label": None, "error": "no word in the text"} if empty else answer)}
 
 
-def served(loaded: "bundle.Bundle") -> "serving.texts.ServedClassifier":
+def served(loaded: "bundle.Bundle") -> "classification.export.ServedClassifier":
     """From raw text to the answer in TensorFlow alone: what `rnn-cookbook export` writes."""
     options = {"classes": loaded.facts["classes"], **{name: loaded.config[name] for name in ("max_tokens", "keep")}}
-    return serving.texts.ServedClassifier(loaded.model, encode.text.TextEncoder.load(loaded.path), **options)
+    return classification.export.ServedClassifier(loaded.model, encode.text.TextEncoder.load(loaded.path), **options)
 
 
 def search_space(hp, config: Config) -> Config:
@@ -234,7 +241,7 @@ def search_space(hp, config: Config) -> Config:
 
 
 def main(config: Config, run) -> str:
-    training.seed_everything(config.seed)
+    fit.seed_everything(config.seed)
     data = load_data(config)
     started = time.perf_counter()
     model = build_model(config, data)
@@ -242,8 +249,8 @@ def main(config: Config, run) -> str:
     history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")  # the word vectors and the teacher count
     facts = {"classes": data.classes}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.encoder.save])
-    reporting.plot_training(run, history, metric="accuracy")
-    report = reporting.write_metrics(
+    report.plot_training(run, history, metric="accuracy")
+    measured = report.write_metrics(
         run,
         config=config,
         model=model,
@@ -253,7 +260,7 @@ def main(config: Config, run) -> str:
         baselines=baselines(config, data) if config.baselines else {},
         test=evaluate(config, model, data, run=run),
     )
-    return reporting.comparison(report, metric="accuracy", others=("macro_f1", "roc_auc", "calibration_error"))
+    return report.comparison(measured, metric="accuracy", others=("macro_f1", "roc_auc", "calibration_error"))
 
 
 # Small pieces that several of the above use
@@ -282,11 +289,11 @@ def rounds(config: Config, data: Data) -> int:
 def classify(config: Config, model, tokens: list[np.ndarray]) -> np.ndarray:
     """Probabilities: float64[texts, classes]"""
     return softmax(
-        training.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size, multiple_of=config.segment or 1)), axis=1
+        fit.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size, multiple_of=config.segment or 1)), axis=1
     )
 
 
 if __name__ == "__main__":
-    from rnn_cookbook.cli import main as command
+    from rnn_cookbook.cli.main import main as command
 
     sys.exit(command(["run", __file__, *sys.argv[1:]]))

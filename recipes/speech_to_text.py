@@ -16,6 +16,8 @@ Traps avoided: padding that CTC takes for frames; transcripts longer than their 
 training knows, taken for the open world; alphabets of the test split; word errors of texts that were normalised to fit.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -24,11 +26,11 @@ from typing import Literal
 
 import numpy as np
 
-from rnn_cookbook import bundle, ctc, encode, models, ngrams, optimizers, reporting, serving, sound, speech, training, transcriber
-from rnn_cookbook.data import digits, synthetic
-from rnn_cookbook.data.speech import Utterances, read_utterances, split_utterances, tfds_utterances
 from rnn_cookbook.errors import InputError, check_settings
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
+from rnn_cookbook.nn import audio, ctc, ngrams, optimizers
+from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.tasks import speech
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class Config:
     seed: int = 0  # of the split, the weights, the order and what is drawn
 
     def __post_init__(self):
-        if self.data in ("spoken_digit", "sample") and self.rate != digits.RATE:
-            raise InputError(f"--rate of {self.data} is {digits.RATE}, got {self.rate}")
+        if self.data in ("spoken_digit", "sample") and self.rate != speech.digits.RATE:
+            raise InputError(f"--rate of {self.data} is {speech.digits.RATE}, got {self.rate}")
         check_settings(
             self,
             positive=("learning_rate", "max_seconds", "window", "hop"),
@@ -116,13 +118,13 @@ SETTINGS = {"default": Config(), "sample": SAMPLE, "speaker": SPEAKER, "streamin
 
 @dataclass
 class Data:
-    train: Utterances
-    validation: Utterances
-    test: Utterances
-    alphabet: "encode.transcripts.Alphabet"  # fitted on the training texts
+    train: speech.data.Utterances
+    validation: speech.data.Utterances
+    test: speech.data.Utterances
+    alphabet: "speech.alphabet.Alphabet"  # fitted on the training texts
     spoken: "ngrams.NGrams | None"  # of the characters of the training texts
     longest: float  # seconds of the longest training sound: longer ones are transcribed in parts
-    recordings: "digits.Recordings | None" = None  # that strings of digits are made of, new ones in every epoch
+    recordings: "speech.digits.Recordings | None" = None  # that strings of digits are made of, new ones in every epoch
 
 
 def load_data(config: Config) -> Data:
@@ -130,22 +132,30 @@ def load_data(config: Config) -> Data:
     log.info("reading %s", config.data)
     recordings = None
     if config.data == "sample":
-        parts = {name: synthetic.spoken_tones(n, seed=config.seed * 3 + i) for i, (name, n) in enumerate(SIZES.items())}
+        parts = {name: speech.sample.spoken_tones(n, seed=config.seed * 3 + i) for i, (name, n) in enumerate(SIZES.items())}
     elif config.data == "spoken_digit":
-        every = digits.spoken_digits(config.data_dir)
-        taken = digits.split_by_take(every) if config.split == "take" else digits.split_by_speaker(every, config.held_out or config.seed)
+        every = speech.digits.spoken_digits(config.data_dir)
+        taken = (
+            speech.digits.split_by_take(every)
+            if config.split == "take"
+            else speech.digits.split_by_speaker(every, config.held_out or config.seed)
+        )
         recordings, sizes = taken["train"], {"train": config.strings, "validation": 300, "test": 1000}
-        parts = {name: digits.digit_strings(part, sizes[name], seed=i) for i, (name, part) in enumerate(taken.items())}
+        parts = {name: speech.digits.digit_strings(part, sizes[name], seed=i) for i, (name, part) in enumerate(taken.items())}
     else:
         own = Path(config.data).expanduser()
-        parts = read_utterances(own) if own.exists() or config.data[:1] in "./~" else tfds_utterances(config.data, data_dir=config.data_dir)
+        parts = (
+            speech.data.read_utterances(own)
+            if own.exists() or config.data[:1] in "./~"
+            else speech.data.tfds_utterances(config.data, data_dir=config.data_dir)
+        )
     fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
-    parts = split_utterances(parts, by_speaker=config.split == "speaker", **fractions, seed=config.seed)
-    parts = {name: encode.transcripts.as_spoken(part, name=name) for name, part in parts.items()}
-    alphabet = encode.transcripts.Alphabet.fit(parts["train"].texts)
-    log_mel = sound.LogMel(config.rate, bands=config.bands, window=config.window, hop=config.hop)
+    parts = speech.data.split_utterances(parts, by_speaker=config.split == "speaker", **fractions, seed=config.seed)
+    parts = {name: speech.alphabet.as_spoken(part, name=name) for name, part in parts.items()}
+    alphabet = speech.alphabet.Alphabet.fit(parts["train"].texts)
+    log_mel = audio.LogMel(config.rate, bands=config.bands, window=config.window, hop=config.hop)
     limits = {"stride": config.stride, "longest": config.max_seconds, "speed": config.speed}
-    parts["train"] = transcriber.learnable(parts["train"], alphabet, log_mel=log_mel, **limits)
+    parts["train"] = speech.predict.learnable(parts["train"], alphabet, log_mel=log_mel, **limits)
     for name in ("validation", "test"):
         alphabet.check(parts[name].texts, name=name)
     numbers = [alphabet.encode(text) for text in parts["train"].texts]
@@ -155,16 +165,16 @@ def load_data(config: Config) -> Data:
 
 
 def build_model(config: Config, data: Data):
-    training.set_precision(config.mixed_precision)
+    fit.set_precision(config.mixed_precision)
     strides = (config.stride,) if config.convolution == "time" else (config.stride, 1)
-    model = models.sound_recognizer(
+    model = speech.model.sound_recognizer(
         rate=config.rate, symbols=len(data.alphabet), bands=config.bands, window=config.window, hop=config.hop, by_band=config.by_band,
         warp=config.warp, equalizer=config.equalizer, masked_bands=config.masked_bands, widest_band=config.widest_band,
         masked_stretches=config.masked_stretches,
         convolution=config.convolution, filters=config.filters, strides=strides, cell=config.cell, units=config.units, depth=config.depth,
         bidirectional=config.bidirectional, look_ahead=config.look_ahead, layer_norm=config.layer_norm, dropout=config.dropout,
     )  # fmt: skip
-    rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=len(data.train)).steps)
+    rate = fit.warmup_cosine(config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps)
     model.compile(
         optimizer=optimizers.LazyAdam(rate, clip_norm=config.clip_norm or None),
         loss=ctc.CTCLoss(on_impossible="zero"),  # of a sound that was drawn too fast for its text
@@ -176,17 +186,17 @@ def build_model(config: Config, data: Data):
 def train(config: Config, model, data: Data, run) -> dict:
     batches = batched(config, model, data, data.train, name="training")
     validation = batched(config, model, data, data.validation, name="validation")
-    greedy = transcriber.Transcriber(model, data.alphabet, longest=data.longest)
+    greedy = speech.predict.Transcriber(model, data.alphabet, longest=data.longest)
     sounds = [data.validation.samples(i, config.rate) for i in range(min(len(data.validation), 300))]
-    plan = training.plan(config, examples=len(data.train))
+    plan = fit.plan(config, examples=len(data.train))
     log.info("training: %d epochs of %d sounds", plan.epochs, batches.examples)
 
     def scores() -> dict:
         heard = [one.text for one in greedy.transcribe(sounds)]
-        return {"val_wer": speech.speech_scores(data.validation.texts[: len(sounds)], heard)["wer"]}
+        return {"val_wer": speech.scores.speech_scores(data.validation.texts[: len(sounds)], heard)["wer"]}
 
     how = {"epochs": plan.epochs, "patience": plan.patience, "average": config.average, "monitor": "val_wer", "scores": scores}
-    return training.fit(model, batches, validation, run=run, **how)
+    return fit.fit(model, batches, validation, run=run, **how)
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
@@ -194,38 +204,38 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     examples = getattr(data, split)
     log.info("evaluating on %d %s sounds", len(examples), split)
     search = make_transcriber(config, model, data.alphabet, data.spoken, data.longest)
-    greedy = transcriber.Transcriber(model, data.alphabet, longest=data.longest)
+    greedy = speech.predict.Transcriber(model, data.alphabet, longest=data.longest)
     found = search.transcribe_utterances(examples)
     if run:
-        reporting.write_transcripts(run, examples, found, search)
-    scores = speech.speech_scores(examples.texts, [one.text for one in found])
-    best_path = speech.speech_scores(examples.texts, [one.text for one in greedy.transcribe_utterances(examples)])
+        speech.plots.write_transcripts(run, examples, found, search)
+    scores = speech.scores.speech_scores(examples.texts, [one.text for one in found])
+    best_path = speech.scores.speech_scores(examples.texts, [one.text for one in greedy.transcribe_utterances(examples)])
     return {**scores, "wer_best_path": best_path["wer"], "cer_best_path": best_path["cer"]}
 
 
 def baselines(config: Config, data: Data) -> dict:
     """What goes without a network, on the same test split."""
-    return speech.speech_baselines(data.train, data.test, rate=config.rate)
+    return speech.baselines.speech_baselines(data.train, data.test, rate=config.rate)
 
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
     """Sound files and folders, list by list, to what is said in them, with the times of the words in seconds; - is standard input."""
     config, options = Config(**loaded.config), options or Prediction()
-    alphabet = encode.transcripts.Alphabet.load(loaded.path)
+    alphabet = speech.alphabet.Alphabet.load(loaded.path)
     if not options.stream:
         opinion = ngrams.NGrams.load(loaded.path) if config.ngrams else None
         reader = make_transcriber(config, loaded.model, alphabet, opinion, loaded.facts["longest"])
     elif config.bidirectional:
         raise InputError("--stream needs a model that was trained with --no-bidirectional: this one hears all before it answers")
     else:
-        reader = transcriber.LiveTranscriber(loaded.model, alphabet)
+        reader = speech.predict.LiveTranscriber(loaded.model, alphabet)
     for names in inputs:
         yield from reader.answers(names, raw_rate=options.raw_rate or config.rate)
 
 
-def served(loaded: "bundle.Bundle") -> "serving.sounds.ServedRecognizer":
+def served(loaded: "bundle.Bundle") -> "speech.export.ServedRecognizer":
     """From samples to the text on the best path in TensorFlow alone: what `rnn-cookbook export` writes."""
-    return serving.sounds.ServedRecognizer(loaded.model, encode.transcripts.Alphabet.load(loaded.path))
+    return speech.export.ServedRecognizer(loaded.model, speech.alphabet.Alphabet.load(loaded.path))
 
 
 def search_space(hp, config: Config) -> Config:
@@ -245,14 +255,14 @@ def search_space(hp, config: Config) -> Config:
 
 
 def main(config: Config, run) -> str:
-    training.seed_everything(config.seed)
+    fit.seed_everything(config.seed)
     data = load_data(config)
     model = build_model(config, data)
     history = train(config, model, data, run)
     kept = {"facts": {"longest": data.longest}, "encoders": [data.alphabet.save, *([data.spoken.save] if data.spoken else [])]}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), model=model, **kept)
-    reporting.plot_training(run, history, metric="wer", training="training (with all that disturbs it)")
-    report = reporting.write_metrics(
+    report.plot_training(run, history, metric="wer", training="training (with all that disturbs it)")
+    measured = report.write_metrics(
         run,
         config=config,
         model=model,
@@ -262,39 +272,39 @@ def main(config: Config, run) -> str:
         baselines=baselines(config, data) if config.baselines else {},
         test=evaluate(config, model, data, run=run),
     )
-    return reporting.comparison(report, metric="wer", others=("cer", "exact_match"), higher_is_better=False)
+    return report.comparison(measured, metric="wer", others=("cer", "exact_match"), higher_is_better=False)
 
 
 # Small steps of the above
 
 
-def batched(config: Config, model, data: Data, part: Utterances, *, name: str) -> "encode.sounds.SoundBatches":
+def batched(config: Config, model, data: Data, part: speech.data.Utterances, *, name: str) -> "speech.batches.SoundBatches":
     """Sounds as they are, or, in training, disturbed: other ones in every epoch."""
     noisy = name == "training"
     limits = {"log_mel": model.get_layer("log_mel"), "stride": config.stride, "longest": config.max_seconds}
-    usable = part if noisy else transcriber.learnable(part, data.alphabet, **limits, name=name)
+    usable = part if noisy else speech.predict.learnable(part, data.alphabet, **limits, name=name)
 
-    def draw(epoch: int) -> "encode.sounds.Drawn":
+    def draw(epoch: int) -> "speech.batches.Drawn":
         now = usable
         if noisy and data.recordings:  # from two digits up: CTC finds out sooner what is said where in short strings
-            longest = min(digits.LONGEST, 2 + 10 * epoch // training.plan(config, examples=len(data.train)).epochs)
-            now = digits.digit_strings(data.recordings, config.strings, seed=[config.seed, 1 + epoch], longest=longest)
+            longest = min(speech.digits.LONGEST, 2 + 10 * epoch // fit.plan(config, examples=len(data.train)).epochs)
+            now = speech.digits.digit_strings(data.recordings, config.strings, seed=[config.seed, 1 + epoch], longest=longest)
 
         def load(i: int) -> np.ndarray:
             how = {"speed": config.speed * noisy, "noise": config.noise if noisy and config.noise else np.inf}
-            return encode.sounds.perturbed(now.samples(i, config.rate), np.random.default_rng([config.seed, epoch, i]), **how)
+            return speech.batches.perturbed(now.samples(i, config.rate), np.random.default_rng([config.seed, epoch, i]), **how)
 
-        return encode.sounds.Drawn(now.seconds(config.rate), load, [data.alphabet.encode(text) for text in now.texts])
+        return speech.batches.Drawn(now.seconds(config.rate), load, [data.alphabet.encode(text) for text in now.texts])
 
-    return encode.sounds.SoundBatches(draw, batch_size=config.batch_size, shuffle=noisy, shortest_first=noisy, seed=config.seed)
+    return speech.batches.SoundBatches(draw, batch_size=config.batch_size, shuffle=noisy, shortest_first=noisy, seed=config.seed)
 
 
-def make_transcriber(config: Config, model, alphabet, opinion: "ngrams.NGrams | None", longest: float) -> "transcriber.Transcriber":
+def make_transcriber(config: Config, model, alphabet, opinion: "ngrams.NGrams | None", longest: float) -> "speech.predict.Transcriber":
     search = {"beam": config.beam, "ngrams": opinion, "weight": config.ngram_weight, "bonus": config.bonus}
-    return transcriber.Transcriber(model, alphabet, **search, longest=longest)
+    return speech.predict.Transcriber(model, alphabet, **search, longest=longest)
 
 
 if __name__ == "__main__":
-    from rnn_cookbook.cli import main as command
+    from rnn_cookbook.cli.main import main as command
 
     sys.exit(command(["run", __file__, *sys.argv[1:]]))

@@ -16,17 +16,21 @@ Traps avoided: a decoder that reads its own answer; padding that is attended to 
 text; beams that prefer short answers; test sentences that were seen in training; subwords that saw more than the training text.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Literal
 
-from rnn_cookbook import bundle, encode, losses, models, optimizers, reporting, training, translation, translator
-from rnn_cookbook.data import pairs, splits, synthetic
-from rnn_cookbook.data.pairs import Pairs
+from rnn_cookbook import encode
+from rnn_cookbook.data.splits import in_turn
 from rnn_cookbook.errors import InputError, check_settings
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
+from rnn_cookbook.nn import losses, optimizers
+from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.tasks import translation
 
 
 @dataclass(frozen=True)
@@ -96,40 +100,40 @@ SETTINGS = {"default": Config(), "sample": SAMPLE, "no_attention": Config(attent
 
 @dataclass
 class Data:
-    train: Pairs
-    validation: Pairs
-    test: Pairs
+    train: translation.data.Pairs
+    validation: translation.data.Pairs
+    test: translation.data.Pairs
     source: "encode.subwords.SubwordEncoder"  # fitted on the training sources
     target: "encode.subwords.SubwordEncoder"  # fitted on the training targets
-    limits: "translator.Limits"  # what the training pairs are like
+    limits: "translation.predict.Limits"  # what the training pairs are like
 
 
 def load_data(config: Config) -> Data:
     """Raw pairs, split. Only training text chooses the subwords; pairs that are too long to learn from are left out of it."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        parts = splits.in_turn(synthetic.translations(7500, seed=config.seed), train=6000, validation=500, test=1000)
+        parts = in_turn(translation.sample.translations(7500, seed=config.seed), train=6000, validation=500, test=1000)
     elif config.data == "multi30k":
-        parts = pairs.multi30k(config.data_dir)
-    elif pairs.is_own(config.data, config.target):
+        parts = translation.data.multi30k(config.data_dir)
+    elif translation.data.is_own(config.data, config.target):
         columns = {"source_column": config.source_column, "target_column": config.target_column}
-        parts = pairs.read_pairs(config.data, target=config.target, **columns)
+        parts = translation.data.read_pairs(config.data, target=config.target, **columns)
     else:
-        parts = pairs.tfds_pairs(config.data, data_dir=config.data_dir)
+        parts = translation.data.tfds_pairs(config.data, data_dir=config.data_dir)
     if config.reverse:
         parts = {name: part.reversed() for name, part in parts.items()}
     fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
-    parts = pairs.split_pairs(parts, **fractions, seed=config.seed)
+    parts = translation.data.split_pairs(parts, **fractions, seed=config.seed)
     train = parts["train"]
     source, target = (encode.subwords.SubwordEncoder.fit(texts, size=config.vocabulary_size) for texts in (train.sources, train.targets))
     train = short(config, train, source, target, name="training")
-    limits = translator.Limits.fit(train.sources, source.encode(train.sources), target.encode(train.targets))
+    limits = translation.predict.Limits.fit(train.sources, source.encode(train.sources), target.encode(train.targets))
     return Data(train, parts["validation"], parts["test"], source, target, limits)
 
 
 def build_model(config: Config, data: Data):
-    training.set_precision(config.mixed_precision)
-    model = models.encoder_decoder(
+    fit.set_precision(config.mixed_precision)
+    model = translation.model.encoder_decoder(
         source_vocabulary=len(data.source),
         target_vocabulary=len(data.target),
         embedding_size=config.embedding,
@@ -141,7 +145,7 @@ def build_model(config: Config, data: Data):
         dropout=config.dropout,
         start=encode.subwords.START,
     )
-    rate = training.warmup_cosine(config.learning_rate, steps=training.plan(config, examples=len(data.train)).steps)
+    rate = fit.warmup_cosine(config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps)
     model.compile(
         optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
         loss=losses.PaddedCrossEntropy(padding=encode.subwords.PADDING, label_smoothing=config.label_smoothing),
@@ -155,9 +159,9 @@ def train(config: Config, model, data: Data, run) -> dict:
     validation = batched(config, data, short(config, data.validation, data.source, data.target, name="validation"))
     # Of greedy search, which takes seconds: how well it translates, not how sure it is of each next word.
     some, greedy = data.validation.take(range(min(1000, len(data.validation)))), make_translator(config, model, data, beam=1)
-    plan = training.plan(config, examples=batches.examples)
+    plan = fit.plan(config, examples=batches.examples)
     log.info("training: %d epochs of %d pairs", plan.epochs, batches.examples)
-    return training.fit(
+    return fit.fit(
         model,
         batches,
         validation,
@@ -166,7 +170,7 @@ def train(config: Config, model, data: Data, run) -> dict:
         average=config.average,
         run=run,
         monitor="val_bleu",
-        scores=lambda: {"val_bleu": translation.translation_scores(some.targets, greedy.best(some.sources))["bleu"]},
+        scores=lambda: {"val_bleu": translation.scores.translation_scores(some.targets, greedy.best(some.sources))["bleu"]},
     )
 
 
@@ -177,15 +181,15 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     search, greedy = (make_translator(config, model, data, beam=beam) for beam in (config.beam, 1))
     found = search.translate(examples.sources)
     if run:
-        reporting.write_translations(run, examples, found, search)
-    scores = translation.translation_scores(examples.targets, [best[0].text if best else "" for best in found])
-    return {**scores, "bleu_greedy": translation.translation_scores(examples.targets, greedy.best(examples.sources))["bleu"]}
+        translation.plots.write_translations(run, examples, found, search)
+    scores = translation.scores.translation_scores(examples.targets, [best[0].text if best else "" for best in found])
+    return {**scores, "bleu_greedy": translation.scores.translation_scores(examples.targets, greedy.best(examples.sources))["bleu"]}
 
 
 def baselines(config: Config, data: Data) -> dict:
     """What goes without a network, on the same test split. Nothing is chosen on the validation split: it is learnt from, too."""
-    known = Pairs(data.train.sources + data.validation.sources, data.train.targets + data.validation.targets)
-    return translation.translation_baselines(known, data.test)
+    known = translation.data.Pairs(data.train.sources + data.validation.sources, data.train.targets + data.validation.targets)
+    return translation.baselines.translation_baselines(known, data.test)
 
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
@@ -198,9 +202,9 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Predi
         if other.recipe != loaded.recipe or [one.model for one in subwords_of(other)] != [source.model, target.model]:
             raise InputError(f"{folder} cannot join {loaded.path}: it has other subwords. Give runs on the same training pairs")
         together.append(other.model)
-    settings = {"limits": translator.Limits(**loaded.facts["limits"]), "longest": config.max_tokens, "alpha": config.alpha}
+    settings = {"limits": translation.predict.Limits(**loaded.facts["limits"]), "longest": config.max_tokens, "alpha": config.alpha}
     beam = max(options.beam or config.beam, options.n_best)
-    search = translator.Translator(together, source, target, **settings, beam=beam, n_best=options.n_best)
+    search = translation.predict.Translator(together, source, target, **settings, beam=beam, n_best=options.n_best)
     if options.attention and not search.attends:
         raise InputError("there is no attention to show: the model was trained with --attention none")
     for texts in inputs:
@@ -234,15 +238,15 @@ def search_space(hp, config: Config) -> Config:
 
 
 def main(config: Config, run) -> str:
-    training.seed_everything(config.seed)
+    fit.seed_everything(config.seed)
     data = load_data(config)
     model = build_model(config, data)
     history = train(config, model, data, run)
     encoders = [partial(data.source.save, name=SUBWORDS[0]), partial(data.target.save, name=SUBWORDS[1])]
     facts = {"limits": data.limits._asdict()}
     bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=encoders)
-    reporting.plot_training(run, history, metric="bleu", training="training (smoothed, with dropout)")
-    report = reporting.write_metrics(
+    report.plot_training(run, history, metric="bleu", training="training (smoothed, with dropout)")
+    measured = report.write_metrics(
         run,
         config=config,
         model=model,
@@ -251,32 +255,36 @@ def main(config: Config, run) -> str:
         validation=evaluate(config, model, data, split="validation"),
         baselines=baselines(config, data) if config.baselines else {},
         test=evaluate(config, model, data, run=run),
-        scorer=translation.bleu_signature(),
+        scorer=translation.scores.bleu_signature(),
     )
-    return reporting.comparison(report, metric="bleu", others=("chrf", "ter", "exact_match"))
+    return report.comparison(measured, metric="bleu", others=("chrf", "ter", "exact_match"))
 
 
 # Small steps of the above
 
 
-def short(config: Config, part: Pairs, source, target, *, name: str) -> Pairs:
+def short(config: Config, part: translation.data.Pairs, source, target, *, name: str) -> translation.data.Pairs:
     """Without those that are too long to learn from, which are counted in the log."""
     sources, targets = source.encode(part.sources), target.encode(part.targets)
-    return part.take(encode.pairs.short_enough(sources, targets, longest=config.max_tokens, name=name))
+    return part.take(translation.batches.short_enough(sources, targets, longest=config.max_tokens, name=name))
 
 
-def batched(config: Config, data: Data, part: Pairs, *, dropout: float = 0.0, shuffle: bool = False) -> "encode.pairs.PairBatches":
+def batched(
+    config: Config, data: Data, part: translation.data.Pairs, *, dropout: float = 0.0, shuffle: bool = False
+) -> "translation.batches.PairBatches":
     def cut(epoch: int) -> tuple[list, list]:
         noise = {"dropout": dropout, "seed": [config.seed, epoch]}
         return data.source.encode(part.sources, **noise), data.target.encode(part.targets, **noise)
 
     known = cut(0)
-    return encode.pairs.PairBatches(cut if dropout else lambda _: known, batch_size=config.batch_size, shuffle=shuffle, seed=config.seed)
+    return translation.batches.PairBatches(
+        cut if dropout else lambda _: known, batch_size=config.batch_size, shuffle=shuffle, seed=config.seed
+    )
 
 
-def make_translator(config: Config, model, data: Data, *, beam: int) -> "translator.Translator":
+def make_translator(config: Config, model, data: Data, *, beam: int) -> "translation.predict.Translator":
     settings = {"limits": data.limits, "longest": config.max_tokens, "beam": beam, "alpha": config.alpha}
-    return translator.Translator([model], data.source, data.target, **settings)
+    return translation.predict.Translator([model], data.source, data.target, **settings)
 
 
 def subwords_of(loaded: "bundle.Bundle") -> "tuple[encode.subwords.SubwordEncoder, encode.subwords.SubwordEncoder]":
@@ -285,6 +293,6 @@ def subwords_of(loaded: "bundle.Bundle") -> "tuple[encode.subwords.SubwordEncode
 
 
 if __name__ == "__main__":
-    from rnn_cookbook.cli import main as command
+    from rnn_cookbook.cli.main import main as command
 
     sys.exit(command(["run", __file__, *sys.argv[1:]]))

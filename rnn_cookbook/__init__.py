@@ -4,7 +4,25 @@
 top and `--help` and argument errors still answer without TensorFlow.
 """
 
-from rnn_cookbook._lazy import submodules
+from rnn_cookbook._lazy import lazy_submodules
 
-__version__ = "0.1.0"
-__getattr__ = submodules(__name__)
+__version__ = "0.2.0"
+__all__ = [
+    "baselines",
+    "cli",
+    "data",
+    "encode",
+    "errors",
+    "export",
+    "files",
+    "metrics",
+    "models",
+    "nn",
+    "quiet",
+    "recipe",
+    "recipes",
+    "run",
+    "tasks",
+    "tune",
+]
+__getattr__, __dir__ = lazy_submodules(__name__, __all__)

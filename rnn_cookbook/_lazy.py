@@ -2,12 +2,19 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
+__all__ = ["lazy_submodules"]
 
-def submodules(package: str) -> Callable[[str], ModuleType]:
-    """A module-level `__getattr__` for `package`: names a submodule at once, runs it when something in it is asked for."""
+
+def lazy_submodules(package: str, names: Sequence[str]) -> tuple[Callable[[str], ModuleType], Callable[[], list[str]]]:
+    """Makes a package's `__getattr__` and `__dir__`: its submodules are listed at once and run on first use.
+
+    Args:
+        package: `__name__` of the package.
+        names: names of its submodules, its `__all__`.
+    """
 
     def __getattr__(name: str) -> ModuleType:
         spec = None if name.startswith("_") else importlib.util.find_spec(f"{package}.{name}")
@@ -21,4 +28,7 @@ def submodules(package: str) -> Callable[[str], ModuleType]:
         setattr(sys.modules[package], name, sys.modules[spec.name])
         return sys.modules[spec.name]
 
-    return __getattr__
+    def __dir__() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *names})
+
+    return __getattr__, __dir__

@@ -5,9 +5,13 @@ Options that a builder does not name (`**rnn`: merge, residual, layer_norm, vari
 what else it leaves open) go to `recurrent.rnn_stack`, where they are explained; masks and states are the builder's own.
 """
 
-from rnn_cookbook.models.series import autoencoder, forecaster, online_forecaster, recursive_forecaster, without_teacher
-from rnn_cookbook.models.speech import frame_model, sound_recognizer, speech_recognizer
-from rnn_cookbook.models.text import encoder_decoder, encoding_model, language_model, sequence_tagger, text_classifier
+from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
+from rnn_cookbook.tasks.classification.model import text_classifier
+from rnn_cookbook.tasks.forecasting.model import forecaster, recursive_forecaster, without_teacher
+from rnn_cookbook.tasks.language.model import language_model
+from rnn_cookbook.tasks.speech.model import frame_model, sound_recognizer, speech_recognizer
+from rnn_cookbook.tasks.tagging.model import sequence_tagger
+from rnn_cookbook.tasks.translation.model import encoder_decoder, encoding_model
 
 __all__ = [
     "autoencoder",

@@ -56,3 +56,14 @@ def trained_by(folder: Path) -> str | None:
         except (OSError, ValueError, KeyError, TypeError):  # a name that is too long, among others
             return None
     return None
+
+
+def read_config(module: ModuleType, settings: dict):
+    """The recipe's Config from a run folder or a bundle; InputError where the recipe has other fields now."""
+    try:
+        return module.Config(**settings)
+    except TypeError as error:
+        message = str(error).replace("Config.__init__() ", "")
+        raise InputError(
+            f"{module.__file__} is not the recipe that wrote these settings: {message}. Name that one with --recipe"
+        ) from error

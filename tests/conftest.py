@@ -19,7 +19,7 @@ except ImportError:  # Windows: every process makes its own
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-from rnn_cookbook.cli import quiet_tensorflow
+from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
     from tensorflow.python.framework.config import disable_op_determinism  # TensorFlow has no public way back

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from rnn_cookbook.trials import processes
+from rnn_cookbook.tune.trial import processes
 
 
 def run(*arguments, input=None, text: bool = True, timeout: float = 900, env: dict | None = None) -> subprocess.CompletedProcess:
@@ -45,7 +45,7 @@ def started(*arguments, pipes=(os.devnull, os.devnull, os.devnull), env: dict | 
 
 
 def _work(arguments: list[str], folder: str, environment: dict, pipes: list[str]) -> None:
-    from rnn_cookbook import cli
+    from rnn_cookbook.cli.main import entry
 
     os.chdir(folder)
     os.environ.clear()
@@ -55,4 +55,4 @@ def _work(arguments: list[str], folder: str, environment: dict, pipes: list[str]
         os.dup2(os.open(pipe, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     sys.stdin = os.fdopen(0)  # multiprocessing has put an empty one there; the others write to 1 and 2 as they are
     sys.argv = ["rnn-cookbook", *arguments]
-    cli.entry()
+    entry()

@@ -9,13 +9,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook import models
-from rnn_cookbook.bundle import in_full_precision
-from rnn_cookbook.ctc import CTCLoss
-from rnn_cookbook.diagnostics import gpu_kernels
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.losses import GaussianLoss, PaddedCrossEntropy, QuantileLoss, StudentTLoss
-from rnn_cookbook.streaming import Stream, streaming_model
+from rnn_cookbook.models import __all__
+from rnn_cookbook.nn.ctc import CTCLoss
+from rnn_cookbook.nn.diagnostics import gpu_kernels
+from rnn_cookbook.nn.losses import GaussianLoss, PaddedCrossEntropy, QuantileLoss, StudentTLoss
+from rnn_cookbook.nn.streaming import Stream, streaming_model
+from rnn_cookbook.run.bundle import in_full_precision
+from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
+from rnn_cookbook.tasks.classification.model import text_classifier
+from rnn_cookbook.tasks.forecasting.model import forecaster, recursive_forecaster
+from rnn_cookbook.tasks.language.model import language_model
+from rnn_cookbook.tasks.speech.model import speech_recognizer
+from rnn_cookbook.tasks.tagging.model import sequence_tagger
+from rnn_cookbook.tasks.translation.model import encoder_decoder
 
 LENGTHS = (11, 7, 3, 1)
 VOCABULARY = 30
@@ -98,7 +105,7 @@ MEAN_SQUARE = keras.losses.MeanSquaredError()
 
 
 def classifier(cell="lstm", **options):
-    return lambda: models.text_classifier(**TEXT, classes=3, cell=cell, **options)
+    return lambda: text_classifier(**TEXT, classes=3, cell=cell, **options)
 
 
 CASES: dict[str, Case] = {}
@@ -109,7 +116,7 @@ for cell in ("simple_rnn", "lstm", "gru"):
     CASES[f"classifier {cell} both"] = Case(classifier(cell, depth=2, pooling=["last"]), **options)
     CASES[f"classifier {cell} segments"] = Case(classifier(cell, segment_length=4, pooling=["attention"]), **options)
     CASES[f"online forecaster {cell}"] = Case(
-        lambda cell=cell: models.online_forecaster(channels=3, horizon=2, cell=cell, units=5, depth=2, residual=True),
+        lambda cell=cell: online_forecaster(channels=3, horizon=2, cell=cell, units=5, depth=2, residual=True),
         ("sequence",),
         MEAN_SQUARE,
         causal=True,
@@ -123,22 +130,22 @@ CASES["classifier every dropout"] = Case(
     classifier(word_dropout=0.2, dropout=0.2, embedding_dropout=0.2, **every_dropout), per_step=False, fast=False
 )
 CASES["classifier gru before"] = Case(classifier("gru", reset_after=False), per_step=False, fast=False)
-CASES["language model"] = Case(lambda: models.language_model(**TEXT, cell="gru"), causal=True)
+CASES["language model"] = Case(lambda: language_model(**TEXT, cell="gru"), causal=True)
 CASES["language model weight drop"] = Case(
-    lambda: models.language_model(
+    lambda: language_model(
         **TEXT, depth=3, tie_weights=True, weight_drop=0.3, dropout=0.1, embedding_dropout=0.1, output_dropout=0.1, residual=True
     ),
     causal=True,
 )
-CASES["tagger"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False), causal=True)
-CASES["tagger crf"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3), loss="crf")
-CASES["tagger language model"] = Case(lambda: models.sequence_tagger(**TEXT, tags=3, depth=2, language_model=0.1), loss="crf")
+CASES["tagger"] = Case(lambda: sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False), causal=True)
+CASES["tagger crf"] = Case(lambda: sequence_tagger(**TEXT, tags=3), loss="crf")
+CASES["tagger language model"] = Case(lambda: sequence_tagger(**TEXT, tags=3, depth=2, language_model=0.1), loss="crf")
 CASES["tagger causal language model"] = Case(
-    lambda: models.sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False, language_model=0.1), causal=True
+    lambda: sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False, language_model=0.1), causal=True
 )
 for kind in ("recurrent", "convolution"):
     CASES[f"tagger crf {kind}"] = Case(
-        lambda kind=kind: models.sequence_tagger(
+        lambda kind=kind: sequence_tagger(
             **TEXT, tags=TAGS, scheme="bio", characters=9, character_encoder=kind, features=(2, 2), dropout=0.1
         ),
         ("tokens", "characters", "features"),
@@ -152,31 +159,31 @@ for options in (
     {"scheduled_sampling": True},
 ):
     CASES[f"translator {options}"] = Case(
-        lambda options=options: models.encoder_decoder(**PAIR, dropout=0.1, **options),
+        lambda options=options: encoder_decoder(**PAIR, dropout=0.1, **options),
         ("tokens", "target"),
         per_step=False,
         fast=not {"input_feeding", "scheduled_sampling"} & set(options) and options.get("attention") != "bahdanau",
     )
-CASES["recognizer"] = Case(lambda: models.speech_recognizer(**SOUND), ("sequence", "lengths"), "ctc", stride=2)
+CASES["recognizer"] = Case(lambda: speech_recognizer(**SOUND), ("sequence", "lengths"), "ctc", stride=2)
 CASES["recognizer causal"] = Case(
-    lambda: models.speech_recognizer(**SOUND, bidirectional=False, strides=(2, 1, 2)),
+    lambda: speech_recognizer(**SOUND, bidirectional=False, strides=(2, 1, 2)),
     ("sequence", "lengths"),
     "ctc",
     causal=True,
     stride=4,
 )
 CASES["recognizer that looks ahead"] = Case(
-    lambda: models.speech_recognizer(**SOUND, bidirectional=False, look_ahead=3, layer_norm=True),
+    lambda: speech_recognizer(**SOUND, bidirectional=False, look_ahead=3, layer_norm=True),
     ("sequence", "lengths"),
     "ctc",
     causal=True,
     stride=2,
 )
 CASES["recognizer of both"] = Case(
-    lambda: models.speech_recognizer(**SOUND, convolution="time_frequency"), ("sequence", "lengths"), "ctc", stride=2
+    lambda: speech_recognizer(**SOUND, convolution="time_frequency"), ("sequence", "lengths"), "ctc", stride=2
 )
 CASES["recognizer of both causal"] = Case(
-    lambda: models.speech_recognizer(**SOUND, convolution="time_frequency", bidirectional=False, strides=(2, 1, 2)),
+    lambda: speech_recognizer(**SOUND, convolution="time_frequency", bidirectional=False, strides=(2, 1, 2)),
     ("sequence", "lengths"),
     "ctc",
     causal=True,
@@ -184,17 +191,17 @@ CASES["recognizer of both causal"] = Case(
 )
 for head, loss in {"quantiles": QuantileLoss(), "gaussian": GaussianLoss(), "student_t": StudentTLoss()}.items():
     CASES[f"online forecaster {head}"] = Case(
-        lambda head=head: models.online_forecaster(channels=3, head=head, units=5, output_dropout=0.1), ("sequence",), loss, causal=True
+        lambda head=head: online_forecaster(channels=3, head=head, units=5, output_dropout=0.1), ("sequence",), loss, causal=True
     )
     CASES[f"forecaster {head}"] = Case(
-        lambda head=head: models.forecaster(**WINDOW, head=head, normalization="standard", dropout=0.1),
+        lambda head=head: forecaster(**WINDOW, head=head, normalization="standard", dropout=0.1),
         ("sequence",),
         loss,
         per_step=False,
         fixed_time=12,
     )
 CASES["forecaster joint"] = Case(
-    lambda: models.forecaster(**WINDOW, segment_length=2, joint=True, head="gaussian"),
+    lambda: forecaster(**WINDOW, segment_length=2, joint=True, head="gaussian"),
     ("sequence",),
     GaussianLoss(),
     per_step=False,
@@ -202,7 +209,7 @@ CASES["forecaster joint"] = Case(
 )
 for cell in ("lstm", "gru"):
     CASES[f"recursive forecaster {cell}"] = Case(
-        lambda cell=cell: models.recursive_forecaster(lookback=12, horizon=4, channels=3, units=5, depth=2, cell=cell, teacher=False),
+        lambda cell=cell: recursive_forecaster(lookback=12, horizon=4, channels=3, units=5, depth=2, cell=cell, teacher=False),
         ("sequence",),
         MEAN_SQUARE,
         per_step=False,
@@ -210,19 +217,19 @@ for cell in ("lstm", "gru"):
         fast=False,
     )
 CASES["forecaster linear"] = Case(
-    lambda: models.forecaster(**WINDOW, segment_length=4, linear=True, head="quantiles"),
+    lambda: forecaster(**WINDOW, segment_length=4, linear=True, head="quantiles"),
     ("sequence",),
     QuantileLoss(),
     per_step=False,
     fixed_time=12,
 )
 CASES["forecaster segments"] = Case(
-    lambda: models.forecaster(**WINDOW, segment_length=4, cell="lstm", depth=2), ("sequence",), MEAN_SQUARE, per_step=False, fixed_time=12
+    lambda: forecaster(**WINDOW, segment_length=4, cell="lstm", depth=2), ("sequence",), MEAN_SQUARE, per_step=False, fixed_time=12
 )
 CASES["autoencoder"] = Case(
-    lambda: models.autoencoder(features=3, units=5, depth=2, bidirectional=True, lengths=True), ("sequence", "lengths"), MEAN_SQUARE
+    lambda: autoencoder(features=3, units=5, depth=2, bidirectional=True, lengths=True), ("sequence", "lengths"), MEAN_SQUARE
 )
-CASES["autoencoder windows"] = Case(lambda: models.autoencoder(features=3, units=5, cell="gru"), ("sequence",), MEAN_SQUARE, fixed_time=9)
+CASES["autoencoder windows"] = Case(lambda: autoencoder(features=3, units=5, cell="gru"), ("sequence",), MEAN_SQUARE, fixed_time=9)
 
 
 # Of each builder what is most unlike the others; the rest are variations, which the slower checks go through.
@@ -297,7 +304,7 @@ def test_every_builder_is_in_the_table():
         "encoder_decoder": "translator",
         "speech_recognizer": "recognizer",
     }
-    for builder in models.__all__:
+    for builder in __all__:
         made_of_another = builder in ("encoding_model", "frame_model", "sound_recognizer", "without_teacher")  # tests of their own
         assert made_of_another or words.get(builder, builder.replace("_", " ")) in names
 

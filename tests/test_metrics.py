@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from rnn_cookbook.baselines import FeatureCRF, NBClassifier, tagging_baselines, text_baselines
-from rnn_cookbook.data import synthetic
-from rnn_cookbook.data.tagged import Tagged
-from rnn_cookbook.data.tags import Span, spans, tags_of
-from rnn_cookbook.metrics import accuracy_by_length, calibration_error, classification_scores, seen_scores, span_scores
+from rnn_cookbook.tasks.classification.baselines import NBClassifier, text_baselines
+from rnn_cookbook.tasks.classification.sample import REVIEW_NOISE, reviews
+from rnn_cookbook.tasks.classification.scores import accuracy_by_length, calibration_error, classification_scores
+from rnn_cookbook.tasks.tagging.baselines import FeatureCRF, tagging_baselines
+from rnn_cookbook.tasks.tagging.data import Tagged
+from rnn_cookbook.tasks.tagging.schemes import Span, spans, tags_of
+from rnn_cookbook.tasks.tagging.scores import seen_scores, span_scores
 
 
 def test_scores_of_two_classes_by_hand():
@@ -70,11 +72,11 @@ def test_baselines_work_on_ten_texts():
 
 
 def test_word_counts_stay_far_below_the_optimum_of_the_sample():
-    train, test = (synthetic.reviews(count, seed=seed) for count, seed in ((4000, 0), (2000, 1)))
+    train, test = (reviews(count, seed=seed) for count, seed in ((4000, 0), (2000, 1)))
     number = {"negative": 0, "positive": 1}
     pairs = [(part.texts, np.array([number[label] for label in part.labels])) for part in (train, test)]
     scores = text_baselines(*pairs, classes=2)
-    assert max(score["accuracy"] for score in scores.values()) < 1 - synthetic.REVIEW_NOISE - 0.1
+    assert max(score["accuracy"] for score in scores.values()) < 1 - REVIEW_NOISE - 0.1
 
 
 class TestSpanScores:

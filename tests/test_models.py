@@ -9,9 +9,14 @@ import keras
 import numpy as np
 import pytest
 
-from rnn_cookbook import models
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import sequence_tagger, text_classifier
+from rnn_cookbook.tasks.anomaly.model import online_forecaster
+from rnn_cookbook.tasks.classification.model import text_classifier
+from rnn_cookbook.tasks.forecasting.model import forecaster
+from rnn_cookbook.tasks.language.model import language_model
+from rnn_cookbook.tasks.speech.model import speech_recognizer
+from rnn_cookbook.tasks.tagging.model import sequence_tagger
+from rnn_cookbook.tasks.translation.model import encoder_decoder
 
 RNG = np.random.default_rng(0)
 TOKENS = RNG.integers(1, 30, size=(4, 11)).astype(np.int32)
@@ -98,22 +103,22 @@ def test_bad_arguments_of_the_tagger_are_named(options, message):
         (lambda: text(return_states=True), "text_classifier sets return_states of its recurrent layers itself"),
         (lambda: text(mask=None), "text_classifier sets mask"),
         (lambda: text(embedding_dropout=1.0), "embedding_dropout must be at least 0 and below 1, got 1.0"),
-        (lambda: models.sequence_tagger(vocabulary_size=9, tags=3, input_dropout=0.1), "sequence_tagger sets input_dropout"),
-        (lambda: models.speech_recognizer(features=3, symbols=4, merge=None), "speech_recognizer needs one sequence"),
-        (lambda: models.speech_recognizer(features=3, symbols=4, look_ahead=2), "look_ahead is for bidirectional=False"),
-        (lambda: models.speech_recognizer(features=3, symbols=4, convolution="2d"), "must be time or time_frequency, got '2d'"),
-        (lambda: models.encoder_decoder(source_vocabulary=9, target_vocabulary=9, merge=None), "encoder_decoder needs one sequence"),
-        (lambda: models.language_model(vocabulary_size=9, bidirectional=True), "which a bidirectional layer would have seen already"),
-        (lambda: models.online_forecaster(bidirectional=True), "which a bidirectional layer would have seen already"),
+        (lambda: sequence_tagger(vocabulary_size=9, tags=3, input_dropout=0.1), "sequence_tagger sets input_dropout"),
+        (lambda: speech_recognizer(features=3, symbols=4, merge=None), "speech_recognizer needs one sequence"),
+        (lambda: speech_recognizer(features=3, symbols=4, look_ahead=2), "look_ahead is for bidirectional=False"),
+        (lambda: speech_recognizer(features=3, symbols=4, convolution="2d"), "must be time or time_frequency, got '2d'"),
+        (lambda: encoder_decoder(source_vocabulary=9, target_vocabulary=9, merge=None), "encoder_decoder needs one sequence"),
+        (lambda: language_model(vocabulary_size=9, bidirectional=True), "which a bidirectional layer would have seen already"),
+        (lambda: online_forecaster(bidirectional=True), "which a bidirectional layer would have seen already"),
         (
-            lambda: models.language_model(vocabulary_size=9, batch_size=0),
+            lambda: language_model(vocabulary_size=9, batch_size=0),
             "batch_size must be the number of rows, 1 or more, or None, got 0",
         ),
-        (lambda: models.forecaster(lookback=4, horizon=2, segment_length=0), "segment_length must be 1 or more, got 0"),
-        (lambda: models.forecaster(lookback=4, horizon=2, depth=0), "depth must be 1 or more, got 0"),
-        (lambda: models.forecaster(lookback=4, horizon=2, covariates=-1), "covariates must be 0 or more, got -1"),
-        (lambda: models.forecaster(lookback=4, horizon=2, dropout=1.0), "dropout must be at least 0"),
-        (lambda: models.text_classifier(vocabulary_size=9, classes=2, word_vectors=[[1.0]]), r"word vectors of shape \(1, 1\) do not fit"),
+        (lambda: forecaster(lookback=4, horizon=2, segment_length=0), "segment_length must be 1 or more, got 0"),
+        (lambda: forecaster(lookback=4, horizon=2, depth=0), "depth must be 1 or more, got 0"),
+        (lambda: forecaster(lookback=4, horizon=2, covariates=-1), "covariates must be 0 or more, got -1"),
+        (lambda: forecaster(lookback=4, horizon=2, dropout=1.0), "dropout must be at least 0"),
+        (lambda: text_classifier(vocabulary_size=9, classes=2, word_vectors=[[1.0]]), r"word vectors of shape \(1, 1\) do not fit"),
     ],
 )
 def test_options_that_no_model_can_have(build, message):
@@ -122,7 +127,7 @@ def test_options_that_no_model_can_have(build, message):
 
 
 def text(**options):
-    return models.text_classifier(vocabulary_size=9, classes=2, **options)
+    return text_classifier(vocabulary_size=9, classes=2, **options)
 
 
 def test_a_saved_model_loads_in_a_process_that_has_imported_nothing_else(tmp_path):
@@ -139,5 +144,5 @@ def test_a_saved_model_loads_in_a_process_that_has_imported_nothing_else(tmp_pat
 def test_attention_that_xla_cannot_differentiate_says_so():
     """Keras compiles with XLA by itself where it sees a GPU, unless a layer objects."""
     for attention in ("luong", "bahdanau", "none"):
-        model = models.encoder_decoder(source_vocabulary=9, target_vocabulary=9, attention=attention)
+        model = encoder_decoder(source_vocabulary=9, target_vocabulary=9, attention=attention)
         assert all(layer.supports_jit for layer in model._flatten_layers()) == (attention != "bahdanau")

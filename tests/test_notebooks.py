@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from rnn_cookbook.discovery import recipe_files
+from rnn_cookbook.recipe import recipe_files
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

@@ -16,7 +16,8 @@ from rnn_cookbook.data.splits import stratified_split
 from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.encode.text import UNKNOWN, TextEncoder, has_token
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import POOLINGS, JoinSegments, MaskedPooling, SplitSegments
+from rnn_cookbook.nn.pooling import POOLINGS, MaskedPooling
+from rnn_cookbook.nn.segments import JoinSegments, SplitSegments
 
 # Its caches would lie in the checkout.
 set_hypothesis_home_dir(Path(gettempdir()) / "rnn_cookbook_hypothesis")

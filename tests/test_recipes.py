@@ -17,10 +17,13 @@ import pytest
 import soundfile
 from conftest import ROOT
 
-from rnn_cookbook import cli, copying, recording
+from rnn_cookbook.cli.copy import copy
+from rnn_cookbook.cli.main import _add_prediction_options, config_parser, main
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.recipe import load_recipe, recipe_files
+from rnn_cookbook.run import record as recording
 
-RECIPES = sorted(cli.recipe_files())
+RECIPES = sorted(recipe_files())
 CONTRACT = {
     "load_data": ["config"],
     "build_model": ["config", "data"],
@@ -41,11 +44,11 @@ def check_contract(module):
 
 
 def check_config(name: str):
-    module = cli.load_recipe(name)
+    module = load_recipe(name)
     assert module.Config.__dataclass_params__.frozen
     for field in dataclasses.fields(module.Config):
         assert isinstance(field.default, str | int | float | bool), field.name
-    told = {action.dest: action.help for action in cli.config_parser(module, name)._actions}
+    told = {action.dest: action.help for action in config_parser(module, name)._actions}
     source = Path(module.__file__).read_text(encoding="utf-8")
     (definition,) = (node for node in ast.parse(source).body if getattr(node, "name", "") == "Config")
     for field in (node for node in definition.body if isinstance(node, ast.AnnAssign)):
@@ -63,7 +66,7 @@ def test_there_are_recipes():
 @pytest.mark.parametrize("name", RECIPES)
 class TestEveryRecipe:
     def test_has_the_functions_of_the_contract(self, name):
-        check_contract(cli.load_recipe(name))
+        check_contract(load_recipe(name))
 
     def test_has_a_flat_frozen_config_with_a_comment_for_every_field(self, name):
         check_config(name)
@@ -74,7 +77,7 @@ class TestEveryRecipe:
         assert (ROOT / picture).exists()
 
     def test_reads_in_one_go(self, name):
-        assert len(cli.recipe_files()[name].read_text(encoding="utf-8").splitlines()) <= 300
+        assert len(recipe_files()[name].read_text(encoding="utf-8").splitlines()) <= 300
 
     def test_has_its_cells_side_by_side(self, name):
         cells = json.loads((ROOT / f"recipes/results/{name}/cells.json").read_text(encoding="utf-8"))
@@ -92,12 +95,12 @@ class TestEveryRecipe:
             for score in record["test"].values():
                 assert score["mean"] == pytest.approx(sum(score["values"]) / len(score["values"]), abs=1e-4)
         assert records[0]["baselines"]
-        assert recording.measured(records[0]) in cli.recipe_files()[name].read_text(encoding="utf-8")
+        assert recording.measured(records[0]) in recipe_files()[name].read_text(encoding="utf-8")
         assert f"| [{name}](recipes/{name}.py) | default |" in (ROOT / "README.md").read_text(encoding="utf-8")
 
     def test_search_space_gives_configurations_of_the_recipe(self, name):
         keras_tuner = pytest.importorskip("keras_tuner", reason="the tuner is an extra")
-        module, hp = cli.load_recipe(name), keras_tuner.HyperParameters()
+        module, hp = load_recipe(name), keras_tuner.HyperParameters()
         config = module.search_space(hp, module.SAMPLE)
         assert isinstance(config, module.Config)
         assert config.data == "sample"
@@ -105,7 +108,7 @@ class TestEveryRecipe:
 
     @pytest.mark.slow
     def test_copied_alone_into_an_empty_folder_it_runs(self, name, tmp_path):
-        copying.copy(name, tmp_path)
+        copy(name, tmp_path)
         (tmp_path / f"{name}.py").rename("mine.py")
         command = [sys.executable, "mine.py", "--data", "sample", "--epochs", "1", "--no-baselines", "--quiet", "--output", "out"]
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1500)
@@ -129,19 +132,19 @@ class TestTheTemplate:
     file = str(ROOT / "recipes" / "_template.py")
 
     def test_keeps_the_contract_and_is_no_recipe_itself(self):
-        check_contract(cli.load_recipe(self.file))
+        check_contract(load_recipe(self.file))
         check_config(self.file)
         assert "_template" not in RECIPES
 
     def test_it_runs_and_predicts(self, tmp_path, capsys):
-        assert cli.main(["run", self.file, "--epochs", "1", "--no-baselines", "--quiet", "--output", str(tmp_path / "run")]) == 0
+        assert main(["run", self.file, "--epochs", "1", "--no-baselines", "--quiet", "--output", str(tmp_path / "run")]) == 0
         capsys.readouterr()
-        assert cli.main(["predict", str(tmp_path / "run"), "--recipe", self.file, "the plot was not good ."]) == 0
+        assert main(["predict", str(tmp_path / "run"), "--recipe", self.file, "the plot was not good ."]) == 0
         assert json.loads(capsys.readouterr().out)["label"] in ("negative", "positive")
 
     @pytest.mark.slow
     def test_it_learns_what_no_counting_of_words_can(self, tmp_path):
-        assert cli.main(["run", self.file, "--quiet", "--output", str(tmp_path / "run")]) == 0
+        assert main(["run", self.file, "--quiet", "--output", str(tmp_path / "run")]) == 0
         scores = json.loads((tmp_path / "run/metrics.json").read_text())
         assert scores["test"]["accuracy"] > 0.9 > max(baseline["accuracy"] for baseline in scores["baselines"].values())
 
@@ -169,7 +172,7 @@ def test_the_readme_commands_parse():
     for name, rest in commands:
         name = TestTheTemplate.file if name == "recipes/mine.py" else name  # of which it is a copy
         options = [option for option in rest.split("&&")[0].split() if option != "--help"]
-        cli.config_parser(cli.load_recipe(name), name).parse_args(options)
+        config_parser(load_recipe(name), name).parse_args(options)
 
 
 def test_the_readme_commands_that_predict_parse(tmp_path):
@@ -183,13 +186,14 @@ def test_the_readme_commands_that_predict_parse(tmp_path):
         (run / "model" / "bundle.json").write_text(json.dumps({"recipe": name}))
         arguments = [str(run) if word.startswith("runs/") else word for word in shlex.split(rest.split(" > ")[0].split(" | ")[0])]
         parser = argparse.ArgumentParser(exit_on_error=False)
-        assert cli._add_prediction_options(parser, arguments) is cli.load_recipe(name)
+        assert _add_prediction_options(parser, arguments) is load_recipe(name)
         assert parser.parse_intermixed_args(arguments).run == str(run), rest
 
 
 def test_the_readme_commands_that_search_and_compare_parse(monkeypatch):
     """Up to the search itself: the options are known, and so is what they are given."""
-    from rnn_cookbook import comparing, tuning
+    from rnn_cookbook.tune import compare as comparing
+    from rnn_cookbook.tune import search as tuning
 
     called = []
     monkeypatch.setattr(tuning, "tune", lambda module, name, config, **options: called.append((name, options)) or "")
@@ -200,7 +204,7 @@ def test_the_readme_commands_that_search_and_compare_parse(monkeypatch):
     for command in commands:
         arguments = command.replace("$SLURM_PROCID", "1").split()
         if "--resume" not in arguments:  # which looks for the folder
-            assert cli.main([*arguments, "--data", "sample"] if "--data" not in arguments else arguments) == 0, command
+            assert main([*arguments, "--data", "sample"] if "--data" not in arguments else arguments) == 0, command
     assert {name for name, _ in called} >= {"sentiment", "ner", "translation"}
 
 
@@ -288,7 +292,7 @@ def test_a_record_tells_what_decides_it_and_not_where_it_was_made(monkeypatch, c
         (["--seeds", "2", "--data-dir", "/mine", "--output", "/runs", "--resume", "--quiet"], "--record --seeds 2"),
         (["--setting", "basic", "--no-baselines"], "--record --seeds 3 --setting basic --no-baselines"),
     ]:
-        assert cli.main(["run", "sentiment", "--record", *given]) == 0
+        assert main(["run", "sentiment", "--record", *given]) == 0
         assert capsys.readouterr().out.strip() == f"rnn-cookbook run sentiment {told}"
 
 
@@ -315,7 +319,7 @@ def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
         "    rivals = {'b': {'accuracy': 1, 'seconds': 1}} if config.baselines else {}\n"
         "    run.write_json('metrics.json', REPORT(config.seed, 0.7 + config.seed / 10, rivals))\n"
     )
-    module = cli.load_recipe("toy.py")
+    module = load_recipe("toy.py")
     module.REPORT = report
     options = {"seeds": 3, "setting": "default", "command": "c", "output": None, "quiet": True}
     recording.record(module, "toy", module.Config(), **options, resume=False)
@@ -348,7 +352,7 @@ def test_baselines_are_trained_on_every_split(tmp_path):
         "    rivals = {'b': {'accuracy': config.seed, 'seconds': 1}} if config.baselines else {}\n"
         "    run.write_json('metrics.json', REPORT(config.seed, 0.5, rivals))\n"
     )
-    module = cli.load_recipe("toy.py")
+    module = load_recipe("toy.py")
     module.REPORT = report
     options = {"seeds": 3, "command": "c", "quiet": True, "resume": False}
     recording.record(module, "toy", module.Config(), setting="default", output="one", **options)
@@ -362,11 +366,11 @@ def test_a_record_is_never_pieced_together_from_other_settings(tmp_path):
     """Seeds that were finished with other settings are refused, and so is a setting's name for anything else."""
     from rnn_cookbook.recipes import sentiment
 
-    from rnn_cookbook.runs import Run
+    from rnn_cookbook.run.folder import Run
 
     other = dataclasses.replace(sentiment.SAMPLE, units=7)
     Run(recipe="sentiment", config=other, output="runs/sentiment/record-sample/seed-0", quiet=True).write_json("metrics.json", {})
     with pytest.raises(InputError, match="units was 7, now 32"):
-        cli.main(["run", "sentiment", "--data", "sample", "--record", "--resume", "--debug"])
-    assert cli.main(["run", "sentiment", "--record", "--epochs", "1"]) == 2
-    assert cli.main(["run", "sentiment", "--record", "--seed", "5"]) == 2
+        main(["run", "sentiment", "--data", "sample", "--record", "--resume", "--debug"])
+    assert main(["run", "sentiment", "--record", "--epochs", "1"]) == 2
+    assert main(["run", "sentiment", "--record", "--seed", "5"]) == 2

@@ -7,10 +7,10 @@ import shlex
 from functools import partial
 from pathlib import Path
 
-from rnn_cookbook.discovery import load_recipe, recipe_files, trained_by
+from rnn_cookbook.cli.options import Parser, check_recordable, given_settings, recipe_parser, starting_point
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.options import Parser, check_recordable, given_settings, read_config, recipe_parser, starting_point
 from rnn_cookbook.quiet import quiet_tensorflow
+from rnn_cookbook.recipe import load_recipe, read_config, recipe_files, trained_by
 
 
 def tune(arguments: list[str]) -> int:
@@ -40,7 +40,7 @@ def tune(arguments: list[str]) -> int:
     config = dataclasses.replace(start, **given_settings(module, options))
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
-    from rnn_cookbook import tuning
+    from rnn_cookbook.tune import search as tuning
 
     print(
         tuning.tune(
@@ -85,13 +85,13 @@ def compare(arguments: list[str]) -> int:
         check_recordable(options, setting, given, free={"data_dir"}, does="compares within")
         command = ["rnn-cookbook", "compare", arguments[0], "--setting", setting, "--cells", options.cells, "--seeds", str(options.seeds)]
         command += ["--bidirectional", options.bidirectional] if options.bidirectional != "as it is" else []
-        from rnn_cookbook import recording
+        from rnn_cookbook.run.record import record_cells
 
-        record = partial(recording.record_cells, module, name, data=start.data, command=shlex.join(command))
+        record = partial(record_cells, module, name, data=start.data, command=shlex.join(command))
     config = dataclasses.replace(start, **given)
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
-    from rnn_cookbook import comparing
+    from rnn_cookbook.tune import compare as comparing
 
     chosen = {key: getattr(options, key) for key in ("cells", "bidirectional", "seeds", "output", "resume", "quiet")}
     print(comparing.compare(module, arguments[0], config, **chosen, record=record))
@@ -104,7 +104,7 @@ def copy(arguments: list[str]) -> int:
     parser.add_argument("destination", metavar="DEST", help="the folder; nothing in it is overwritten")
     parser.add_argument("--vendor", action="store_true", help="with the library's modules that it uses: it then runs without the library")
     options = parser.parse_args(arguments)
-    from rnn_cookbook import copying
+    from rnn_cookbook.cli import copy as copying
 
     print(copying.copy(options.recipe, options.destination, vendor=options.vendor))
     return 0
@@ -124,7 +124,7 @@ def export(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
-    from rnn_cookbook import exporting
+    from rnn_cookbook.export import write as exporting
 
     name = options.recipe or trained_by(Path(options.run)) or ""
     recipe = load_recipe(name) if options.recipe or name in recipe_files() else None

@@ -12,11 +12,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from rnn_cookbook import __version__
-from rnn_cookbook.discovery import recipe_file
 from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.recipe import recipe_file
 
 _PACKAGE = "rnn_cookbook"
-_HOME = Path(__file__).parent
+_HOME = Path(__file__).parent.parent
 _OURS = {f"{_PACKAGE}.commands", f"{_PACKAGE}.recording"}  # what works on many recipes or keeps their records stays here
 _DISTRIBUTION = "rnn-cookbook"
 _UNSAID = {"callbacks.TensorBoard": "tensorboard"}  # what is imported elsewhere once this is called
@@ -233,7 +233,7 @@ def test_it_trains_and_is_kept(tmp_path):
     report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert report["recipe"] == RECIPE.stem
     assert report["test"]
-    load = "import sys; from rnn_cookbook.bundle import load_bundle; load_bundle(sys.argv[1]).model.summary()"
+    load = "import sys; from rnn_cookbook.run.bundle import load_bundle; load_bundle(sys.argv[1]).model.summary()"
     subprocess.run([sys.executable, "-c", load, tmp_path / "run"], check=True, cwd=RECIPE.parent)
 '''
 

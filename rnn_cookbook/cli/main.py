@@ -20,10 +20,10 @@ from pathlib import Path
 from types import ModuleType
 
 from rnn_cookbook import __version__
-from rnn_cookbook.discovery import load_recipe, names, recipe_files, trained_by
+from rnn_cookbook.cli.options import Parser, add_fields, check_recordable, given_settings, recipe_parser, starting_point
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.options import Parser, add_fields, check_recordable, given_settings, read_config, recipe_parser, starting_point
 from rnn_cookbook.quiet import quiet_tensorflow
+from rnn_cookbook.recipe import load_recipe, names, read_config, recipe_files, trained_by
 
 _ONE_LINE = re.compile(r"\s+")
 
@@ -87,7 +87,7 @@ def _dispatch(arguments: list[str]) -> int:
     parser.add_argument("--version", action="version", version=f"rnn-cookbook {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     commands.add_parser("list", help="name the recipes and what they do", allow_abbrev=False)
-    about = {"run": "train and evaluate a recipe, on its benchmark, a sample or your own files", **(_MORE if _has("commands") else {})}
+    about = {"run": "train and evaluate a recipe, on its benchmark, a sample or your own files", **(_MORE if _has("cli.commands") else {})}
     of_a_recipe = {name: commands.add_parser(name, help=text, add_help=False, allow_abbrev=False) for name, text in about.items()}
     predict = commands.add_parser("predict", aliases=["score"], help="answer raw input with a trained model", allow_abbrev=False)
     for command in (parser, *of_a_recipe.values()):
@@ -103,7 +103,7 @@ def _dispatch(arguments: list[str]) -> int:
                 return 0
             if name == "run":
                 return _run(arguments[1:])
-            from rnn_cookbook import commands as more
+            from rnn_cookbook.cli import commands as more
 
             return getattr(more, name)(arguments[1:])
     if arguments[:1] in (["predict"], ["score"]):
@@ -140,7 +140,7 @@ def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     folder.add_argument("--output", metavar="DIR", help="the run's folder (default: runs/RECIPE/<time>)")
     folder.add_argument("--resume", action="store_true", help="go on with the interrupted run in --output (default: the latest one)")
     folder.add_argument("--quiet", action="store_true", help="no progress; warnings and the table at the end stay")
-    if _has("recording"):
+    if _has("run.record"):
         folder.add_argument("--record", action="store_true", help="run --seeds seeds and record the result under recipes/results/")
         folder.add_argument("--seeds", type=int, default=3, help="how many seeds --record runs (default: 3)")
     parser.set_defaults(record=False)
@@ -156,7 +156,7 @@ def _run(arguments: list[str]) -> int:
     if options.resume and options.config:
         raise InputError("--resume goes on with the settings of the run: leave --config out")
     if options.resume and not options.record:  # the run's own settings: whoever resumes need not repeat them
-        from rnn_cookbook.runs import saved_settings
+        from rnn_cookbook.run.folder import saved_settings
 
         start = read_config(module, saved_settings(name, options.output))
     config = dataclasses.replace(start, **given)
@@ -164,13 +164,13 @@ def _run(arguments: list[str]) -> int:
         import tensorflow  # noqa: F401
     if options.record:
         check_recordable(options, setting, given, free={"data_dir", "baselines"}, does="writes")
-        from rnn_cookbook import recording
+        from rnn_cookbook.run.record import record
 
         # What decides the figures; not where data and runs are on this machine, nor how often it was interrupted.
         command = ["rnn-cookbook", "run", arguments[0], "--record", "--seeds", str(options.seeds)]
         command += ([] if setting == "default" else ["--setting", setting]) + ([] if config.baselines else ["--no-baselines"])
         print(
-            recording.record(
+            record(
                 module,
                 name,
                 config,
@@ -183,7 +183,7 @@ def _run(arguments: list[str]) -> int:
             )
         )
         return 0
-    from rnn_cookbook.runs import Run
+    from rnn_cookbook.run.folder import Run
 
     run = Run(recipe=name, config=config, output=options.output, resume=options.resume, quiet=options.quiet)
     try:
@@ -191,7 +191,7 @@ def _run(arguments: list[str]) -> int:
     except InputError:
         run.discard_if_untrained()
         raise
-    program = ["rnn-cookbook"] if _has("commands") else ["python", "-m", "rnn_cookbook.cli"]
+    program = ["rnn-cookbook"] if _has("cli.commands") else ["python", "-m", "rnn_cookbook.cli"]
     predict = [*program, "predict", str(run.path), *([] if name in recipe_files() else ["--recipe", arguments[0]])]
     example = "--output answers.csv" if _reads_tables(module) else getattr(module, "INPUT", '"…"')
     print(f"\n{report}\n\nrun folder: {run.path}\npredict:    {shlex.join(predict)} {example}")
@@ -208,7 +208,7 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     options, unknown = parser.parse_known_intermixed_args(arguments)  # intermixed: inputs may stand after options
     if unknown:
         if not recipe:  # whose options they might be
-            from rnn_cookbook.bundle import load_bundle
+            from rnn_cookbook.run.bundle import load_bundle
 
             load_bundle(options.run)
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -225,8 +225,8 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         )
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
-    from rnn_cookbook.bundle import load_bundle
-    from rnn_cookbook.runs import log_to_console
+    from rnn_cookbook.files import log_to_console
+    from rnn_cookbook.run.bundle import load_bundle
 
     loaded = load_bundle(options.run)
     if not options.recipe and loaded.recipe not in recipe_files():

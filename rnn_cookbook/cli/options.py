@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.recipe import read_config
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,14 +85,3 @@ def starting_point(module: ModuleType, name: str, options: argparse.Namespace) -
     if not isinstance(settings, dict) or settings.pop("recipe", name) != name:
         raise InputError(f"--config {options.config} has no settings of recipe {name!r}")
     return options.config, read_config(module, settings)
-
-
-def read_config(module: ModuleType, settings: dict):
-    """The recipe's Config from a run folder or a bundle; InputError where the recipe has other fields now."""
-    try:
-        return module.Config(**settings)
-    except TypeError as error:
-        message = str(error).replace("Config.__init__() ", "")
-        raise InputError(
-            f"{module.__file__} is not the recipe that wrote these settings: {message}. Name that one with --recipe"
-        ) from error

@@ -1,5 +1,6 @@
-"""Raw examples: public data sets, the user's own files, splits, and generators with a known optimum."""
+"""Raw examples from files and data sets, shared by two applications or more. Nothing here needs TensorFlow until a data set is loaded."""
 
-from rnn_cookbook._lazy import submodules
+from rnn_cookbook._lazy import lazy_submodules
 
-__getattr__ = submodules(__name__)
+__all__ = ["audio", "lines", "sentences", "series", "sources", "splits", "tables", "texts"]
+__getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from rnn_cookbook.data.texts import TEXT_NAMES, clean
+from rnn_cookbook.data.tables import clean
+from rnn_cookbook.data.texts import TEXT_NAMES
 from rnn_cookbook.errors import InputError, listing
 
 

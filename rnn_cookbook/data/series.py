@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnn_cookbook.data.texts import check_column, first_row, read_table, usual_column
+from rnn_cookbook.data.tables import check_column, first_row, read_table, usual_column
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
 
 TIME_NAMES = ("ds", "date", "time", "timestamp", "datetime", "date_time", "day", "month", "year")
 ID_NAMES = ("unique_id", "series_id", "item_id", "series")

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
 
 
 def in_turn(examples, **sizes: int) -> dict:

@@ -1,5 +1,6 @@
-"""From raw examples to padded arrays and back. Everything here is fitted on the training split only."""
+"""From raw examples to arrays and batches, shared by two applications or more."""
 
-from rnn_cookbook._lazy import submodules
+from rnn_cookbook._lazy import lazy_submodules
 
-__getattr__ = submodules(__name__)
+__all__ = ["batches", "series", "streams", "subwords", "text", "word_vectors"]
+__getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -175,3 +175,11 @@ class Batches:
         restored = np.empty_like(outputs)
         restored[np.concatenate(self.plan())] = outputs
         return restored
+
+
+def padded(sequences: Sequence[np.ndarray], dtype=np.int32) -> np.ndarray:
+    """[batch, time] of the longest, 0 after the others."""
+    whole = np.zeros((len(sequences), max(map(len, sequences))), dtype)
+    for row, sequence in zip(whole, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return whole

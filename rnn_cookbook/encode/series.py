@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log, write_json
+from rnn_cookbook.files import log, write_json
 
 
 class SeriesScaler:

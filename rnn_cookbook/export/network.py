@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.encode.words import LETTERS
-from rnn_cookbook.layers import FeatureEmbedding
-from rnn_cookbook.serving.base import Served, call_by_name
+from rnn_cookbook.export.served import Served, call_by_name
+from rnn_cookbook.nn.characters import LETTERS
+from rnn_cookbook.nn.words import FeatureEmbedding
 
 _STEPS = 40  # the longest example, where the length is free
 

@@ -18,15 +18,16 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # LiteRT holds no variables
 
 from rnn_cookbook import __version__, models
-from rnn_cookbook.bundle import Bundle, load_bundle
-from rnn_cookbook.crf import CRF
-from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.options import read_config
+from rnn_cookbook.export.network import ServedNetwork
+from rnn_cookbook.export.served import Served
+from rnn_cookbook.files import write_json, write_text
+from rnn_cookbook.nn.crf import CRF
 from rnn_cookbook.quiet import quiet_tensorflow
-from rnn_cookbook.runs import write_json, write_text
-from rnn_cookbook.serving.base import Served
-from rnn_cookbook.serving.network import ServedNetwork
+from rnn_cookbook.recipe import read_config
+from rnn_cookbook.run.bundle import Bundle, load_bundle
+from rnn_cookbook.tasks.forecasting.model import without_teacher
+from rnn_cookbook.tasks.tagging.encode import TagEncoder
 
 EXAMPLES = 100  # that a file has to answer as the bundle does
 TOLERANCE = 1e-4
@@ -39,13 +40,13 @@ _EXAMPLE_STEPS = 20  # of the README's example, where any number will do
 _INPUTS = {
     "tokens": "numbers of the words in the order of the vocabulary, from 2 on; 1 is any other word, 0 pads on the right",
     "characters": "numbers of the letters of each word in the order of `letters`, from 2 on; 1 is any other, 0 pads on the right",
-    "features": "the spelling of each word, as `rnn_cookbook.encode.words.WordEncoder` counts it",
+    "features": "the spelling of each word, as `rnn_cookbook.tasks.tagging.encode.WordEncoder` counts it",
     "source": "numbers of subwords by source.model (SentencePiece); 0 pads on the right",
     "target": "numbers of the subwords so far by target.model (SentencePiece); the output at t is of the subword at t, from those before",
     "window": "the last steps, each channel less its mean and divided by its scale (series.json)",
     "covariates": "what is known of the window's steps and of those to forecast, scaled likewise",
     "sequence": "the steps of a stream, each channel less its mean and divided by its scale (`facts` in export.json); what an autoencoder "
-    "reads of them is made by `rnn_cookbook.anomalies.squashed`, what a forecaster reads by `point_features` beside it",
+    "reads of them is made by `rnn_cookbook.tasks.anomaly.predict.squashed`, what a forecaster reads by `point_features` beside it",
     "samples": "sound between -1 and 1 at the rate of `config` in export.json; 0 pads on the right",
     "lengths": "how many steps (of sounds: samples) of each row there are without the padding",
 }
@@ -86,7 +87,7 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         raise InputError("--output is the folder that you are in: name a new one")
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise InputError(f"{folder} is there already: name another folder with --output")
-    network = ServedNetwork(models.without_teacher(loaded.model), steps=length or _most_steps(loaded.config) if form == "litert" else None)
+    network = ServedNetwork(without_teacher(loaded.model), steps=length or _most_steps(loaded.config) if form == "litert" else None)
     served = recipe.served(loaded) if hasattr(recipe, "served") else network
     if form == "saved_model":
         signatures = {"serving_default": served, **({"network": network} if served is not network else {})}

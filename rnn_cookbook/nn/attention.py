@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError, check_shares
-from rnn_cookbook.recurrent import CELLS
+from rnn_cookbook.nn.recurrent import CELLS
 
 
 class _Attention(keras.layers.Layer):

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import ExplicitMask
+from rnn_cookbook.nn.masking import ExplicitMask
 
 _FLOOR = 1e-6  # of an energy of samples within [-1, 1]: below any microphone's noise
 

@@ -1,11 +1,14 @@
 """Words read letter by letter, so that an unseen word still has a vector."""
 
+
 import keras
 from keras import ops
 
 from rnn_cookbook.errors import InputError, check_shares
-from rnn_cookbook.layers import MaskedConv1D, MaskedPooling, PaddingMask
-from rnn_cookbook.recurrent import CELLS
+from rnn_cookbook.nn.convolution import MaskedConv1D
+from rnn_cookbook.nn.masking import PaddingMask
+from rnn_cookbook.nn.pooling import MaskedPooling
+from rnn_cookbook.nn.recurrent import CELLS
 
 KINDS = ("recurrent", "convolution")
 
@@ -89,3 +92,6 @@ class CharacterEncoder(keras.layers.Layer):
     def get_config(self):
         own = ("vocabulary_size", "embedding_size", "units", "kind", "cell", "dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+
+
+LETTERS = 20  # of a word that are read; of a longer one the first and the last ten

@@ -13,8 +13,10 @@ import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.layers import LengthMask, MaskedConv1D, PaddingMask, SplitSegments
-from rnn_cookbook.recurrent import rnn_stack
+from rnn_cookbook.nn.convolution import MaskedConv1D
+from rnn_cookbook.nn.masking import LengthMask, PaddingMask
+from rnn_cookbook.nn.recurrent import rnn_stack
+from rnn_cookbook.nn.segments import SplitSegments
 
 _TANH = (keras.activations.tanh, ops.tanh, tf.tanh)
 _SIGMOID = (keras.activations.sigmoid, ops.sigmoid, tf.sigmoid)

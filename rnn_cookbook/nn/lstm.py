@@ -69,7 +69,7 @@ def _on_plain_cpu(sequences) -> bool:
 def _lengths(mask) -> tf.Tensor:
     """int32[batch] of a right-padded mask, bool[batch, time]."""
     lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-    message = "a mask of rnn_cookbook.fused.LSTM must be right-padded in training"
+    message = "a mask of rnn_cookbook.nn.lstm.LSTM must be right-padded in training"
     with tf.control_dependencies([tf.debugging.assert_equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1]), message)]):
         return tf.identity(lengths)
 
@@ -107,7 +107,7 @@ def _lstm(x, h, c, kernel, recurrent_kernel, bias):
         dx = tf.reshape(tf.matmul(gates, kernel, transpose_b=True), tf.shape(x))
         earlier = tf.concat([h[None], there.h[:-1]], axis=0)
         kernels = (tf.matmul(tf.reshape(y, (-1, y.shape[2])), gates, transpose_a=True) for y in (x, earlier))
-        message = "rnn_cookbook.fused.LSTM has first derivatives only"
+        message = "rnn_cookbook.nn.lstm.LSTM has first derivatives only"
         return [tf.raw_ops.PreventGradient(input=y, message=message) for y in (dx, dh, dc, *kernels, tf.reduce_sum(gates, axis=0))]
 
     return (there.h, there.cs), gradient

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import write_atomically
+from rnn_cookbook.files import write_atomically
 
 BOUNDARY = 0  # stands before the first symbol, as often as the order needs
 _FILE = "ngrams.npz"

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnn_cookbook import fused
 from rnn_cookbook.errors import InputError, check_shares, listing
+from rnn_cookbook.nn.lstm import LSTM
 
 MERGES = ("concat", "sum", "mul", "ave", None)
 
@@ -51,7 +51,7 @@ class WeightDropSimpleRNN(_WeightDrop, keras.layers.SimpleRNN):
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
-class WeightDropLSTM(_WeightDrop, fused.LSTM):
+class WeightDropLSTM(_WeightDrop, LSTM):
     """`fused.LSTM` with dropped recurrent weights."""
 
 
@@ -60,7 +60,7 @@ class WeightDropGRU(_WeightDrop, keras.layers.GRU):
     """`keras.layers.GRU` with dropped recurrent weights."""
 
 
-CELLS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": fused.LSTM, "gru": keras.layers.GRU}
+CELLS = {"simple_rnn": keras.layers.SimpleRNN, "lstm": LSTM, "gru": keras.layers.GRU}
 _WEIGHT_DROPPED = {"simple_rnn": WeightDropSimpleRNN, "lstm": WeightDropLSTM, "gru": WeightDropGRU}
 
 

@@ -10,19 +10,14 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from rnn_cookbook.characters import CharacterEncoder
-from rnn_cookbook.ctc import PadWithBlank
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import (
-    EmbeddingDropout,
-    FeatureEmbedding,
-    LanguageModelObjective,
-    MaskedConv1D,
-    ReverseSequence,
-    WordDropout,
-)
-from rnn_cookbook.recurrent import CarriedState
-from rnn_cookbook.series import ForecastHead
+from rnn_cookbook.nn.characters import CharacterEncoder
+from rnn_cookbook.nn.convolution import MaskedConv1D
+from rnn_cookbook.nn.ctc import PadWithBlank
+from rnn_cookbook.nn.forecast import ForecastHead
+from rnn_cookbook.nn.masking import ReverseSequence
+from rnn_cookbook.nn.recurrent import CarriedState
+from rnn_cookbook.nn.words import EmbeddingDropout, FeatureEmbedding, LanguageModelObjective, WordDropout
 
 RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
 

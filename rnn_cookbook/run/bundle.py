@@ -1,7 +1,7 @@
 """The bundle: everything that is needed to predict from raw input, in another process, without the training data."""
 
 import hashlib
-import importlib.util
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -12,14 +12,20 @@ import keras
 
 from rnn_cookbook import __version__
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import write_json
+from rnn_cookbook.files import write_json
 
 _HALF = '"mixed_float16"'  # see `training.set_precision`
 FORMAT = 1  # of the folder; raised when an older library could not read it
 
 
-# What registers layers, losses and optimizers of its own: a `.keras` file names them, and Keras must know them before it reads it.
-_REGISTERING = ("attention", "characters", "crf", "ctc", "layers", "losses", "optimizers", "recurrent", "series", "sound", "streaming")
+def register_layers() -> None:
+    """Imports every module of `nn` and `tasks` that registers something with Keras: a `.keras` file names
+    its layers, losses and optimizers, and Keras must know them before it reads the file."""
+    home = Path(__file__).parent.parent
+    for file in sorted([*home.glob("nn/*.py"), *home.glob("tasks/*/*.py")]):
+        if "register_keras_serializable" in file.read_text(encoding="utf-8"):
+            name = ".".join(file.relative_to(home.parent).with_suffix("").parts)
+            importlib.import_module(name)
 
 
 def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
@@ -28,9 +34,7 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
     Raises:
         what Keras raises where there is no such file, or it holds something else.
     """
-    for name in _REGISTERING:
-        if importlib.util.find_spec(f"rnn_cookbook.{name}"):  # a recipe that was copied has those beside it that it uses
-            importlib.import_module(f"rnn_cookbook.{name}")
+    register_layers()
     return keras.saving.load_model(path, compile=compile, safe_mode=True)
 
 

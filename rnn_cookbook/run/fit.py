@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from rnn_cookbook.diagnostics import gpu_summary
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run, log, write_atomically, write_text
+from rnn_cookbook.files import log, write_atomically, write_text
+from rnn_cookbook.nn.diagnostics import gpu_summary
+from rnn_cookbook.run.folder import Run
 
 
 def seed_everything(seed: int) -> None:

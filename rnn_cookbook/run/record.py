@@ -11,12 +11,13 @@ from pathlib import Path
 from statistics import mean, stdev
 from types import ModuleType
 
-from rnn_cookbook.discovery import recipe_files
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run, check_same, environment, write_json, write_text
+from rnn_cookbook.files import write_json, write_text
+from rnn_cookbook.recipe import recipe_files
+from rnn_cookbook.run.folder import Run, check_same, environment
 
-START, END = "<!-- results: written by python -m rnn_cookbook.recording README.md -->", "<!-- end of results -->"
-CELLS_START, CELLS_END = "<!-- cells: written by python -m rnn_cookbook.recording README.md -->", "<!-- end of cells -->"
+START, END = "<!-- results: written by python -m rnn_cookbook.run.record README.md -->", "<!-- end of results -->"
+CELLS_START, CELLS_END = "<!-- cells: written by python -m rnn_cookbook.run.record README.md -->", "<!-- end of cells -->"
 
 
 def record(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from rnn_cookbook.diagnostics import gpu_summary
-from rnn_cookbook.runs import Run, environment, peak_memory_mb, write_atomically
+from rnn_cookbook.files import write_atomically
+from rnn_cookbook.nn.diagnostics import gpu_summary
+from rnn_cookbook.run.folder import Run, environment, peak_memory_mb
 
 # A colour each, told apart by the colour-blind too (Okabe and Ito).
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"

@@ -8,13 +8,14 @@ from types import ModuleType
 
 import pandas as pd
 
-from rnn_cookbook.diagnostics import memory_horizon
-from rnn_cookbook.discovery import metric_of
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.recurrent import CELLS
-from rnn_cookbook.reporting.tuning import plot_comparison
-from rnn_cookbook.runs import check_same, log, log_to_console, write_atomically, write_json
-from rnn_cookbook.trials import train_apart
+from rnn_cookbook.files import log, log_to_console, write_atomically, write_json
+from rnn_cookbook.nn.diagnostics import memory_horizon
+from rnn_cookbook.nn.recurrent import CELLS
+from rnn_cookbook.recipe import metric_of
+from rnn_cookbook.run.folder import check_same
+from rnn_cookbook.tune.plots import plot_comparison
+from rnn_cookbook.tune.trial import train_apart
 
 DIRECTIONS = {"as it is": (None,), "yes": (True,), "no": (False,), "both": (False, True)}
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.files import log, write_json
 
 try:
     import keras_tuner
@@ -19,8 +20,6 @@ try:
     from keras_tuner.src.engine.oracle import LOCKS, THREADS  # keras-tuner 1.4 has no public way to them
 except ImportError as error:
     raise InputError('tuning needs keras-tuner: pip install "rnn-cookbook[tune]"') from error
-
-from rnn_cookbook.runs import log, write_json
 
 TUNERS = {
     "random": keras_tuner.oracles.RandomSearchOracle,

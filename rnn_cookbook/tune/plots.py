@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from rnn_cookbook.reporting.runs import BLUE, GREY, ORANGE, save_figure
+from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_figure
 
 _LEAST = 6  # trials that an importance needs
 

@@ -14,13 +14,13 @@ import keras
 import numpy as np
 import pandas as pd
 
-from rnn_cookbook import training
-from rnn_cookbook.discovery import metric_of
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.reporting.runs import comparison
-from rnn_cookbook.reporting.tuning import plot_search
-from rnn_cookbook.runs import Run, changes, log, log_to_console, peak_memory_mb, write_atomically, write_json
-from rnn_cookbook.searching import (
+from rnn_cookbook.files import log, log_to_console, write_atomically, write_json
+from rnn_cookbook.recipe import metric_of
+from rnn_cookbook.run.fit import seed_everything
+from rnn_cookbook.run.folder import Run, changes, peak_memory_mb
+from rnn_cookbook.run.report import comparison
+from rnn_cookbook.tune.oracle import (
     EXTRAS,
     TUNERS,
     RecipeTuner,
@@ -34,7 +34,8 @@ from rnn_cookbook.searching import (
     told,
     watch_workers,
 )
-from rnn_cookbook.trials import score_names, train_apart
+from rnn_cookbook.tune.plots import plot_search
+from rnn_cookbook.tune.trial import score_names, train_apart
 
 # Parts of the names of what is better when it is less.
 _SMALL = {
@@ -254,7 +255,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     def build(self, hp):
         self.chosen = self.module.search_space(hp, self.config)
-        training.seed_everything(self.chosen.seed)
+        seed_everything(self.chosen.seed)
         self.data = self.module.load_data(self.chosen)
         return self.module.build_model(self.chosen, self.data)
 

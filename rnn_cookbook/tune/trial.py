@@ -15,15 +15,15 @@ from dataclasses import asdict
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.files import log_to_console, write_json
 from rnn_cookbook.quiet import quiet_tensorflow
+from rnn_cookbook.recipe import load_recipe
+from rnn_cookbook.run.fit import seed_everything
+from rnn_cookbook.run.folder import Run, changes, peak_memory_mb
 
 with quiet_tensorflow():
     import tensorflow as tf
-
-from rnn_cookbook import training
-from rnn_cookbook.discovery import load_recipe
-from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run, changes, log_to_console, peak_memory_mb, write_json
 
 _RESULT = "result.json"
 _KILLED = -9  # how a process ends that the system kills, mostly for its memory
@@ -143,7 +143,7 @@ def _trained(recipe: str, settings: dict, folder: Path, values: dict) -> dict:
     config = module.Config(**settings)
     begun = (folder / "run" / "config.json").exists()
     run = Run(recipe=Path(recipe).stem, config=config, output=folder / "run", resume=begun, quiet=True)
-    training.seed_everything(config.seed)
+    seed_everything(config.seed)
     data = module.load_data(config)
     model = module.build_model(config, data)
     history = module.train(config, model, data, run)

@@ -13,9 +13,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from rnn_cookbook import cli, copying
+from rnn_cookbook.cli.copy import _HOME, copy, used_modules
+from rnn_cookbook.cli.main import main
+from rnn_cookbook.recipe import recipe_files
 
-RECIPES = [*cli.recipe_files()]
+RECIPES = [*recipe_files()]
 
 
 def imported(file: Path) -> set[str]:
@@ -29,8 +31,8 @@ def imported(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_copy_with_the_library_has_every_module_that_it_imports(recipe, tmp_path):
-    copying.copy(recipe, "mine", vendor=True)
-    library = copying._HOME
+    copy(recipe, "mine", vendor=True)
+    library = _HOME
     for file in Path("mine").rglob("*.py"):
         for name in imported(file) - {"rnn_cookbook.commands", "rnn_cookbook.recording"}:
             parts = name.split(".")[1:]
@@ -44,7 +46,7 @@ def test_a_copy_with_the_library_has_every_module_that_it_imports(recipe, tmp_pa
 
 
 def test_it_has_no_module_that_it_does_not_use():
-    of = {recipe: set(copying.used_modules(cli.recipe_files()[recipe])) for recipe in RECIPES}
+    of = {recipe: set(used_modules(recipe_files()[recipe])) for recipe in RECIPES}
     for recipe, others in {
         "sentiment": ("ctc", "sound", "series", "models.speech", "data.pairs", "data.synthetic.speech", "reporting.streams"),
         "forecasting": ("attention", "crf", "models.text", "encode.text", "data.synthetic.texts", "reporting.texts"),
@@ -55,34 +57,34 @@ def test_it_has_no_module_that_it_does_not_use():
 
 
 def test_a_package_keeps_the_names_that_are_asked_of_it():
-    module = copying.used_modules(cli.recipe_files()["sentiment"])["rnn_cookbook.models"]
+    module = used_modules(recipe_files()["sentiment"])["rnn_cookbook.models"]
     tree = ast.parse(module.text)
     assert [node.module for node in tree.body if isinstance(node, ast.ImportFrom)] == ["rnn_cookbook.models.text"]
     assert ast.literal_eval(tree.body[-1].value) == ["text_classifier"]
 
 
 def test_requirements_are_those_of_what_it_imports(tmp_path):
-    copying.copy("sentiment", "plain")
+    copy("sentiment", "plain")
     assert Path("plain/requirements.txt").read_text().splitlines()[0].startswith("rnn-cookbook>=")
-    copying.copy("sentiment", "whole", vendor=True)
+    copy("sentiment", "whole", vendor=True)
     names = re.findall(r"^[\w.-]+", Path("whole/requirements.txt").read_text(), flags=re.MULTILINE)
     assert {"tensorflow", "keras", "tensorboard", "scikit-learn", "pandas", "pytest"} <= set(names)
     assert not {"soundfile", "sentencepiece", "jiwer", "rnn-cookbook", "keras-tuner"} & set(names)
 
 
 def test_the_commands_of_the_readme(tmp_path):
-    readme = (copying._HOME.parent / "README.md").read_text(encoding="utf-8")
+    readme = (_HOME.parent / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^    rnn-cookbook (copy [^#\n]*)", readme, flags=re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
-        assert cli.main(command.split()) == 0
+        assert main(command.split()) == 0
     stated = re.search(r"\((\d+) of them for sentiment", readme)
     assert int(stated[1]) == len([*Path("standalone/rnn_cookbook").rglob("*.py")])
 
 
 def test_bad_input(tmp_path, capsys):
     def told(*arguments) -> str:
-        assert cli.main(["copy", *arguments]) == 2
+        assert main(["copy", *arguments]) == 2
         return capsys.readouterr().err
 
     assert "which recipe?" in told()
@@ -95,17 +97,17 @@ def test_bad_input(tmp_path, capsys):
     Path("there/notes.txt").touch()
     assert "there has sentiment.py already, and nothing is overwritten" in told("sentiment", "there")
     assert Path("there/sentiment.py").read_text() == "my own"
-    assert cli.main(["copy", "ner", "there"]) == 0, "other files do not matter"
-    assert cli.main(["copy", "ner", "new", "--vendor"]) == 0
+    assert main(["copy", "ner", "there"]) == 0, "other files do not matter"
+    assert main(["copy", "ner", "new", "--vendor"]) == 0
     for file in Path("new").glob("*.*"):
         file.unlink()
     assert "new has rnn_cookbook already" in told("ner", "new", "--vendor")
 
 
 def test_a_recipe_of_your_own_can_be_copied(tmp_path, capsys):
-    copying.copy("sentiment", "first")
+    copy("sentiment", "first")
     Path("first/sentiment.py").rename("moods.py")
-    assert cli.main(["copy", "moods.py", "second", "--vendor"]) == 0
+    assert main(["copy", "moods.py", "second", "--vendor"]) == 0
     assert "second has moods.py, and" in capsys.readouterr().out
     assert Path("second/test_moods.py").read_text().count("moods.py") == 1
     assert "python moods.py --data sample" in Path("second/README.md").read_text()
@@ -145,7 +147,7 @@ def brought(names: set[str]) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_with_the_library_it_runs_where_only_its_requirements_are(recipe, tmp_path):
-    copying.copy(recipe, "mine", vendor=True)
+    copy(recipe, "mine", vendor=True)
     there = brought({*re.findall(r"^[\w.-]+", Path("mine/requirements.txt").read_text(), flags=re.MULTILINE)})
     of = metadata.packages_distributions()
     absent = [name for name, owners in of.items() if name != "rnn_cookbook" and not {canonicalize_name(owner) for owner in owners} & there]

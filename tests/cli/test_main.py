@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from rnn_cookbook import cli
+from rnn_cookbook.cli.main import _as_they_come, main
 from rnn_cookbook.data.lines import read_inputs
 from rnn_cookbook.errors import InputError
 
@@ -18,7 +18,7 @@ RECIPES = "recipes: anomaly_detection, forecasting, ner, sentiment, speech_to_te
 
 
 def command(*arguments, capsys):
-    code = cli.main(list(arguments))
+    code = main(list(arguments))
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -76,7 +76,7 @@ def test_bad_data(tmp_path, content, message, capsys):
 
 def test_debug_shows_the_traceback():
     with pytest.raises(InputError, match="no such file"):
-        cli.main([*RUN, "--data", "nowhere.csv", "--debug"])
+        main([*RUN, "--data", "nowhere.csv", "--debug"])
 
 
 def test_an_output_folder_that_exists_is_left_alone(tmp_path, capsys):
@@ -123,7 +123,7 @@ def test_resume_takes_the_settings_that_the_run_began_with(tmp_path, capsys):
 def test_two_processes_do_not_work_in_one_folder(tmp_path):
     from rnn_cookbook.recipes.sentiment import SAMPLE
 
-    from rnn_cookbook.runs import Run
+    from rnn_cookbook.run.folder import Run
 
     first = Run(recipe="sentiment", config=SAMPLE, output="out", quiet=True)
     with pytest.raises(InputError, match="another process is working in out"):
@@ -166,7 +166,7 @@ def test_no_network_and_no_data(tmp_path, capsys, monkeypatch):
 
 def test_help_names_every_option_with_its_comment(capsys):
     with pytest.raises(SystemExit) as end:
-        cli.main(["run", "sentiment", "--help"])
+        main(["run", "sentiment", "--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
     from rnn_cookbook.recipes.sentiment import Config
@@ -233,10 +233,10 @@ def predict(loaded, inputs, options):
     @pytest.fixture
     def bundle(self, tmp_path, monkeypatch):
         """A recipe that answers tables, and a bundle of it without a network."""
-        import rnn_cookbook.bundle
+        import rnn_cookbook.run.bundle
 
-        loaded = rnn_cookbook.bundle.Bundle(tmp_path, "mine", {"data": ""}, {}, None)
-        monkeypatch.setattr(rnn_cookbook.bundle, "load_bundle", lambda path: loaded)
+        loaded = rnn_cookbook.run.bundle.Bundle(tmp_path, "mine", {"data": ""}, {}, None)
+        monkeypatch.setattr(rnn_cookbook.run.bundle, "load_bundle", lambda path: loaded)
         (tmp_path / "mine.py").write_text(self.RECIPE)
         return ["predict", "out", "--recipe", "mine.py"]
 
@@ -251,7 +251,7 @@ def predict(loaded, inputs, options):
         code, _, err = command(*bundle, "c", "--often", "2", capsys=capsys)
         assert (code, "unrecognized arguments: --often" in err) == (2, True)
         with pytest.raises(SystemExit):
-            cli.main([*bundle, "--help"])
+            main([*bundle, "--help"])
         assert "--times INT  how often (default: 1)" in " ".join(capsys.readouterr().out.split()).replace(
             "--times INT how", "--times INT  how"
         )
@@ -274,7 +274,7 @@ def predict(loaded, inputs, options):
         assert (tmp_path / "deep/answers.csv").read_text().splitlines()[1] == 'a,0,"[1, 2]"'
         (tmp_path / "mine.py").write_text(self.RECIPE.replace("for i in range", "for i in 1 / 0 * range"))
         with pytest.raises(ZeroDivisionError):
-            cli.main([*bundle, "b", "--output", "deep/answers.csv"])
+            main([*bundle, "b", "--output", "deep/answers.csv"])
         assert [file.name for file in (tmp_path / "deep").iterdir()] == ["answers.csv"]
         assert (tmp_path / "deep/answers.csv").read_text().splitlines()[1] == 'a,0,"[1, 2]"'
 
@@ -313,7 +313,7 @@ class TestInputs:
             yield "second"
 
         answered = []
-        for batch in cli._as_they_come(slow()):
+        for batch in _as_they_come(slow()):
             answered.append(batch)
             got_first.set()
         assert answered == [["first"], ["second"]]
@@ -322,7 +322,7 @@ class TestInputs:
         from itertools import count, islice
 
         drawn = []
-        batches = cli._as_they_come(drawn.append(i) or str(i) for i in count())
+        batches = _as_they_come(drawn.append(i) or str(i) for i in count())
         list(islice(batches, 3))
         assert len(drawn) < 1000
 

@@ -10,13 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnn_cookbook.data import sources, synthetic
+from rnn_cookbook.data.sources import data_folder, download, load_tfds
 from rnn_cookbook.data.splits import complete, in_turn, stratified_split
-from rnn_cookbook.data.tags import Span, spans
 from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
 from rnn_cookbook.encode.text import without_empty
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.metrics import span_scores
+from rnn_cookbook.tasks.classification.sample import _BAD, _GOOD, REVIEW_NOISE, reviews
+from rnn_cookbook.tasks.forecasting.sample import SERIES_MEMORY, SERIES_SEASON, seasonal_floor, seasonal_oracle, seasonal_series
+from rnn_cookbook.tasks.tagging.sample import _DAYS, _DEEDS, _NOUNS, _OPENINGS, _RELATIONS, ENTITY_NOISE, tagged_sentences
+from rnn_cookbook.tasks.tagging.schemes import Span, spans
+from rnn_cookbook.tasks.tagging.scores import span_scores
 
 ROWS = [("fine, really", "good"), ("dull", "bad"), ('a "quoted"\nsecond line', "good"), ("None", "bad")]
 
@@ -243,30 +246,30 @@ class TestSplits:
 
 class TestReviews:
     def test_are_seeded_and_different(self):
-        one, same, other = (synthetic.reviews(50, seed=seed) for seed in (0, 0, 1))
+        one, same, other = (reviews(50, seed=seed) for seed in (0, 0, 1))
         assert one.texts == same.texts
         assert one.labels == same.labels
         assert not set(one.texts) & set(other.texts)
 
     def test_none_is_drawn_twice(self):
-        assert len(set(synthetic.reviews(6500, seed=0).texts)) == 6500  # else a split would hold examples of another
+        assert len(set(reviews(6500, seed=0).texts)) == 6500  # else a split would hold examples of another
 
     def test_noise_flips_its_share_of_the_labels(self):
-        clean, noisy = synthetic.reviews(4000, seed=0, noise=0.0), synthetic.reviews(4000, seed=0, noise=0.05)
+        clean, noisy = reviews(4000, seed=0, noise=0.0), reviews(4000, seed=0, noise=0.05)
         assert clean.texts == noisy.texts
         flipped = sum(a != b for a, b in zip(clean.labels, noisy.labels, strict=True)) / 4000
-        assert flipped == pytest.approx(synthetic.REVIEW_NOISE, abs=0.01)
+        assert flipped == pytest.approx(REVIEW_NOISE, abs=0.01)
 
     def test_contrast_is_in_the_order_alone(self):
         """Around "but" and "although" both verdicts are always opposite: the words without their order tell nothing."""
-        polarity = {**dict.fromkeys(synthetic.texts._GOOD, 1), **dict.fromkeys(synthetic.texts._BAD, -1)}
+        polarity = {**dict.fromkeys(_GOOD, 1), **dict.fromkeys(_BAD, -1)}
 
         def verdict(part):
             words = part.split()
             found = [polarity[word] for word in words if word in polarity]
             return found[0] * (-1 if {"not", "never", "hardly"} & set(words) else 1) if found else 0
 
-        examples, contrasting = synthetic.reviews(2000, seed=0, noise=0.0), 0
+        examples, contrasting = reviews(2000, seed=0, noise=0.0), 0
         for text, label in zip(examples.texts, examples.labels, strict=True):
             sign = 1 if label == "positive" else -1
             if " but " in text:
@@ -284,7 +287,7 @@ class TestReviews:
 
 def _told(tokens):
     """The spans of a sentence of the generator with the types that its words tell; "?" where they tell none."""
-    capitals = {*synthetic.tagged._DAYS, *(opening.split()[0] for opening in synthetic.tagged._OPENINGS if opening), "Nobody", "We"}
+    capitals = {*_DAYS, *(opening.split()[0] for opening in _OPENINGS if opening), "Nobody", "We"}
     named, found, end = [token[0].isupper() and token not in capitals for token in tokens], [], 0
     named = [name and not (i == 0 and token == "The") for i, (token, name) in enumerate(zip(tokens, named, strict=True))]
     for start in range(len(tokens)):
@@ -304,14 +307,14 @@ def _shown(name):
 
 
 def _context(tokens, start, end):
-    nouns = {noun: kind for kind, nouns in synthetic.tagged._NOUNS.items() for noun in nouns}
+    nouns = {noun: kind for kind, nouns in _NOUNS.items() for noun in nouns}
     for i, token in enumerate(tokens):
-        if token in synthetic.tagged._RELATIONS:
-            return synthetic.tagged._RELATIONS[token][i < start]
+        if token in _RELATIONS:
+            return _RELATIONS[token][i < start]
         if token in nouns and tokens[i - 2] == "but":
             return nouns[token] if end <= i else "?"
     text = " ".join(tokens[end:])
-    return next((kind for kind, deeds in synthetic.tagged._DEEDS.items() for deed in deeds if deed in text), "?")
+    return next((kind for kind, deeds in _DEEDS.items() for deed in deeds if deed in text), "?")
 
 
 def _entities(part):
@@ -320,36 +323,34 @@ def _entities(part):
 
 class TestTaggedSentences:
     def test_are_seeded_and_different(self):
-        one, same, other = (synthetic.tagged_sentences(200, seed=seed) for seed in (0, 0, 1))
+        one, same, other = (tagged_sentences(200, seed=seed) for seed in (0, 0, 1))
         assert one == same
         assert not set(map(tuple, one.tokens)) & set(map(tuple, other.tokens))
 
     def test_noise_replaces_its_share_of_the_types_and_no_span(self):
-        clean, noisy = (synthetic.tagged_sentences(4000, seed=0, noise=noise) for noise in (0.0, synthetic.ENTITY_NOISE))
+        clean, noisy = (tagged_sentences(4000, seed=0, noise=noise) for noise in (0.0, ENTITY_NOISE))
         assert clean.tokens == noisy.tokens
         pairs = [(a, b) for (_, a), (_, b) in zip(_entities(clean), _entities(noisy), strict=True)]
         assert all(a[:2] == b[:2] for a, b in pairs)
         replaced = Counter((a.type, b.type) for a, b in pairs if a != b)
-        assert replaced.total() / len(pairs) == pytest.approx(synthetic.ENTITY_NOISE, abs=0.01)
+        assert replaced.total() / len(pairs) == pytest.approx(ENTITY_NOISE, abs=0.01)
         # Uniformly: each of the six replacements about as often as any other.
         assert len(replaced) == 6
         assert max(replaced.values()) < 2 * min(replaced.values())
 
     def test_the_words_tell_every_span_and_type_but_for_the_noise(self):
-        clean, noisy = (synthetic.tagged_sentences(2000, seed=3, noise=noise) for noise in (0.0, synthetic.ENTITY_NOISE))
+        clean, noisy = (tagged_sentences(2000, seed=3, noise=noise) for noise in (0.0, ENTITY_NOISE))
         told = [_told(tokens) for tokens in clean.tokens]
         assert told == [spans(tags) for tags in clean.tags]
-        assert span_scores([spans(tags) for tags in noisy.tags], told)["f1"] == pytest.approx(1 - synthetic.ENTITY_NOISE, abs=0.01)
+        assert span_scores([spans(tags) for tags in noisy.tags], told)["f1"] == pytest.approx(1 - ENTITY_NOISE, abs=0.01)
 
     def test_most_names_are_new(self):
-        train, test = (
-            [" ".join(tokens[a:b]) for tokens, (a, b, _) in _entities(synthetic.tagged_sentences(n, seed=n))] for n in (4000, 1000)
-        )
+        train, test = ([" ".join(tokens[a:b]) for tokens, (a, b, _) in _entities(tagged_sentences(n, seed=n))] for n in (4000, 1000))
         assert sum(name not in set(train) for name in set(test)) / len(set(test)) > 0.75
         assert {len(name.split()) for name in test} == {1, 2, 3}
 
     def test_capitals_are_not_only_names(self):
-        part = synthetic.tagged_sentences(1000, seed=0)
+        part = tagged_sentences(1000, seed=0)
         capitals = [
             tag == "O"
             for tokens, tags in zip(part.tokens, part.tags, strict=True)
@@ -360,13 +361,9 @@ class TestTaggedSentences:
 
     def test_most_types_are_told_beyond_a_window_of_two(self):
         """Of the names that do not show their type, most have no telling word among the two tokens on either side."""
-        telling = {*synthetic.tagged._RELATIONS, *(noun for nouns in synthetic.tagged._NOUNS.values() for noun in nouns)}
-        telling |= {word for deeds in synthetic.tagged._DEEDS.values() for deed in deeds for word in deed.split()} - {"a"}
-        bare = [
-            (tokens, span)
-            for tokens, span in _entities(synthetic.tagged_sentences(2000, seed=0))
-            if not _shown(tokens[span.start : span.end])
-        ]
+        telling = {*_RELATIONS, *(noun for nouns in _NOUNS.values() for noun in nouns)}
+        telling |= {word for deeds in _DEEDS.values() for deed in deeds for word in deed.split()} - {"a"}
+        bare = [(tokens, span) for tokens, span in _entities(tagged_sentences(2000, seed=0)) if not _shown(tokens[span.start : span.end])]
         far = [not telling & set(tokens[max(span.start - 2, 0) : span.end + 2]) for tokens, span in bare]
         assert len(bare) / 2000 > 0.6
         assert sum(far) / len(far) > 0.5
@@ -374,7 +371,7 @@ class TestTaggedSentences:
     def test_the_order_of_the_words_tells(self):
         """The same words in another order tell other types: of names that do not show theirs, where two stand in a relation or one is
         corrected. Shuffled, the words beside the names tell them no more."""
-        part, rng, relations, corrections, right = synthetic.tagged_sentences(2000, seed=0, noise=0.0), random.Random(0), 0, 0, []
+        part, rng, relations, corrections, right = tagged_sentences(2000, seed=0, noise=0.0), random.Random(0), 0, 0, []
         for tokens, tags in zip(part.tokens, part.tags, strict=True):
             found = spans(tags)
             names = [tokens[span.start : span.end] for span in found]
@@ -415,19 +412,19 @@ def test_a_data_set_that_is_neither_on_disk_nor_to_be_had(tmp_path, monkeypatch)
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", offline)
     with pytest.raises(InputError, match=f"'imdb_reviews' is not in {tmp_path}.*no route to host.*--data sample.*--data-dir"):
-        sources.load_tfds("imdb_reviews", splits=["train"], data_dir=tmp_path)
+        load_tfds("imdb_reviews", splits=["train"], data_dir=tmp_path)
 
 
 def test_the_real_reviews_are_read_from_disk(data_dir):
-    (rows,) = sources.load_tfds("imdb_reviews", splits=["test[:200]"], data_dir=data_dir)
+    (rows,) = load_tfds("imdb_reviews", splits=["test[:200]"], data_dir=data_dir)
     assert len(rows) == 200
     assert set(rows[0]) == {"text", "label"}
 
 
 def test_data_folder_comes_from_option_then_environment(monkeypatch):
     monkeypatch.setenv("RNN_COOKBOOK_DATA", "/somewhere")
-    assert str(sources.data_folder("")) == "/somewhere"
-    assert str(sources.data_folder("/else")) == "/else"
+    assert str(data_folder("")) == "/somewhere"
+    assert str(data_folder("/else")) == "/else"
 
 
 class TestDownload:
@@ -441,48 +438,48 @@ class TestDownload:
         return {"url": (tmp_path / "origin.csv").as_uri(), "sha256": hashlib.sha256(self.CONTENT).hexdigest()}
 
     def test_comes_once_and_is_checked(self, tmp_path, origin):
-        path = sources.download("set/a.csv", **origin, data_dir=tmp_path / "data")
+        path = download("set/a.csv", **origin, data_dir=tmp_path / "data")
         assert path == tmp_path / "data/set/a.csv"
         assert path.read_bytes() == self.CONTENT
         (tmp_path / "origin.csv").unlink()
-        assert sources.download("set/a.csv", **origin, data_dir=tmp_path / "data") == path
+        assert download("set/a.csv", **origin, data_dir=tmp_path / "data") == path
         assert [file.name for file in path.parent.iterdir()] == ["a.csv"]
         path.write_bytes(b"mine")
         with pytest.raises(InputError, match=r"is not the file of file:.* SHA-256"):
-            sources.download("set/a.csv", **origin, data_dir=tmp_path / "data")
+            download("set/a.csv", **origin, data_dir=tmp_path / "data")
         assert path.read_bytes() == b"mine"
 
     def test_a_wrong_or_missing_file_leaves_nothing(self, tmp_path, origin):
         with pytest.raises(InputError, match=r"could not be downloaded .*--data sample"):
-            sources.download("set/a.csv", url=origin["url"], sha256="0" * 64, data_dir=tmp_path / "data")
+            download("set/a.csv", url=origin["url"], sha256="0" * 64, data_dir=tmp_path / "data")
         with pytest.raises(InputError, match="could not be downloaded"):
-            sources.download("set/a.csv", url=origin["url"] + ".none", sha256="0" * 64, data_dir=tmp_path / "data")
+            download("set/a.csv", url=origin["url"] + ".none", sha256="0" * 64, data_dir=tmp_path / "data")
         assert list((tmp_path / "data/set").iterdir()) == []
 
 
 class TestSeasonalSeries:
     def test_the_floor_is_that_of_who_knows_the_law(self):
         """The season and the trend by regression, the noise by its mean given the last one: no forecast can do better."""
-        series, time = synthetic.seasonal_series(40_000, seed=0), np.arange(40_000)
-        angles = 2 * np.pi * np.outer(time, [1, 2]) / synthetic.series.SERIES_SEASON
+        series, time = seasonal_series(40_000, seed=0), np.arange(40_000)
+        angles = 2 * np.pi * np.outer(time, [1, 2]) / SERIES_SEASON
         known = np.concatenate([np.ones((40_000, 1)), time[:, None], np.sin(angles), np.cos(angles)], axis=1)
         law = known @ np.linalg.lstsq(known, series.values, rcond=None)[0]
         noise = series.values - law
-        errors = [noise[i:] - synthetic.series.SERIES_MEMORY**i * noise[:-i] for i in range(1, 13)]
-        assert np.mean([np.mean(error**2) for error in errors]) == pytest.approx(synthetic.seasonal_floor(12), rel=0.05)
-        assert np.mean(noise**2) > 1.8 * synthetic.seasonal_floor(12)  # who forgets the last value pays for it
+        errors = [noise[i:] - SERIES_MEMORY**i * noise[:-i] for i in range(1, 13)]
+        assert np.mean([np.mean(error**2) for error in errors]) == pytest.approx(seasonal_floor(12), rel=0.05)
+        assert np.mean(noise**2) > 1.8 * seasonal_floor(12)  # who forgets the last value pays for it
 
     def test_the_oracle_reaches_the_floor_and_nothing_beats_it(self):
         origins = np.arange(100, 39_000)
-        actual = synthetic.seasonal_series(40_000, seed=0).values[origins[:, None] + np.arange(12)]
-        best = synthetic.seasonal_oracle(40_000, origins, 12, seed=0)
-        assert np.mean((best - actual) ** 2) == pytest.approx(synthetic.seasonal_floor(12), rel=0.05)
+        actual = seasonal_series(40_000, seed=0).values[origins[:, None] + np.arange(12)]
+        best = seasonal_oracle(40_000, origins, 12, seed=0)
+        assert np.mean((best - actual) ** 2) == pytest.approx(seasonal_floor(12), rel=0.05)
         again = actual[24:] - (actual[:-24] - best[:-24])  # correcting by an error of a day before makes it worse
         assert np.mean((again - actual[24:]) ** 2) >= 0
         assert abs((best - actual).mean()) < 0.05
 
     def test_is_seeded(self):
-        one, same, other = (synthetic.seasonal_series(100, seed=seed, channels=3) for seed in (0, 0, 1))
+        one, same, other = (seasonal_series(100, seed=seed, channels=3) for seed in (0, 0, 1))
         np.testing.assert_array_equal(one.values, same.values)
         assert one.values.shape == (100, 3)
         assert not np.allclose(one.values, other.values)

@@ -13,25 +13,30 @@ import pytest
 import tensorflow as tf
 from rnn_cookbook.recipes import forecasting, ner, speech_to_text
 
-from rnn_cookbook import bundle, exporting, models
+from rnn_cookbook import models
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.encode.series import SeriesEncoder
-from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.encode.text import TextEncoder
-from rnn_cookbook.encode.transcripts import Alphabet
-from rnn_cookbook.encode.words import WordEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.serving.base import size_in_row
-from rnn_cookbook.serving.series import ServedForecaster
-from rnn_cookbook.serving.sounds import ServedRecognizer
-from rnn_cookbook.serving.texts import ServedClassifier
-from rnn_cookbook.serving.words import ServedTagger
+from rnn_cookbook.export.served import size_in_row
+from rnn_cookbook.export.write import _largest_difference, export
+from rnn_cookbook.run.bundle import save_bundle
+from rnn_cookbook.tasks.classification.export import ServedClassifier
+from rnn_cookbook.tasks.classification.model import text_classifier
+from rnn_cookbook.tasks.forecasting.export import ServedForecaster
+from rnn_cookbook.tasks.forecasting.model import recursive_forecaster
+from rnn_cookbook.tasks.speech.alphabet import Alphabet
+from rnn_cookbook.tasks.speech.export import ServedRecognizer
+from rnn_cookbook.tasks.speech.model import sound_recognizer
+from rnn_cookbook.tasks.tagging.encode import TagEncoder, WordEncoder
+from rnn_cookbook.tasks.tagging.export import ServedTagger
+from rnn_cookbook.tasks.tagging.model import sequence_tagger
 
 SENTENCES = [["The", "U.S.", "bank", "of", "Paris", "paid", "300", "euros", "."], ["Über", "McDonald", "1996-08-22", "iPod", "a", "the"]]
 
 
 def difference(served, *, batches=(1, 4, 20)):
-    return exporting._largest_difference(served, lambda inputs: served(*(tf.constant(value) for value in inputs.values())), batches=batches)
+    return _largest_difference(served, lambda inputs: served(*(tf.constant(value) for value in inputs.values())), batches=batches)
 
 
 def shaken(model):
@@ -43,14 +48,14 @@ def shaken(model):
 
 
 def classifier():
-    model = shaken(models.text_classifier(vocabulary_size=5, classes=2, embedding_size=4, units=3))
+    model = shaken(text_classifier(vocabulary_size=5, classes=2, embedding_size=4, units=3))
     return ServedClassifier(model, TextEncoder(["good", "film", "!"]), classes=["no", "yes"], max_tokens=6, keep="both")
 
 
 def tagger(*, crf=True, features=True, sentences=SENTENCES):
     words, tags = WordEncoder.fit(sentences * 5), TagEncoder(["LOC", "ORG"])
     options = {"characters": words.letter_count, "features": words.feature_counts} if features else {}
-    model = models.sequence_tagger(
+    model = sequence_tagger(
         vocabulary_size=len(words), tags=tags.tags, scheme="bioes" if crf else None, embedding_size=4, units=3, crf=crf, **options
     )
     return ServedTagger(shaken(model), words, tags)
@@ -69,12 +74,12 @@ def forecaster(*, names=("",), known=0, calendar=False, level=500.0, scale=3.0, 
     encoder = SeriesEncoder.fit(parts, [(0, 50)] * len(parts), calendar=calendar)
     covariates = known + 2 * len(encoder.calendar)
     shape = {"lookback": 12, "horizon": 4, "channels": 2, "covariates": covariates, "units": 4}
-    model = models.recursive_forecaster(**shape, **options) if recursive else models.forecaster(**shape, segment_length=2, **options)
+    model = recursive_forecaster(**shape, **options) if recursive else models.forecaster(**shape, segment_length=2, **options)
     return ServedForecaster(shaken(model), encoder)
 
 
 def recognizer():
-    return ServedRecognizer(shaken(models.sound_recognizer(symbols=4, rate=8000, units=4, bands=8, filters=8)), Alphabet(" ab"))
+    return ServedRecognizer(shaken(sound_recognizer(symbols=4, rate=8000, units=4, bands=8, filters=8)), Alphabet(" ab"))
 
 
 SERVED = {
@@ -158,7 +163,7 @@ def test_who_serves_something_else_is_found(break_it, monkeypatch):
         served.model.get_layer("own_units").mean += 0.1
     elif break_it == "number":
         served = forecaster(names=("x", "y"), normalization="none")
-        monkeypatch.setattr("rnn_cookbook.serving.series._row", lambda facts, series: tf.constant(facts[:1]))
+        monkeypatch.setattr("rnn_cookbook.tasks.forecasting.export._row", lambda facts, series: tf.constant(facts[:1]))
     elif break_it == "covariates":
         served = forecaster(known=1)
         served.model.get_layer("scaled_covariates").near += 1
@@ -223,7 +228,7 @@ def test_a_difference_does_not_hide_behind_what_is_never(found, wanted, share):
 
 def saved(folder, recipe, model, *encoders, facts=None):
     name = recipe.__name__.rpartition(".")[2]
-    bundle.save_bundle(folder / "model", recipe=name, config=vars(recipe.SAMPLE), facts=facts or {}, model=model, encoders=[*encoders])
+    save_bundle(folder / "model", recipe=name, config=vars(recipe.SAMPLE), facts=facts or {}, model=model, encoders=[*encoders])
     return folder
 
 
@@ -242,7 +247,7 @@ def test_raw_input_goes_into_what_a_recipe_exports(name, form, tmp_path, monkeyp
     else:
         recipe, served = speech_to_text, recognizer()
         run = saved(tmp_path, recipe, served.network, Alphabet(" ab").save)
-    assert "as the bundle on 100 raw inputs" in exporting.export(run, form=form, recipe=recipe)
+    assert "as the bundle on 100 raw inputs" in export(run, form=form, recipe=recipe)
     facts = json.loads((run / "export" / form / "export.json").read_text())
     assert [one["name"] for one in facts["signatures"]["serving_default"]["inputs"]] == [one.name for one in served.signature]
     assert ("network" in facts["signatures"]) == (form == "saved_model")
@@ -266,8 +271,8 @@ class Gamma(keras.layers.Layer):
 @pytest.mark.parametrize("form", ["litert", "onnx"])
 def test_a_network_that_a_format_cannot_hold(form, tmp_path):
     x = keras.Input((3,), dtype="int32", name="tokens")
-    bundle.save_bundle(tmp_path / "model", recipe="toy", config={}, facts={}, model=keras.Model(x, Gamma()(x)), encoders=[])
+    save_bundle(tmp_path / "model", recipe="toy", config={}, facts={}, model=keras.Model(x, Gamma()(x)), encoders=[])
     with pytest.raises(InputError, match=r"(LiteRT|ONNX) cannot hold this network: .+\. Take saved_model"):
-        exporting.export(tmp_path, form=form)
+        export(tmp_path, form=form)
     assert not any((tmp_path / "export").iterdir())
-    assert "as the bundle on 100 inputs" in exporting.export(tmp_path, form="saved_model")
+    assert "as the bundle on 100 inputs" in export(tmp_path, form="saved_model")

@@ -12,41 +12,49 @@ from ai_edge_litert.interpreter import Interpreter
 from conftest import ROOT
 from rnn_cookbook.recipes import sentiment
 
-from rnn_cookbook import bundle, cli, exporting, models
-from rnn_cookbook.encode.tags import TagEncoder
+from rnn_cookbook.cli.main import main
 from rnn_cookbook.encode.text import TextEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.serving.texts import ServedClassifier
+from rnn_cookbook.export import write as exporting
+from rnn_cookbook.run.bundle import load_bundle, save_bundle
+from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
+from rnn_cookbook.tasks.classification.export import ServedClassifier
+from rnn_cookbook.tasks.classification.model import text_classifier
+from rnn_cookbook.tasks.forecasting.model import forecaster, recursive_forecaster, without_teacher
+from rnn_cookbook.tasks.speech.model import sound_recognizer
+from rnn_cookbook.tasks.tagging.encode import TagEncoder
+from rnn_cookbook.tasks.tagging.model import sequence_tagger
+from rnn_cookbook.tasks.translation.model import encoder_decoder
 
 WORDS = ["the", "plot", "was", "good", "not", "bad", "!"]
 
 
 def classifier():
-    return models.text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=3, segment_length=2, pooling=["max", "mean"])
+    return text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=3, segment_length=2, pooling=["max", "mean"])
 
 
 MODELS = {
     "text_classifier": classifier,
-    "sequence_tagger": lambda: models.sequence_tagger(
+    "sequence_tagger": lambda: sequence_tagger(
         vocabulary_size=9, tags=TagEncoder(["X"]).tags, scheme="bioes", embedding_size=4, characters=8, features=[3, 4], units=3, crf=True
     ),
-    "forecaster": lambda: models.forecaster(lookback=12, horizon=4, channels=2, covariates=1, segment_length=2, units=4),
-    "recursive_forecaster": lambda: models.recursive_forecaster(lookback=6, horizon=3, channels=1, units=4),
-    "online_forecaster": lambda: models.online_forecaster(channels=1, units=4),
-    "autoencoder": lambda: models.autoencoder(features=2, code_size=3, units=4),
-    "encoder_decoder": lambda: models.encoder_decoder(source_vocabulary=9, target_vocabulary=8, embedding_size=4, units=4),
-    "sound_recognizer": lambda: models.sound_recognizer(symbols=4, rate=8000, units=4),
-    "sound_recognizer that looks ahead": lambda: models.sound_recognizer(
+    "forecaster": lambda: forecaster(lookback=12, horizon=4, channels=2, covariates=1, segment_length=2, units=4),
+    "recursive_forecaster": lambda: recursive_forecaster(lookback=6, horizon=3, channels=1, units=4),
+    "online_forecaster": lambda: online_forecaster(channels=1, units=4),
+    "autoencoder": lambda: autoencoder(features=2, code_size=3, units=4),
+    "encoder_decoder": lambda: encoder_decoder(source_vocabulary=9, target_vocabulary=8, embedding_size=4, units=4),
+    "sound_recognizer": lambda: sound_recognizer(symbols=4, rate=8000, units=4),
+    "sound_recognizer that looks ahead": lambda: sound_recognizer(
         symbols=4, rate=8000, units=4, bidirectional=False, look_ahead=3, layer_norm=True
     ),
-    "sound_recognizer of voices": lambda: models.sound_recognizer(
+    "sound_recognizer of voices": lambda: sound_recognizer(
         symbols=4, rate=8000, units=4, convolution="time_frequency", filters=4, strides=(3, 1), equalizer=3.0
     ),
 }
 
 
 def saved(folder, model, *, recipe="toy", config=None, facts=None, encoders=()):
-    bundle.save_bundle(folder / "model", recipe=recipe, config=config or {}, facts=facts or {}, model=model, encoders=[*encoders])
+    save_bundle(folder / "model", recipe=recipe, config=config or {}, facts=facts or {}, model=model, encoders=[*encoders])
     return folder
 
 
@@ -62,14 +70,14 @@ def reviews_run(folder, model):
 
 
 def test_a_savedmodel_takes_raw_text(reviews, capsys):
-    assert cli.main(["export", str(reviews), "--format", "saved_model"]) == 0
+    assert main(["export", str(reviews), "--format", "saved_model"]) == 0
     folder = reviews / "export/saved_model"
     assert f"{folder}: as the bundle on 100 raw inputs" in capsys.readouterr().out
     assert sorted(file.name for file in folder.iterdir()) == ["1", "README.md", "export.json", "vocabulary.txt"]
     served = tf.saved_model.load(str(folder / "1"))
     texts = ["The plot was not good!", "Unheard-of", "the " * 30 + "bad"]
     answers = served.signatures["serving_default"](text=tf.constant(texts))
-    loaded = bundle.load_bundle(reviews)
+    loaded = load_bundle(reviews)
     pairs = zip(answers["label"].numpy(), answers["probabilities"].numpy(), strict=True)
     for wanted, (label, shares) in zip(sentiment.predict(loaded, [texts]), pairs, strict=True):
         assert label.decode() == wanted["label"]
@@ -109,7 +117,7 @@ def test_every_network_in_every_format(name, form, tmp_path):
     assert "as the bundle on 100 inputs" in told
     assert facts["checked"]["largest_difference"] <= 1e-4
     inputs = facts["signatures"]["serving_default"]["inputs"]
-    served = models.without_teacher(MODELS[name]())
+    served = without_teacher(MODELS[name]())
     assert [one["name"] for one in inputs] == [one.name for one in keras.tree.flatten(served.input)]
     readme = (run / f"export/{form}/README.md").read_text()
     assert exporting._OTHER not in readme, "every input of the library's models is explained"
@@ -122,7 +130,7 @@ def test_litert_needs_no_operation_of_tensorflow(reviews):
     (details,) = network.get_input_details().values()
     assert details["shape"].tolist() == [1, 6]
     padded = network(tokens=np.array([[2, 3, 4, 0, 0, 0]], np.int32))["output"]
-    np.testing.assert_allclose(padded, bundle.load_bundle(reviews).model(np.array([[2, 3, 4]])), atol=1e-5, err_msg="padding says nothing")
+    np.testing.assert_allclose(padded, load_bundle(reviews).model(np.array([[2, 3, 4]])), atol=1e-5, err_msg="padding says nothing")
 
 
 def test_who_answers_otherwise_is_not_exported(reviews, monkeypatch):
@@ -197,7 +205,7 @@ def test_a_reader_that_reads_otherwise_is_found(tmp_path, monkeypatch):
 def test_bad_input(arguments, message, reviews, capsys):
     (reviews / "full").mkdir()
     (reviews / "full/file").write_text("mine")
-    assert cli.main(["export", *arguments]) == 2
+    assert main(["export", *arguments]) == 2
     told = capsys.readouterr().err
     assert message in told
     assert "Traceback" not in told
@@ -207,7 +215,7 @@ def test_bad_input(arguments, message, reviews, capsys):
 
 def test_another_recipe_than_the_one_that_trained_it(reviews, tmp_path, capsys):
     (tmp_path / "mine.py").write_text(Path(sentiment.__file__).read_text().replace("text_column", "message_column"))
-    assert cli.main(["export", str(reviews), "--format", "saved_model", "--recipe", str(tmp_path / "mine.py")]) == 2
+    assert main(["export", str(reviews), "--format", "saved_model", "--recipe", str(tmp_path / "mine.py")]) == 2
     assert "mine.py is not the recipe that wrote these settings" in capsys.readouterr().err
 
 
@@ -238,5 +246,5 @@ def test_the_commands_of_the_readme(capsys):
     commands = re.findall(r"^    rnn-cookbook (export [^#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert [command.split()[-1] for command in commands] == list(exporting._WRITERS)
     for command in commands:
-        assert cli.main(command.split()) == 2
+        assert main(command.split()) == 2
         assert "runs/sentiment/<time> holds no trained model" in capsys.readouterr().err, "there is no such run here; the options exist"

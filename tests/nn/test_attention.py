@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook.attention import AttentionDecoder, BahdanauAttention, LuongAttention
-from rnn_cookbook.decoding import beam_search, greedy_search
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.losses import PaddedCrossEntropy
-from rnn_cookbook.models import encoder_decoder, encoding_model
+from rnn_cookbook.nn.attention import AttentionDecoder, BahdanauAttention, LuongAttention
+from rnn_cookbook.nn.decoding import beam_search, greedy_search
+from rnn_cookbook.nn.losses import PaddedCrossEntropy
+from rnn_cookbook.tasks.translation.model import encoder_decoder, encoding_model
 
 RNG = np.random.default_rng(0)
 QUERY, MEMORY = RNG.normal(size=(3, 2, 4)).astype(np.float32), RNG.normal(size=(3, 5, 6)).astype(np.float32)

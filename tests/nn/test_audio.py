@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.sound import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization, mel_filters
+from rnn_cookbook.nn.audio import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization, mel_filters
 
 RATE = 8000
 RNG = np.random.default_rng(0)

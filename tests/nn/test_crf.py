@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook.crf import (
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.nn.crf import (
     CRF,
     CRFDecoder,
     CRFLoss,
@@ -20,7 +21,6 @@ from rnn_cookbook.crf import (
     decoding_model,
     tag_constraints,
 )
-from rnn_cookbook.errors import InputError
 
 RNG = np.random.default_rng(0)
 LENGTHS = [6, 5, 4, 3, 2, 1]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook.ctc import CTCLoss, PadWithBlank, ctc_align, ctc_beam_search, ctc_greedy, ctc_loss, frames_needed
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.nn.ctc import CTCLoss, PadWithBlank, ctc_align, ctc_beam_search, ctc_greedy, ctc_loss, frames_needed
 
 RNG = np.random.default_rng(0)
 LENGTHS = np.array([5, 4, 3, 5, 1, 3, 5])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook.decoding import beam_search, greedy_search, sampler
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.nn.decoding import beam_search, greedy_search, sampler
 
 START, END, SYMBOLS = 1, 2, 5
 NORMALIZATIONS = [("none", 0.0), ("average", 0.0), ("gnmt", 0.6)]

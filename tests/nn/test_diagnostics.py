@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook import fused, models
-from rnn_cookbook.diagnostics import GradientFlow, gpu_kernels, gpu_summary, gradient_flow, memory_horizon
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import MaskedPooling, PaddingMask
-from rnn_cookbook.recurrent import CarriedState, rnn_stack
+from rnn_cookbook.nn import lstm as fused
+from rnn_cookbook.nn.diagnostics import GradientFlow, gpu_kernels, gpu_summary, gradient_flow, memory_horizon
+from rnn_cookbook.nn.masking import PaddingMask
+from rnn_cookbook.nn.pooling import MaskedPooling
+from rnn_cookbook.nn.recurrent import CarriedState, rnn_stack
+from rnn_cookbook.tasks.classification.model import text_classifier
+from rnn_cookbook.tasks.language.model import language_model
+from rnn_cookbook.tasks.speech.model import speech_recognizer
+from rnn_cookbook.tasks.tagging.model import sequence_tagger
+from rnn_cookbook.tasks.translation.model import encoder_decoder
 
 RNG = np.random.default_rng(0)
 SEQUENCES = RNG.normal(size=(3, 6, 4)).astype(np.float32)
@@ -406,9 +412,9 @@ class TestPaddingIsNoStep:
     @pytest.mark.parametrize(
         "model",
         [
-            lambda: models.text_classifier(vocabulary_size=9, classes=3, units=4, bidirectional=False),
-            lambda: models.text_classifier(vocabulary_size=9, classes=3, units=4, depth=2, bidirectional=False, pooling=["last"]),
-            lambda: models.sequence_tagger(vocabulary_size=9, tags=3, units=4, bidirectional=False),
+            lambda: text_classifier(vocabulary_size=9, classes=3, units=4, bidirectional=False),
+            lambda: text_classifier(vocabulary_size=9, classes=3, units=4, depth=2, bidirectional=False, pooling=["last"]),
+            lambda: sequence_tagger(vocabulary_size=9, tags=3, units=4, bidirectional=False),
         ],
     )
     def test_by_the_mask_of_the_model(self, model):
@@ -418,12 +424,12 @@ class TestPaddingIsNoStep:
         np.testing.assert_allclose(flow.norms, gradient_flow(model, np.pad(self.TOKENS, ((0, 0), (0, 3)))).norms, rtol=1e-4)
 
     def test_by_strided_masks(self):
-        model = models.speech_recognizer(features=3, symbols=4, units=4, bidirectional=False)
+        model = speech_recognizer(features=3, symbols=4, units=4, bidirectional=False)
         flow = gradient_flow(model, [np.random.default_rng(0).normal(size=(2, 40, 3)).astype(np.float32), np.array([40, 10])])
         assert flow.sequences.tolist() == [2] * 5 + [1] * 15
 
     def test_by_lengths_where_no_mask_is(self):
-        model = models.language_model(vocabulary_size=9, units=4)
+        model = language_model(vocabulary_size=9, units=4)
         assert gradient_flow(model, self.TOKENS).sequences.tolist() == [2] * 4
         flow = gradient_flow(model, self.TOKENS, lengths=[3, 1])
         assert flow.sequences.tolist() == [2, 1, 1]
@@ -433,7 +439,7 @@ class TestPaddingIsNoStep:
                 gradient_flow(model, self.TOKENS, lengths=wrong)
 
     def test_the_source_is_no_mask_of_the_target(self):
-        model = models.encoder_decoder(source_vocabulary=9, target_vocabulary=9, units=4, bidirectional=False)
+        model = encoder_decoder(source_vocabulary=9, target_vocabulary=9, units=4, bidirectional=False)
         source, target = np.array([[5, 6, 0, 0, 0]], np.int32), np.array([[3, 4, 5, 6, 7]], np.int32)
         assert len(gradient_flow(model, [source, target], layer="rnn_1").norms) == 5
         assert len(gradient_flow(model, [source, target], layer="encoder_1").norms) == 2

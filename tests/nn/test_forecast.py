@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from rnn_cookbook.bundle import load_model
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import autoencoder, encoder_decoder, forecaster, online_forecaster, recursive_forecaster, without_teacher
-from rnn_cookbook.series import HEADS, Denormalize, FoldSegments, ForecastHead, Normalize, UnfoldSegments
+from rnn_cookbook.nn.forecast import HEADS, Denormalize, FoldSegments, ForecastHead, Normalize, UnfoldSegments
+from rnn_cookbook.run.bundle import load_model
+from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
+from rnn_cookbook.tasks.forecasting.model import forecaster, recursive_forecaster, without_teacher
+from rnn_cookbook.tasks.translation.model import encoder_decoder
 
 RNG = np.random.default_rng(0)
 

@@ -4,19 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from rnn_cookbook import models
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import (
-    JoinSegments,
-    LanguageModelObjective,
-    MaskedConv1D,
-    MaskedConv2D,
-    MaskedPooling,
-    PaddingMask,
-    SplitSegments,
-    WordDropout,
-)
-from rnn_cookbook.losses import PaddedCrossEntropy
+from rnn_cookbook.nn.convolution import MaskedConv1D, MaskedConv2D
+from rnn_cookbook.nn.losses import PaddedCrossEntropy
+from rnn_cookbook.nn.masking import PaddingMask
+from rnn_cookbook.nn.pooling import MaskedPooling
+from rnn_cookbook.nn.segments import JoinSegments, SplitSegments
+from rnn_cookbook.nn.words import LanguageModelObjective, WordDropout
+from rnn_cookbook.tasks.tagging.model import sequence_tagger
 
 RNG = np.random.default_rng(0)
 SEQUENCE = RNG.normal(size=(3, 5, 4)).astype(np.float32)
@@ -217,9 +212,7 @@ class TestLanguageModelObjective:
         """A language whose words follow each other in a circle: only where a sentence ends could surprise."""
         keras.utils.set_random_seed(0)
         tokens = 2 + (np.arange(64)[:, None] + np.arange(9)) % 8
-        model = models.sequence_tagger(
-            vocabulary_size=10, tags=2, embedding_size=8, units=16, crf=False, language_model=1.0, word_dropout=0.1
-        )
+        model = sequence_tagger(vocabulary_size=10, tags=2, embedding_size=8, units=16, crf=False, language_model=1.0, word_dropout=0.1)
         model.compile(optimizer=keras.optimizers.Adam(0.02), loss=PaddedCrossEntropy(padding=-1))
         model.fit(tokens.astype(np.int32), np.zeros_like(tokens), epochs=40, batch_size=16, verbose=0)
         layer = model.get_layer("language_model")
@@ -232,4 +225,4 @@ class TestLanguageModelObjective:
     @pytest.mark.parametrize("options", [{"depth": 2, "residual": True}, {"merge": "sum"}, {"language_model": -0.1}], ids=str)
     def test_what_it_cannot_do_is_refused(self, options):
         with pytest.raises(InputError, match="language-model objective"):
-            models.sequence_tagger(**{"vocabulary_size": 9, "tags": 2, "language_model": 0.1, **options})
+            sequence_tagger(**{"vocabulary_size": 9, "tags": 2, "language_model": 0.1, **options})

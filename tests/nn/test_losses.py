@@ -6,7 +6,7 @@ import pytest
 from scipy import special, stats
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.losses import GaussianLoss, PaddedCrossEntropy, QuantileLoss, StudentTLoss
+from rnn_cookbook.nn.losses import GaussianLoss, PaddedCrossEntropy, QuantileLoss, StudentTLoss
 
 RNG = np.random.default_rng(0)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook import fused
-from rnn_cookbook.recurrent import WeightDropLSTM
+from rnn_cookbook.nn.lstm import LSTM
+from rnn_cookbook.nn.recurrent import WeightDropLSTM
 
 KERNEL = "BlockLSTMV2"
 rng = np.random.default_rng(0)
@@ -14,7 +14,7 @@ rng = np.random.default_rng(0)
 
 def pair(features=4, units=5, **options):
     """Keras' layer and this one, with the same weights, none of them zero."""
-    one, other = keras.layers.LSTM(units, **options), fused.LSTM(units, **options)
+    one, other = keras.layers.LSTM(units, **options), LSTM(units, **options)
     for layer in (one, other):
         layer.build((None, None, features))
     one.set_weights([weights + rng.normal(size=weights.shape) for weights in one.get_weights()])
@@ -112,7 +112,7 @@ def test_derivatives_are_those_of_differences():
     ids=lambda options: "=".join(map(str, *options.items())),
 )
 def test_any_other_layer_is_keras_own(options):
-    assert not is_fast(step(fused.LSTM(5, **options), drawn(3, 7, 4)))
+    assert not is_fast(step(LSTM(5, **options), drawn(3, 7, 4)))
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["from zeros", "from states"])
@@ -168,7 +168,7 @@ def test_under_xla_it_is_keras_own():
 
 def test_where_a_gpu_is_it_is_keras_own(monkeypatch):
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
-    assert not is_fast(step(fused.LSTM(5), drawn(3, 7, 4)))
+    assert not is_fast(step(LSTM(5), drawn(3, 7, 4)))
 
 
 def test_second_derivatives_are_refused_not_wrong():
@@ -195,10 +195,10 @@ def test_dropped_weights_are_dropped_here_too():
 
 
 def test_it_is_saved_and_loaded_with_its_class(tmp_path):
-    model = keras.Sequential([keras.Input((None, 4)), fused.LSTM(5)])
+    model = keras.Sequential([keras.Input((None, 4)), LSTM(5)])
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert type(loaded.layers[0]) is fused.LSTM
+    assert type(loaded.layers[0]) is LSTM
     x = drawn(2, 6, 4)
     np.testing.assert_array_equal(loaded(x), model(x))
 
@@ -208,7 +208,7 @@ def test_the_same_seed_gives_the_same_weights_twice():
     weights = []
     for _ in range(2):
         keras.utils.set_random_seed(3)
-        model = keras.Sequential([keras.Input((None, 4)), fused.LSTM(5)])
+        model = keras.Sequential([keras.Input((None, 4)), LSTM(5)])
         model.compile("adam", "mse", jit_compile=False)
         model.fit(x, y, epochs=2, batch_size=8, verbose=0)
         weights.append(model.get_weights())

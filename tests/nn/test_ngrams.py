@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.ngrams import NGrams
+from rnn_cookbook.nn.ngrams import NGrams
 
 RNG = np.random.default_rng(0)
 SYMBOLS = 5

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook.optimizers import LazyAdam
+from rnn_cookbook.nn.optimizers import LazyAdam
 
 RNG = np.random.default_rng(0)
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from rnn_cookbook.encode.streams import Streams
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import language_model
-from rnn_cookbook.recurrent import CELLS, CarriedState, WeightDropGRU, WeightDropLSTM, WeightDropSimpleRNN, rnn_stack
+from rnn_cookbook.nn.recurrent import CELLS, CarriedState, WeightDropGRU, WeightDropLSTM, WeightDropSimpleRNN, rnn_stack
+from rnn_cookbook.tasks.language.model import language_model
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 6, 5)).astype(np.float32)

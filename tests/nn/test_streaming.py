@@ -4,11 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from rnn_cookbook.decoding import greedy_search
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import LengthMask, LookAhead, MaskedConv1D
-from rnn_cookbook.models import language_model, speech_recognizer, text_classifier
-from rnn_cookbook.streaming import Stream, initial_states, streaming_model, token_step
+from rnn_cookbook.nn.convolution import LookAhead, MaskedConv1D
+from rnn_cookbook.nn.decoding import greedy_search
+from rnn_cookbook.nn.masking import LengthMask
+from rnn_cookbook.nn.streaming import Stream, initial_states, streaming_model, token_step
+from rnn_cookbook.tasks.classification.model import text_classifier
+from rnn_cookbook.tasks.language.model import language_model
+from rnn_cookbook.tasks.speech.model import speech_recognizer
 
 RNG = np.random.default_rng(0)
 TOKENS = RNG.integers(1, 20, (2, 12)).astype(np.int32)

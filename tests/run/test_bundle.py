@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnn_cookbook.bundle import load_bundle, save_bundle
 from rnn_cookbook.encode.text import TextEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import text_classifier
+from rnn_cookbook.run.bundle import load_bundle, save_bundle
+from rnn_cookbook.tasks.classification.model import text_classifier
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook import training
 from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import text_classifier
-from rnn_cookbook.optimizers import LazyAdam
-from rnn_cookbook.runs import Run, peak_memory_mb, write_atomically
+from rnn_cookbook.files import write_atomically
+from rnn_cookbook.nn.optimizers import LazyAdam
+from rnn_cookbook.run import fit as training
+from rnn_cookbook.run.folder import Run, peak_memory_mb
+from rnn_cookbook.tasks.classification.model import text_classifier
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def test_a_kill_anywhere_changes_no_number(tmp_path, uninterrupted, steps, kill_
 def test_streams_with_carried_states_train_and_resume_as_if_nothing_had_happened(tmp_path, kill_after, monkeypatch):
     """The states of both phases are variables: checkpoints hold them."""
     from rnn_cookbook.encode.streams import Streams
-    from rnn_cookbook.models import language_model
+    from rnn_cookbook.tasks.language.model import language_model
 
     def learn(folder, resume=False):
         training.seed_everything(3)
@@ -360,7 +361,7 @@ def test_kill_9_and_resume_gives_the_same_numbers(tmp_path):
 
 def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
     held = np.ones(40_000_000)  # 320 MB in this process
-    code = "from rnn_cookbook.runs import peak_memory_mb; print(peak_memory_mb())"
+    code = "from rnn_cookbook.run.folder import peak_memory_mb; print(peak_memory_mb())"
     child = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert 5 < child < 300
     assert peak_memory_mb() > 300

@@ -6,7 +6,7 @@ import pytest
 import reference
 import tensorflow as tf
 
-from rnn_cookbook.recurrent import CELLS, rnn_stack
+from rnn_cookbook.nn.recurrent import CELLS, rnn_stack
 
 FEATURES, UNITS, TIME = 3, 2, 5
 LENGTHS = [5, 3, 1]

@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnn_cookbook import cli, recording, trials
-from rnn_cookbook.discovery import metric_of
+from rnn_cookbook.cli.main import main
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.reporting.tuning import importance
+from rnn_cookbook.recipe import load_recipe, metric_of, recipe_files
+from rnn_cookbook.run.record import cells_table
+from rnn_cookbook.tune.plots import importance
+from rnn_cookbook.tune.trial import score_names
 
 pytest.importorskip("keras_tuner", reason="the tuner is an extra")
 
@@ -81,7 +83,7 @@ def toy(tmp_path) -> str:
 
 
 def tune(*arguments) -> pd.DataFrame:
-    assert cli.main(["tune", "toy.py", "--output", "search", "--quiet", *arguments]) == 0
+    assert main(["tune", "toy.py", "--output", "search", "--quiet", *arguments]) == 0
     return pd.read_csv("search/trials.csv", dtype={"trial": str})
 
 
@@ -110,7 +112,7 @@ def test_a_grid_finds_the_best_and_what_fails_is_recorded(toy, capsys):
     for plot in ("scores", "parallel", "importance"):
         assert Path(f"search/plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
     assert [*Path("search/search").glob("trial_*/hparams/events*")], "TensorBoard has the parameters"
-    assert cli.main(["run", "toy.py", "--config", "search/best.json", "--output", "again", "--quiet"]) == 0
+    assert main(["run", "toy.py", "--config", "search/best.json", "--output", "again", "--quiet"]) == 0
     assert json.loads(Path("again/metrics.json").read_text())["x"] == 3
     # A finished search that is gone on with has nothing left to do.
     count = len([*Path("started").iterdir()])
@@ -153,9 +155,9 @@ def test_more_trials_later_and_the_same_limits_without_a_word(toy, capsys):
 
 
 def test_a_folder_of_another_configuration_gives_no_result_of_it(toy):
-    from rnn_cookbook.trials import train_apart
+    from rnn_cookbook.tune.trial import train_apart
 
-    config = cli.load_recipe(toy).Config
+    config = load_recipe(toy).Config
     one = train_apart(toy, config(x=3), Path("place"))
     assert one["scores"]["worth"] == pytest.approx(0.009)
     other = train_apart(toy, config(x=5), Path("place"))
@@ -176,7 +178,7 @@ def test_a_folder_of_another_configuration_gives_no_result_of_it(toy):
     ],
 )
 def test_errors_are_made_small(more, names):
-    from rnn_cookbook.tuning import _more_is_better
+    from rnn_cookbook.tune.search import _more_is_better
 
     assert {name: _more_is_better(name) for name in names} == dict.fromkeys(names, more)
 
@@ -223,14 +225,14 @@ def test_bad_input(toy, arguments, message, capsys):
     Path("there").mkdir()
     Path("there/file").touch()
     Path("other.json").write_text('{"recipe": "ner"}')
-    assert cli.main(["tune", toy, "--quiet", *arguments]) == 2
+    assert main(["tune", toy, "--quiet", *arguments]) == 2
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert message in told
     assert told.startswith("rnn-cookbook: ")
 
 
 def test_an_objective_that_does_not_exist_costs_no_training(toy, capsys):
-    assert cli.main(["tune", toy, "--output", "search", "--objective", "beauty"]) == 2
+    assert main(["tune", toy, "--output", "search", "--objective", "beauty"]) == 2
     assert "no objective 'beauty'; there are worth, other, val_loss" in capsys.readouterr().err
     assert not Path("search").exists()
     assert len([*Path("started").iterdir()]) == 1
@@ -245,7 +247,7 @@ def test_data_that_are_not_there_are_told_before_the_trials(tmp_path, capfd):
         )
     )
     Path("offline").touch()
-    assert cli.main(["tune", "toy.py", "--output", "search", "--objective", "other"]) == 2
+    assert main(["tune", "toy.py", "--output", "search", "--objective", "other"]) == 2
     told = capfd.readouterr().err
     assert told.strip().splitlines()[-1] == "rnn-cookbook: no network"
     assert "Traceback" not in told
@@ -253,36 +255,36 @@ def test_data_that_are_not_there_are_told_before_the_trials(tmp_path, capfd):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(cli.recipe_files()))
+@pytest.mark.parametrize("name", sorted(recipe_files()))
 def test_every_recipe_names_its_scores_before_it_is_trained(name):
-    module = cli.load_recipe(name)
-    assert {metric_of(module, module.SAMPLE), "val_loss"} <= {*trials.score_names(name, module.SAMPLE)}
+    module = load_recipe(name)
+    assert {metric_of(module, module.SAMPLE), "val_loss"} <= {*score_names(name, module.SAMPLE)}
 
 
 def test_a_folder_is_of_one_search(toy, capsys):
     tune("--trials", "1")
-    assert cli.main(["tune", toy, "--output", "search", "--trials", "1"]) == 2
+    assert main(["tune", toy, "--output", "search", "--trials", "1"]) == 2
     assert "search holds a search already: add --resume" in capsys.readouterr().err
-    assert cli.main(["tune", toy, "--output", "search", "--resume", "--seed", "5"]) == 2
+    assert main(["tune", toy, "--output", "search", "--resume", "--seed", "5"]) == 2
     assert "search holds another search: config was " in capsys.readouterr().err
     Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Int("x", 0, 10)'))  # of another size, or Python may not see the change
-    assert cli.main(["tune", toy, "--output", "search", "--resume"]) == 2
+    assert main(["tune", toy, "--output", "search", "--resume"]) == 2
     assert "search holds another search: space was " in capsys.readouterr().err
 
 
 def test_a_recipe_without_a_space(toy, capsys):
     Path("toy.py").write_text(TOY.replace("def search_space", "def nothing"))
-    assert cli.main(["tune", toy]) == 2
+    assert main(["tune", toy]) == 2
     assert "recipe 'toy' has no search_space(hp, config)" in capsys.readouterr().err
     Path("toy.py").write_text(TOY.replace('x=hp.Int("x", 0, 6), colour=hp.Choice("colour", ["red", "blue"])', "x=3"))
-    assert cli.main(["tune", toy]) == 2
+    assert main(["tune", toy]) == 2
     assert "the search space of recipe 'toy' names no parameter" in capsys.readouterr().err
 
 
 def test_nothing_that_works(toy, capsys):
     """All trials fail: the search says why, and its table stands."""
     Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Fixed("x", 1)'))
-    assert cli.main(["tune", toy, "--output", "search", "--quiet", "--tuner", "grid"]) == 2
+    assert main(["tune", toy, "--output", "search", "--quiet", "--tuner", "grid"]) == 2
     assert "trials has a score; the last error: ValueError: one is none" in capsys.readouterr().err
     table = pd.read_csv("search/trials.csv")
     assert (table["status"].iloc[:-1] == "failed").all()
@@ -306,10 +308,10 @@ def test_a_chief_that_is_not_there(toy, capsys, monkeypatch):
     port = free_port()
     for name, value in {**environment(port, "worker0"), "RNN_COOKBOOK_CHIEF_SECONDS": "1"}.items():
         monkeypatch.setenv(name, value)
-    assert cli.main(["tune", toy, "--output", "search"]) == 2
+    assert main(["tune", toy, "--output", "search"]) == 2
     assert f"no chief answers at 127.0.0.1:{port} for 1 seconds" in capsys.readouterr().err
     monkeypatch.delenv("KERASTUNER_ORACLE_PORT")
-    assert cli.main(["tune", toy, "--output", "other"]) == 2
+    assert main(["tune", toy, "--output", "other"]) == 2
     assert "needs KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT in the environment" in capsys.readouterr().err
 
 
@@ -353,7 +355,7 @@ def test_a_chief_to_whom_nobody_comes_ends_with_its_time(toy):
 
 def test_who_waits_while_the_oracle_thinks_is_not_lost(monkeypatch):
     """One worker asks for a trial, which takes longer than the silence that counts as a loss, while another one trains."""
-    from rnn_cookbook import searching
+    from rnn_cookbook.tune import oracle as searching
 
     space = searching.keras_tuner.HyperParameters()
     space.Int("x", 0, 9)
@@ -413,7 +415,7 @@ def own_data(configuration):
 
 
 def test_a_model_of_your_own_is_tuned_by_functions(tmp_path):
-    from rnn_cookbook.tuning import search
+    from rnn_cookbook.tune.search import search
 
     chosen, table = search(own_model, own_space, own_data, tuner="grid", trials=None, epochs=3, folder=tmp_path / "mine")
     assert chosen["rate"] == 0.1, "what does not learn is not chosen"
@@ -445,7 +447,7 @@ COMPARED = TOY.replace("x: int = 9", 'cell: str = "lstm"  # cell\n    units: int
 def test_cells_side_by_side(tmp_path, capsys):
     (tmp_path / "toy.py").write_text(COMPARED)
     command = ["compare", "toy.py", "--cells", "gru,lstm", "--seeds", "2", "--output", "compared", "--quiet"]
-    assert cli.main(command) == 0
+    assert main(command) == 0
     out = capsys.readouterr().out
     table = pd.read_csv("compared/comparison.csv")
     assert len(table) == 4
@@ -457,17 +459,17 @@ def test_cells_side_by_side(tmp_path, capsys):
     assert "1.0050" in out
     assert Path("compared/plots/comparison.png").read_bytes().startswith(b"\x89PNG")
     count = len([*Path("started").iterdir()])
-    assert cli.main([*command, "--resume", "--record"]) == 0
+    assert main([*command, "--resume", "--record"]) == 0
     assert len([*Path("started").iterdir()]) == count, "what is finished is taken as it is"
     kept = json.loads(Path("results/toy/cells.json").read_text())
     assert kept["command"] == "rnn-cookbook compare toy.py --setting default --cells gru,lstm --seeds 2"
-    first, second = recording.cells_table(Path("results")).splitlines()[2:]
+    first, second = cells_table(Path("results")).splitlines()[2:]
     assert first.startswith("| toy | toy | gru | worth | 1.0050 ± 0.0071 |")
     assert second.startswith("| toy | toy | lstm | worth | 0.0050 ± 0.0071 |")
-    assert cli.main([*command, "--record", "--x", "4"]) == 2
+    assert main([*command, "--record", "--x", "4"]) == 2
     assert "--record compares within setting 'default' as it is: leave x out" in capsys.readouterr().err
     Path("mine.json").write_text('{"x": 4}')
-    assert cli.main([*command, "--record", "--config", "mine.json"]) == 2
+    assert main([*command, "--record", "--config", "mine.json"]) == 2
     assert "setting 'mine.json' as it is: leave --config out" in capsys.readouterr().err
     for arguments, message in (
         (command, "compared exists: choose another --output, or add --resume"),
@@ -476,5 +478,5 @@ def test_cells_side_by_side(tmp_path, capsys):
         (["compare", "toy.py", "--bidirectional", "both"], "recipe 'toy' has no option --bidirectional to compare"),
         (["compare", "toy.py", "--cell", "gru"], "unrecognized arguments: --cell gru"),
     ):
-        assert cli.main(arguments) == 2
+        assert main(arguments) == 2
         assert message in capsys.readouterr().err

@@ -1,25 +1,21 @@
 """Streams with labelled anomalies: the Numenta Anomaly Benchmark, and your own tables with labels or without."""
 
-import csv
+
 import itertools
-import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from rnn_cookbook.data import sources
 from rnn_cookbook.data.series import ID_NAMES, MISSING, TIME_NAMES, Series, mean_step, read_series, read_times, season_of
-from rnn_cookbook.data.texts import check_column, first_row, read_table, usual_column
+from rnn_cookbook.data.tables import check_column, first_row, read_table, usual_column
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
 
-NAB_URL = "https://raw.githubusercontent.com/numenta/NAB/master"
+pass
 FLAGS = {"true": 1.0, "yes": 1.0, "anomaly": 1.0, "anomalous": 1.0, "outlier": 1.0, "abnormal": 1.0}
 FLAGS |= dict.fromkeys(("false", "no", "normal", "nominal", "inlier", "ok"), 0.0)
 FLAG_NAMES = ("label", "is_anomaly", "anomaly", "outlier", "y_true")
@@ -69,88 +65,6 @@ class LabelledStream:
             yield [str(at) for at in times], times, self.values[start : start + size]
 
 
-class LineStream:
-    """Rows that come line by line, as CSV: a time and the values of the channels; the first line may be a header, which says their order.
-    Empty fields and nan are missing values.
-
-    Args:
-        channels: names of the values.
-        name: of the stream.
-        frequency: of the rows, as pandas writes it; "" if they have none.
-        lines: where they come from; standard input if None.
-    """
-
-    def __init__(self, channels: Sequence[str], *, name: str = "", frequency: str = "", lines: Iterable[str] | None = None):
-        self.channels, self.name, self.frequency, self.lines = list(channels), name, frequency, lines
-        self.end = None  # of which nobody knows
-
-    def parts(self) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray]]:
-        """Each row as soon as it is there: its time as it stands, its time (NaT where that is not ISO 8601), and its values,
-        float64[1, channels]. A last line that does not end is left out, which is logged.
-
-        Raises:
-            InputError: a line of other fields, or that are no numbers; names the line. A header with other names.
-        """
-        places, width, first, read = list(range(1, len(self.channels) + 1)), len(self.channels) + 1, True, True
-        lines = iter(sys.stdin if self.lines is None else self.lines)
-        for number in itertools.count(1):
-            try:
-                line = next(lines, None)
-                if line is None:
-                    return
-                if not line.endswith("\n"):
-                    log.warning("line %d stops in the middle, and is left out: %r", number, line[-60:])
-                    return
-                fields = [field.strip() for field in next(csv.reader([line]), [])]
-            except (UnicodeDecodeError, csv.Error) as error:
-                raise InputError(f"line {number} cannot be read: {error}; accepted are lines of CSV in UTF-8") from error
-            if not fields:
-                continue
-            at = pd.to_datetime(fields[:1], format="ISO8601", errors="coerce")
-            if at.hasnans and _is_header(fields, self.channels, first=first):
-                places, width, first = _places(fields, self.channels), len(fields), False
-                continue
-            first = False
-            try:
-                if len(fields) != width:
-                    raise ValueError(f"{len(fields)} fields")
-                values = [np.nan if fields[place].lower() in MISSING else float(fields[place]) for place in places]
-                if np.isinf(values).any():
-                    raise ValueError("an infinite value")
-            except ValueError as error:
-                raise InputError(
-                    f"line {number}, {line.strip()[:80]!r}, has {error}; accepted are a time and {width - 1} values, numbers for "
-                    f"{listing(self.channels, 12)}, separated by commas"
-                ) from error
-            if read and at.hasnans:
-                log.warning("line %d: %r is no time as in ISO 8601; such rows are taken as they come", number, fields[0])
-            read = not at.hasnans
-            yield fields[:1], at, np.array([values])
-
-
-def _is_header(fields: list[str], channels: Sequence[str], *, first: bool) -> bool:
-    """Whether a line names the columns: it has the names of the channels, or is the first and has no value but words."""
-    return set(channels) <= set(fields) or (first and len(fields) > 1 and not any(_is_value(field) for field in fields[1:]))
-
-
-def _places(header: list[str], channels: Sequence[str]) -> list[int]:
-    """Where the channels are in lines with this header, whose first column is the time."""
-    if identifier := usual_column(header, ID_NAMES):
-        raise InputError(
-            f"the header has a column {identifier!r}: standard input is of one stream. Give its rows alone, a time and the values, or all "
-            "of them as a table"
-        )
-    return [place + 1 for place in same_channels("the header", header[1:], channels)]
-
-
-def _is_value(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text.lower() in MISSING
-    return True
-
-
 def steps_between(first: pd.Timestamp, second: pd.Timestamp, frequency: str) -> int:
     """How many steps of a frequency lie between two times, rounded."""
     step = _step(frequency)
@@ -173,66 +87,9 @@ def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta:
 # The benchmark
 
 
-def nab_files(data_dir: str | Path | None = None) -> list[str]:
-    """Names of the benchmark's files that are in the data folder, such as "realKnownCause/nyc_taxi.csv"; of those that can be downloaded,
-    where there are none."""
-    folder = sources.data_folder(data_dir) / "nab" / "data"
-    found, known = sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.csv")), _checksums()
-    if found and (missing := known.keys() - set(found)):
-        log.warning(
-            "%d of the %d files of NAB are not in %s, and left out; empty it to have all downloaded", len(missing), len(known), folder
-        )
-    return found or sorted(known)
-
-
-def read_nab(name: str, *, data_dir: str | Path | None = None) -> LabelledStream:
-    """A file of the benchmark with its labels, from the data folder, or downloaded there.
-
-    Rows are taken as they are, as the benchmark's scorer does: where a time stamp occurs twice or is missing, nothing is put in.
-
-    Raises:
-        InputError: it is neither there nor can it be downloaded, or it is another file than the benchmark's.
-    """
-    known = _checksums()
-    path = sources.data_folder(data_dir) / "nab" / "data" / name
-    if name in known:
-        path = sources.download(f"nab/data/{name}", url=f"{NAB_URL}/data/{name}", sha256=known[name], data_dir=data_dir)
-    elif not path.exists():
-        raise InputError(f"no file {name!r} in {path.parent.parent}; known are {listing(sorted(known))}")
-    labels = sources.download(
-        "nab/labels/combined_windows.json",
-        url=f"{NAB_URL}/labels/combined_windows.json",
-        sha256=_LABELS_SHA256,
-        data_dir=data_dir,
-        part=_labels_of_known_files,
-    )
-    frame = pd.read_csv(path)
-    times = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"]))
-    own = json.loads(labels.read_text(encoding="utf-8")).get(name)
-    if own is None:
-        raise InputError(f"{path} is no file of the benchmark: {labels} has no labels for it; give your own files with --data")
-    limits = [[pd.Timestamp(at) for at in limit] for limit in own]
-    windows = [tuple(int(np.flatnonzero(times == at)[0]) for at in limit) for limit in limits]
-    return LabelledStream(name, times, frame[["value"]].to_numpy(float), ["value"], windows, season_of_rows(times))
-
-
 def season_of_rows(times: pd.DatetimeIndex) -> int:
     """Steps of the season of rows that need not be even, see `season_of`."""
     return season_of(pd.tseries.frequencies.to_offset(usual_step(times)))
-
-
-_LABELS_SHA256 = "839778d87cd0802bbda9cfd296556f6acae68d209936d24ad504810b94054ed0"
-
-
-def _labels_of_known_files(content: bytes) -> bytes:
-    """What the checksum of the labels is of: those of the files whose own checksums are known, in one spelling."""
-    labels = json.loads(content)
-    return json.dumps({name: labels.get(name) for name in sorted(_checksums())}).encode()
-
-
-@cache
-def _checksums() -> dict[str, str]:
-    return json.loads(files("rnn_cookbook.data").joinpath("nab.json").read_text(encoding="utf-8"))
 
 
 # What is usual, and what is tested

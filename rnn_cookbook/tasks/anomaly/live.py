@@ -11,11 +11,12 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from rnn_cookbook.anomalies import Detector, Scored
-from rnn_cookbook.data.anomalies import LabelledStream, LineStream, steps_between
 from rnn_cookbook.encode.series import SeriesScaler
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import log, write_atomically
+from rnn_cookbook.files import log, write_atomically
+from rnn_cookbook.tasks.anomaly.data import LabelledStream, steps_between
+from rnn_cookbook.tasks.anomaly.lines import LineStream
+from rnn_cookbook.tasks.anomaly.predict import Detector, Scored
 
 FORMAT = 1  # of the file; raised when an older library could not read it
 STATES = "states.npz"  # in a bundle: of the streams of the training, at their ends

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnn_cookbook.data.anomalies import LabelledStream
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.anomaly.data import LabelledStream
 
 PROBATION, LONGEST_PROBATION = 0.15, 750  # share of a file's rows, rows
 

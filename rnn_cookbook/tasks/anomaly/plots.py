@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rnn_cookbook import alarms
-from rnn_cookbook.anomalies import Scored
-from rnn_cookbook.data.anomalies import LabelledStream
-from rnn_cookbook.reporting.runs import BLUE, GREY, ORANGE, save_plot
-from rnn_cookbook.runs import Run, write_atomically
+from rnn_cookbook.files import write_atomically
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_plot
+from rnn_cookbook.tasks.anomaly.data import LabelledStream
+from rnn_cookbook.tasks.anomaly.predict import Scored
+from rnn_cookbook.tasks.anomaly.scores import alarms_of
 
 
 def write_anomalies(
@@ -39,7 +40,7 @@ def write_anomalies(
     for one, scored, (first, end), gap in zip(streams, found, spans, gaps, strict=True):
         rows = {"unique_id": one.name, "ds": one.times, "score": scored.score.round(4), "evidence": scored.evidence.round(4)}
         tables.append(pd.DataFrame(rows))
-        own = [(start + first, last + first) for start, last in alarms.alarms_of(scored.score[first:end], threshold, gap=gap)]
+        own = [(start + first, last + first) for start, last in alarms_of(scored.score[first:end], threshold, gap=gap)]
         for start, last in own:
             known = any(begin <= start <= until for begin, until in one.windows)
             peak = float(scored.score[start : last + 1].max())

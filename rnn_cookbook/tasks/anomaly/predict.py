@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import log
-from rnn_cookbook.streaming import Stream
-from rnn_cookbook.tails import Rest, SeasonalMedian, Smoothed, TailProbability
+from rnn_cookbook.files import log
+from rnn_cookbook.nn.streaming import Stream
+from rnn_cookbook.tasks.anomaly.tails import Rest, SeasonalMedian, Smoothed, TailProbability
 
 # What the network reads
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from rnn_cookbook.data.anomalies import LabelledStream
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.anomaly.data import LabelledStream
 
 ANOMALIES = ("spike", "shift", "faster", "flat")
 

@@ -5,8 +5,8 @@ Streams lie side by side, and each knows of itself alone. What `state()` gives h
 
 import numpy as np
 
-from rnn_cookbook.alarms import WARM_UP
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.anomaly.scores import WARM_UP
 
 LARGEST = 50.0  # of a score of one tail
 

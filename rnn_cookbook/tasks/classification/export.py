@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
 
-from rnn_cookbook import training
 from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.encode.text import TextEncoder
-from rnn_cookbook.serving.base import Served, close_at_the_top
+from rnn_cookbook.export.served import Served, close_at_the_top
+from rnn_cookbook.run.fit import predict
 
 _BATCH = 32  # texts that the library reads together
 _STRANGE = ["Qxzv", "não", "日本", "don’t", "!", "<br />", "...", "naïve-ish", "ÉTÉ", "🙂", "\u00a0"]
@@ -47,7 +47,7 @@ class ServedClassifier(Served):
 
     def expected(self, inputs):
         tokens = self.encoder.encode(inputs["text"], **self.cut)
-        probabilities = softmax(training.predict(self.network, Batches(tokens, batch_size=_BATCH)), axis=1)
+        probabilities = softmax(predict(self.network, Batches(tokens, batch_size=_BATCH)), axis=1)
         labels = np.array([self.classes[i].encode() for i in probabilities.argmax(axis=-1)], dtype=object)
         return {"label": labels, "probabilities": probabilities}
 

@@ -5,12 +5,12 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from rnn_cookbook import models
 from rnn_cookbook.encode.series import SeriesEncoder, SeriesScaler
 from rnn_cookbook.errors import listing
-from rnn_cookbook.forecasts import point_and_quantiles
-from rnn_cookbook.series import ForecastHead
-from rnn_cookbook.serving.base import Served, call_by_name
+from rnn_cookbook.export.served import Served, call_by_name
+from rnn_cookbook.nn.forecast import ForecastHead
+from rnn_cookbook.tasks.forecasting.model import without_teacher
+from rnn_cookbook.tasks.forecasting.predict import point_and_quantiles
 
 _CYCLES = {"day": "the day", "week": "the week from Monday on", "year": "the 366 days of the year"}
 _ROUNDING = 2.5e-3  # of a float32, some digits from its last, as a share of what is tolerated
@@ -30,7 +30,7 @@ class ServedForecaster(Served):
 
     def __init__(self, model: keras.Model, encoder: SeriesEncoder):
         super().__init__()
-        self.network, self.encoder = models.without_teacher(model), encoder
+        self.network, self.encoder = without_teacher(model), encoder
         self.head = self.network.get_layer("head")
         self.names = list(encoder.values.facts)
         mean, scale = _stacked(encoder.values)

@@ -9,12 +9,15 @@ import pandas as pd
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from rnn_cookbook import forecasts
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.encode.series import SeriesEncoder, Windows
 from rnn_cookbook.errors import listing
-from rnn_cookbook.reporting.runs import BLUE, GREY, ORANGE, save_plot
-from rnn_cookbook.runs import Run, log, write_atomically, write_text
+from rnn_cookbook.files import log, write_atomically, write_text
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_plot
+from rnn_cookbook.tasks.forecasting.baselines import seasonal_naive
+from rnn_cookbook.tasks.forecasting.predict import rolling_origins, verdict
+from rnn_cookbook.tasks.forecasting.scores import autocorrelation
 
 
 def write_forecasts(
@@ -45,14 +48,12 @@ def write_forecasts(
     horizon, scaled = windows.horizon, (*windows.arrays(), point, quantiles)
     apart = np.flatnonzero(((windows.starts - windows.starts[np.searchsorted(windows.series, windows.series)]) % horizon) == 0)
     past, actual, point, quantiles = (encoder.own_units(series, windows, part, rows=apart) for part in scaled)
-    naive = forecasts.seasonal_naive(past, horizon, season=season)
+    naive = seasonal_naive(past, horizon, season=season)
     named = [(series[windows.series[i]], windows.starts[i]) for i in apart]
     origins = [
         {"unique_id": one.label(channel), "first_step": str(one.times[start]), **origin}
         for c, channel in enumerate(series[0].channels)
-        for (one, start), origin in zip(
-            named, forecasts.rolling_origins(*(part[..., c : c + 1] for part in (actual, point, naive))), strict=True
-        )
+        for (one, start), origin in zip(named, rolling_origins(*(part[..., c : c + 1] for part in (actual, point, naive))), strict=True)
     ]
     write_text(run.path / "backtest.csv", pd.DataFrame(origins).to_csv(index=False))
     won = sum(origin["wins"] for origin in origins)
@@ -124,7 +125,7 @@ def tell_backtest(
         limit: more channels are summed up.
     """
     for name, origins in list(found.items())[:limit]:
-        log.info("backtest%s: %s", f" of {name}" if name else "", forecasts.verdict(origins))
+        log.info("backtest%s: %s", f" of {name}" if name else "", verdict(origins))
     if len(found) > limit:
         won = sum(np.mean([origin["model"] - origin["naive"] for origin in origins]) < 0 for origins in found.values())
         log.info("backtest of all %d channels: the model wins at %d", len(found), won)
@@ -204,7 +205,7 @@ def plot_residual_autocorrelation(run: Run, residuals: np.ndarray, *, season: in
     lags = min(max(24, 2 * season + 2), 200, len(residuals) - 1)
     if lags < 1 or not np.ptp(residuals, axis=0).any():
         return
-    found = forecasts.autocorrelation(residuals, lags=lags)
+    found = autocorrelation(residuals, lags=lags)
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.axhspan(-1.96 / np.sqrt(len(residuals)), 1.96 / np.sqrt(len(residuals)), color=GREY, alpha=0.3, label="95% of white noise")

@@ -1,133 +1,17 @@
 """Forecasts compared: what a practitioner would try first, and the field's measures of points, quantiles and intervals."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
-from rnn_cookbook import models, training
-from rnn_cookbook.baselines import timed_scores
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.encode.series import SeriesEncoder, Windows
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log
-
-ALPHAS = (0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge regression, tried on the validation split
-
-
-def repeat_last(window: np.ndarray, horizon: int) -> np.ndarray:
-    """The last value: float[windows, lookback, channels] -> float[windows, horizon, channels]."""
-    return np.repeat(window[:, -1:], horizon, axis=1)
-
-
-def seasonal_naive(window: np.ndarray, horizon: int, *, season: int) -> np.ndarray:
-    """The last season, over and over; a window shorter than a season repeats whole."""
-    season = min(season, window.shape[1])
-    return window[:, window.shape[1] - season + np.arange(horizon) % season]
-
-
-def seasonal_mean(window: np.ndarray, horizon: int, *, season: int) -> np.ndarray:
-    """The mean of the window's values at the same place in the season."""
-    seasons = window.shape[1] // season
-    if not seasons:
-        return np.repeat(window.mean(axis=1, keepdims=True), horizon, axis=1)
-    whole = window[:, window.shape[1] - seasons * season :].reshape(len(window), seasons, season, -1).mean(axis=1)
-    return whole[:, np.arange(horizon) % season]
-
-
-class RidgeForecaster:
-    """Every step of the future as a linear function of the window, its last value subtracted (NLinear: Zeng et al. 2023), in closed form.
-
-    One regression for all channels and series. Beats most deep forecasters on the usual benchmarks, in seconds.
-
-    Args:
-        alpha: of the squared norm of the weights, for a sum of squared errors.
-    """
-
-    def __init__(self, alpha: float = 1.0):
-        self.alpha = alpha
-
-    def fit(self, windows: Windows) -> "RidgeForecaster":
-        """Learns from all windows; the normal equations are summed up in double precision, some windows at a time."""
-        self.gram, self.moments = _normal_equations(windows)
-        return self.solve(self.alpha)
-
-    def solve(self, alpha: float) -> "RidgeForecaster":
-        """The weights of another `alpha`, for the same windows."""
-        penalty = np.eye(len(self.gram)) * alpha
-        penalty[-1, -1] = 0  # not of the constant
-        self.alpha, self.weights = alpha, np.linalg.solve(self.gram + penalty, self.moments).astype(np.float32)
-        return self
-
-    def predict(self, window: np.ndarray) -> np.ndarray:
-        """float[windows, lookback, channels] -> float32[windows, horizon, channels]."""
-        return apply_linear(self.weights, window)
-
-
-def apply_linear(weights: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """A linear forecast by float[lookback + 1, horizon] weights, the constant last, of the window less its last value, which is added
-    again: float[windows, lookback, channels] -> float[windows, horizon, channels]."""
-    last = window[:, -1:]
-    rows = np.ascontiguousarray((window - last).transpose(0, 2, 1)).reshape(-1, window.shape[1])  # one product of all, not one each
-    change = (rows @ weights[:-1] + weights[-1]).reshape(len(window), window.shape[2], -1)
-    return change.transpose(0, 2, 1) + last
-
-
-def _normal_equations(windows: Windows, chunk: int = 2048) -> tuple[np.ndarray, np.ndarray]:
-    size = windows.lookback + 1
-    gram, moments = np.zeros((size, size)), np.zeros((size, windows.horizon))
-    past, future = windows.arrays()
-    for start in range(0, len(past), chunk):
-        for channel in range(past.shape[2]):
-            x, y = (part[start : start + chunk, :, channel].astype(np.float64) for part in (past, future))
-            last = x[:, -1:]
-            x = np.concatenate([x - last, np.ones((len(x), 1))], axis=1)
-            gram += x.T @ x
-            moments += x.T @ (y - last)
-    return gram, moments
-
-
-def forecast_baselines(
-    train: Windows,
-    validation: Windows,
-    test: Windows,
-    *,
-    season: int,
-    score: Callable[[np.ndarray], dict],
-    keep: Callable[[str, np.ndarray], None] | None = None,
-) -> dict[str, dict]:
-    """Name to `score(forecast)` of the test windows, an "mse" among it, and "seconds".
-
-    `repeat_last`, `seasonal_naive`, `seasonal_mean` of each window; `ridge`: `RidgeForecaster`, its alpha chosen by the mean squared error
-    of the validation windows. `keep` gets the name and the forecast of each.
-    """
-    past, _ = test.arrays()
-    methods = {
-        "repeat_last": lambda: repeat_last(past, test.horizon),
-        "seasonal_naive": lambda: seasonal_naive(past, test.horizon, season=season),
-        "seasonal_mean": lambda: seasonal_mean(past, test.horizon, season=season),
-        "ridge": lambda: fit_ridge(train, validation).predict(past),
-    }
-
-    def kept(name: str, method: Callable[[], np.ndarray]) -> np.ndarray:
-        forecast = method()
-        if keep:
-            keep(name, forecast)
-        return forecast
-
-    return timed_scores({name: partial(kept, name, method) for name, method in methods.items()}, score, metric="mse")
-
-
-def fit_ridge(train: Windows, validation: Windows) -> RidgeForecaster:
-    """A `RidgeForecaster` of the training windows, with that alpha of `ALPHAS` which has the least squared error on validation."""
-    past, future = validation.arrays()
-    ridge = RidgeForecaster(ALPHAS[0]).fit(train)
-    errors = {alpha: point_scores(future, ridge.solve(alpha).predict(past))["mse"] for alpha in ALPHAS}
-    best = min(errors, key=errors.get)
-    log.info("ridge: alpha %g of %s, chosen on validation", best, ", ".join(f"{alpha:g}" for alpha in ALPHAS))
-    return ridge.solve(best)
-
+from rnn_cookbook.files import log
+from rnn_cookbook.run.fit import predict
+from rnn_cookbook.tasks.forecasting.baselines import apply_linear, fit_ridge, seasonal_mean, seasonal_naive
+from rnn_cookbook.tasks.forecasting.model import without_teacher
 
 # What a model says
 
@@ -163,7 +47,7 @@ class Forecaster:
     """
 
     def __init__(self, model: keras.Model, encoder: SeriesEncoder | None, *, batch_size: int = 64):
-        self.model, self.encoder = models.without_teacher(model), encoder
+        self.model, self.encoder = without_teacher(model), encoder
         head = self.model.get_layer("head")
         self.head, self.levels = head.kind, head.quantiles
         (lookback,) = (part.shape[1] for part in self.model.inputs if part.name == "window")
@@ -172,7 +56,7 @@ class Forecaster:
 
     def __call__(self, windows: Windows) -> tuple[np.ndarray, np.ndarray | None]:
         """Scaled forecasts of windows, in their order: see `point_and_quantiles`."""
-        return point_and_quantiles(training.predict(self.model, windows), head=self.head, quantiles=self.levels)
+        return point_and_quantiles(predict(self.model, windows), head=self.head, quantiles=self.levels)
 
     def ahead(self, series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray | None]:
         """What follows the last value of each series: float64[series, horizon, channels], and float64[series, horizon, channels,
@@ -284,101 +168,3 @@ def combine(errors: Sequence[np.ndarray]) -> list[float]:
 
 
 # Measures
-
-
-class Scorer:
-    """All measures of forecasts of the same windows, of the scaled values, as benchmarks have them, and in the series' own units.
-
-    Args:
-        windows: what is forecast, by `encoder.windows` of `series`.
-        series, encoder: see there.
-        train: of each series the training steps [first, end), for MASE.
-        season: steps, for MASE.
-    """
-
-    def __init__(
-        self, windows: Windows, *, series: Sequence[Series], encoder: SeriesEncoder, train: Sequence[tuple[int, int]], season: int
-    ):
-        self.own_units = partial(encoder.own_units, series, windows)
-        _, self.actual = windows.arrays()
-        naive = [naive_errors(one.values[slice(*span)], season=season) for one, span in zip(series, train, strict=True)]
-        self.naive_error = np.stack(naive)[windows.series][:, None]
-
-    def __call__(self, point: np.ndarray, quantiles: np.ndarray | None = None, *, levels: Sequence[float] = ()) -> dict[str, float]:
-        """`point_scores` of the scaled values; `own_unit_scores`; and of quantiles, where there are any, "pinball_units", "coverage" and
-        "width_units".
-
-        Args:
-            point: float[windows, horizon, channels], scaled.
-            quantiles: float[windows, horizon, channels, quantiles], scaled.
-            levels: of the quantiles; of one alone there is no coverage nor width.
-        """
-        actual = self.own_units(self.actual)
-        scores = {**point_scores(self.actual, point), **own_unit_scores(actual, self.own_units(point), naive_error=self.naive_error)}
-        if quantiles is not None:
-            found = quantile_scores(actual, self.own_units(quantiles), levels)
-            scores["pinball_units"] = found["pinball"]
-            if len(levels) > 1:
-                scores |= {"coverage": found["coverage"], "width_units": found["width"]}
-        return scores
-
-
-def errors_by_step(actual: np.ndarray, forecast: np.ndarray) -> np.ndarray:
-    """Mean squared error of each step of the horizon: float64[horizon]."""
-    return np.square(forecast.astype(np.float64) - actual).mean(axis=(0, 2))
-
-
-def autocorrelation(residuals: np.ndarray, *, lags: int) -> np.ndarray:
-    """Of float[steps, channels], mean over the channels that are not constant: float64[lags], from lag 1 on."""
-    moved = residuals - residuals.mean(axis=0)
-    moved = moved[:, np.square(moved).sum(axis=0) > 0].astype(np.float64)
-    power = np.square(moved).sum(axis=0)
-    return np.array([(moved[lag:] * moved[:-lag]).sum(axis=0) / power for lag in range(1, lags + 1)]).reshape(lags, -1).mean(axis=1)
-
-
-def point_scores(actual: np.ndarray, forecast: np.ndarray) -> dict[str, float]:
-    """Mean squared and mean absolute error over all steps and channels, in the units of both, as the benchmarks have them."""
-    error = forecast.astype(np.float64) - actual
-    return {"mse": float(np.mean(np.square(error))), "mae": float(np.mean(np.abs(error)))}
-
-
-def own_unit_scores(actual: np.ndarray, forecast: np.ndarray, *, naive_error: np.ndarray) -> dict[str, float]:
-    """MAE, RMSE, MASE and sMAPE in the series' own units, float[windows, horizon, channels] each.
-
-    MASE (Hyndman and Koehler 2006) divides by `naive_error`, the mean absolute error of the seasonal naive forecast within the training
-    steps, float, one for each series and channel: 1 is as good as that. sMAPE is in percent, 0 to 200 (Makridakis 1993); where both
-    values are 0 it is 0. Where no channel has a naive error, as constant ones have none, there is no MASE.
-    """
-    error = np.abs(forecast.astype(np.float64) - actual)
-    both = np.abs(actual) + np.abs(forecast)
-    usable = np.broadcast_to(naive_error > 0, error.shape)
-    scaled = np.divide(error, naive_error, out=np.zeros_like(error), where=usable)
-    return {
-        "mae_units": float(error.mean()),
-        "rmse_units": float(np.sqrt(np.square(error).mean())),
-        **({"mase": float(scaled[usable].mean())} if usable.any() else {}),
-        "smape": float(200 * np.divide(error, both, out=np.zeros_like(error), where=both > 0).mean()),
-    }
-
-
-def quantile_scores(actual: np.ndarray, forecast: np.ndarray, quantiles: Sequence[float]) -> dict[str, float]:
-    """Mean pinball loss over the quantiles, and the share of values inside the outermost two, in the units of both.
-
-    float[windows, horizon, channels], float[windows, horizon, channels, quantiles] -> "pinball", "coverage", "width"
-    """
-    if forecast.shape[-1] != len(quantiles) or list(quantiles) != sorted(quantiles):
-        raise InputError(f"a forecast of {forecast.shape[-1]} quantiles does not go with {', '.join(map(str, quantiles))}, which must rise")
-    error = actual[..., None] - forecast
-    share = np.asarray(quantiles)
-    inside = (actual >= forecast[..., 0]) & (actual <= forecast[..., -1])
-    return {
-        "pinball": float(np.mean(np.maximum(share * error, (share - 1) * error))),
-        "coverage": float(inside.mean()),
-        "width": float(np.mean(forecast[..., -1] - forecast[..., 0])),
-    }
-
-
-def naive_errors(values: np.ndarray, *, season: int) -> np.ndarray:
-    """Mean absolute error of the seasonal naive forecast within float[steps, channels], for MASE: float64[channels]."""
-    season = min(season, len(values) - 1)
-    return np.abs(values[season:] - values[:-season]).mean(axis=0)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_cookbook.data.speech import Utterances
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log, write_json
+from rnn_cookbook.files import log, write_json
+from rnn_cookbook.tasks.speech.data import Utterances
 
 _FILE = "alphabet.json"
 _APOSTROPHES = str.maketrans("’‘ʼ`´", "'''''")

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.encode.batches import bucketed
-from rnn_cookbook.encode.pairs import padded
+from rnn_cookbook.encode.batches import bucketed, padded
 from rnn_cookbook.errors import InputError
 
 _POOL = 20  # batches that are drawn at random and sorted by length together

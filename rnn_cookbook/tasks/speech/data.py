@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_cookbook.data import sources
 from rnn_cookbook.data.audio import SOUNDS, read_sound, seconds_of
+from rnn_cookbook.data.sources import data_folder, with_tfds
 from rnn_cookbook.data.splits import split_by_group
-from rnn_cookbook.data.texts import SPLIT_NAMES, clean, read_utf8, split_files
+from rnn_cookbook.data.tables import SPLIT_NAMES, clean, read_utf8, split_files
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log, write_lines
+from rnn_cookbook.files import log, write_lines
 
 _SHOWN = 10  # files that an error names
 _TFDS_SPLITS = {**SPLIT_NAMES, "train_clean100": "train", "dev_clean": "validation", "test_clean": "test"}  # of librispeech
@@ -129,9 +129,9 @@ def tfds_utterances(name: str, *, data_dir: str | Path | None = None) -> dict[st
     import soundfile
     import tensorflow_datasets as tfds
 
-    folder = sources.data_folder(data_dir) / "rnn_cookbook" / name.replace("/", "_").replace(":", "_")
+    folder = data_folder(data_dir) / "rnn_cookbook" / name.replace("/", "_").replace(":", "_")
     if not (folder / "train.jsonl").exists():
-        builder = sources.with_tfds(name, lambda builder: builder, data_dir=data_dir)
+        builder = with_tfds(name, lambda builder: builder, data_dir=data_dir)
         features = builder.info.features
         sound = next((key for key, feature in features.items() if isinstance(feature, tfds.features.Audio)), None)
         text = next((key for key in _TFDS_TEXTS if key in features), None)

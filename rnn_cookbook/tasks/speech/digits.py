@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_cookbook.data import sources
-from rnn_cookbook.data.speech import Utterances
+from rnn_cookbook.data.sources import load_tfds
 from rnn_cookbook.errors import InputError, listing
+from rnn_cookbook.tasks.speech.data import Utterances
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 RATE = 8000  # Hz
@@ -41,7 +41,7 @@ class Recordings:
 def spoken_digits(data_dir: str | Path | None = None) -> Recordings:
     """The Free Spoken Digit Dataset (Jackson et al. 2018) through TFDS: 6 speakers, 10 digits, 50 takes. Its own test split is takes 0
     to 4."""
-    (rows,) = sources.load_tfds("spoken_digit", splits=["train"], data_dir=data_dir)
+    (rows,) = load_tfds("spoken_digit", splits=["train"], data_dir=data_dir)
     found = Recordings()
     for row in rows:
         digit, speaker, take = row["audio/filename"].decode().removesuffix(".wav").split("_")

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.ctc import ctc_greedy
-from rnn_cookbook.encode.transcripts import Alphabet
-from rnn_cookbook.serving.base import Served, close_at_the_top
-from rnn_cookbook.transcriber import Transcriber
+from rnn_cookbook.export.served import Served, close_at_the_top
+from rnn_cookbook.nn.ctc import ctc_greedy
+from rnn_cookbook.tasks.speech.alphabet import Alphabet
+from rnn_cookbook.tasks.speech.predict import Transcriber
 
 _SECONDS = 2.0  # the longest example
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import keras
 
-from rnn_cookbook.ctc import PadWithBlank
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.layers import LengthMask, LookAhead, MaskedConv1D, MaskedConv2D
-from rnn_cookbook.recurrent import check_options, rnn_stack
-from rnn_cookbook.sound import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization
+from rnn_cookbook.nn.audio import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization
+from rnn_cookbook.nn.convolution import LookAhead, MaskedConv1D, MaskedConv2D
+from rnn_cookbook.nn.ctc import PadWithBlank
+from rnn_cookbook.nn.masking import LengthMask
+from rnn_cookbook.nn.recurrent import check_options, rnn_stack
 
 
 def speech_recognizer(

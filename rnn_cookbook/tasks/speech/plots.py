@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from rnn_cookbook.data.speech import Utterances
-from rnn_cookbook.reporting.runs import BLUE, GREY, ORANGE, save_plot
-from rnn_cookbook.runs import Run, log, write_text
-from rnn_cookbook.speech import speech_scores, wer_by_length, wer_by_speaker
-from rnn_cookbook.transcriber import Transcriber, Transcript
+from rnn_cookbook.files import log, write_text
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_plot
+from rnn_cookbook.tasks.speech.data import Utterances
+from rnn_cookbook.tasks.speech.predict import Transcriber, Transcript
+from rnn_cookbook.tasks.speech.scores import speech_scores, wer_by_length, wer_by_speaker
 
 _SHOWN = 20
 _SPEAKERS = 40  # that a plot has room for

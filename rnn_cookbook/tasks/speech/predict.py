@@ -11,18 +11,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.ctc import ctc_align, ctc_beam_search, ctc_greedy
 from rnn_cookbook.data.audio import raw_chunks, read_sound, seconds_of, sound_chunks, sound_files
-from rnn_cookbook.data.speech import Utterances
 from rnn_cookbook.encode.batches import together
-from rnn_cookbook.encode.sounds import padded_sounds
-from rnn_cookbook.encode.transcripts import Alphabet
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.models.speech import frame_model
-from rnn_cookbook.ngrams import NGrams
-from rnn_cookbook.runs import log
-from rnn_cookbook.sound import LogMel
-from rnn_cookbook.streaming import Stream, stride_of
+from rnn_cookbook.files import log
+from rnn_cookbook.nn.audio import LogMel
+from rnn_cookbook.nn.ctc import ctc_align, ctc_beam_search, ctc_greedy
+from rnn_cookbook.nn.ngrams import NGrams
+from rnn_cookbook.nn.streaming import Stream, stride_of
+from rnn_cookbook.tasks.speech.alphabet import Alphabet
+from rnn_cookbook.tasks.speech.batches import padded_sounds
+from rnn_cookbook.tasks.speech.data import Utterances
+from rnn_cookbook.tasks.speech.model import frame_model
 
 _BATCH = 32  # sounds that are read together
 _SECONDS = 120  # of a batch, padding included

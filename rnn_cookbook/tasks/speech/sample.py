@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rnn_cookbook.data.speech import Utterances
+from rnn_cookbook.tasks.speech.data import Utterances
 
 TONE_RATE = 8000  # Hz
 _TONES = {"a": 350, "e": 560, "i": 900, "o": 1450}  # Hz

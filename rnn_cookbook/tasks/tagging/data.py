@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_cookbook.data.tags import breaches, check_scheme, detect_scheme, parse_tag, spans, tags_of
-from rnn_cookbook.data.texts import clean, read_utf8
+from rnn_cookbook.data.tables import clean, read_utf8
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
+from rnn_cookbook.tasks.tagging.schemes import breaches, check_scheme, detect_scheme, parse_tag, spans, tags_of
 
 # The CoNLL-2003 files are called eng.train, eng.testa and eng.testb.
 SPLITS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev", "testa"), "test": ("test", "testb")}

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.encode.text import UNKNOWN, lower
-from rnn_cookbook.encode.words import AFFIXES, LETTERS, WordEncoder
-from rnn_cookbook.serving.base import Served, call_by_name
-from rnn_cookbook.tagging import Tagger
+from rnn_cookbook.export.served import Served, call_by_name
+from rnn_cookbook.nn.characters import LETTERS
+from rnn_cookbook.tasks.tagging.encode import AFFIXES, TagEncoder, WordEncoder
+from rnn_cookbook.tasks.tagging.predict import Tagger
 
 _LONGEST = 30  # words of an example, so that the library reads none in parts
 _STRANGE = ["Qxzv", "U.S.", "1996-08-22", "$", "iPod", "McDonald", "+3.5", "B2B", "ÉCOLE", "日本", "don't", "...", "Über-" + "lang" * 6]

@@ -7,12 +7,11 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import log_softmax
 
-from rnn_cookbook.crf import CRF
-from rnn_cookbook.data.tags import Span
 from rnn_cookbook.encode.batches import Batches, together
-from rnn_cookbook.encode.tags import TagEncoder
-from rnn_cookbook.encode.words import WordEncoder
-from rnn_cookbook.training import predict_sequences
+from rnn_cookbook.nn.crf import CRF
+from rnn_cookbook.run.fit import predict_sequences
+from rnn_cookbook.tasks.tagging.encode import TagEncoder, WordEncoder
+from rnn_cookbook.tasks.tagging.schemes import Span
 
 _BATCH = 64  # sentences that are read and decoded together
 _STEPS = 20_000  # of a batch to decode, padding included

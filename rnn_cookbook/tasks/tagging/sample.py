@@ -2,7 +2,7 @@
 
 import random
 
-from rnn_cookbook.data.tagged import Tagged
+from rnn_cookbook.tasks.tagging.data import Tagged
 
 ENTITY_NOISE = 0.05  # share of entities whose type is replaced
 ENTITY_TYPES = ("PER", "LOC", "ORG")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.encode.batches import bucketed
+from rnn_cookbook.encode.batches import bucketed, padded
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
 
 
 class PairBatches:
@@ -99,11 +99,3 @@ def short_enough(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], *
             lengths.max(),
         )
     return kept
-
-
-def padded(sequences: Sequence[np.ndarray], dtype=np.int32) -> np.ndarray:
-    """[batch, time] of the longest, 0 after the others."""
-    whole = np.zeros((len(sequences), max(map(len, sequences))), dtype)
-    for row, sequence in zip(whole, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return whole

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rnn_cookbook.data import sources
 from rnn_cookbook.data.splits import split_by_group
-from rnn_cookbook.data.texts import SPLIT_NAMES, TABLES, check_column, clean, read_table, read_utf8, split_files, usual_column
+from rnn_cookbook.data.tables import SPLIT_NAMES, TABLES, check_column, clean, read_table, read_utf8, split_files, usual_column
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.runs import log
+from rnn_cookbook.files import log
 
 SOURCE_NAMES = ("source", "src", "input", "question", "prompt", "article", "document", "text", "en", "english")
 TARGET_NAMES = ("target", "tgt", "output", "answer", "response", "reply", "summary", "highlights", "translation", "de", "german")

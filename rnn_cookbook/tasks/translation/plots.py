@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from rnn_cookbook.data.pairs import Pairs
-from rnn_cookbook.reporting.runs import BLUE, save_plot
-from rnn_cookbook.runs import Run, log, write_text
-from rnn_cookbook.translation import bleu_by_length, sentence_chrf
-from rnn_cookbook.translator import Attention, Translation, Translator
+from rnn_cookbook.files import log, write_text
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.run.report import BLUE, save_plot
+from rnn_cookbook.tasks.translation.data import Pairs
+from rnn_cookbook.tasks.translation.predict import Attention, Translation, Translator
+from rnn_cookbook.tasks.translation.scores import bleu_by_length, sentence_chrf
 
 _SHOWN = 20
 

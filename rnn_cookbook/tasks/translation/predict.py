@@ -10,12 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.data.sentences import sentences
-from rnn_cookbook.decoding import Hypotheses, beam_search, ensemble, greedy_search
-from rnn_cookbook.encode.batches import together
-from rnn_cookbook.encode.pairs import padded
+from rnn_cookbook.encode.batches import padded, together
 from rnn_cookbook.encode.subwords import END, SubwordEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models.text import encoding_model
+from rnn_cookbook.nn.decoding import Hypotheses, beam_search, ensemble, greedy_search
+from rnn_cookbook.tasks.translation.model import encoding_model
 
 _BATCH = 64  # texts that are translated together
 _TOKENS = 4_000  # of a batch, padding included

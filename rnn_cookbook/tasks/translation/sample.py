@@ -3,7 +3,7 @@
 import random
 import re
 
-from rnn_cookbook.data.pairs import Pairs
+from rnn_cookbook.tasks.translation.data import Pairs
 
 
 def _dictionary(text: str) -> dict[str, str]:

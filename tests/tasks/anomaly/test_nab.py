@@ -7,12 +7,12 @@ from math import exp
 import numpy as np
 import pytest
 
-from rnn_cookbook import nab
-from rnn_cookbook.alarms import windowed_gaussian
-from rnn_cookbook.data.anomalies import nab_files, read_nab
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.anomaly.baselines import windowed_gaussian
+from rnn_cookbook.tasks.anomaly.nab import PROFILES, best_threshold, nab_scores, probation, score_at, sweep
+from rnn_cookbook.tasks.anomaly.nab_corpus import nab_files, read_nab
 
-STANDARD = nab.PROFILES["nab_standard"]
+STANDARD = PROFILES["nab_standard"]
 WINDOWS = [[(30, 49), (70, 79)], [], [(50, 99)]]  # of three files of 100 rows
 
 
@@ -26,11 +26,11 @@ def by_definition(scores, windows, profile, threshold):
     for score, spans in zip(scores, windows, strict=True):
         best = {}
         for first, last in spans:
-            if last >= nab.probation(len(score)):
+            if last >= probation(len(score)):
                 best[first] = -profile.miss
                 count += 1
         for row, value in enumerate(score):
-            if row < nab.probation(len(score)) or value < threshold:
+            if row < probation(len(score)) or value < threshold:
                 continue
             inside = [(first, last) for first, last in spans if first <= row <= last]
             before = [(first, last) for first, last in spans if last < row]
@@ -47,20 +47,20 @@ def by_definition(scores, windows, profile, threshold):
     return 100 * (total + profile.miss * count) / ((profile.hit + profile.miss) * count)
 
 
-@pytest.mark.parametrize("profile", nab.PROFILES.values(), ids=nab.PROFILES)
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 @pytest.mark.parametrize("levels", [3, 1000])
 def test_every_threshold_is_worth_what_the_definition_says(profile, levels):
     """With many scores, and with few that many rows share."""
     rng = np.random.default_rng(levels)
     scores = [rng.integers(levels, size=100) / levels for _ in WINDOWS]
-    thresholds, worth = nab.sweep(scores, WINDOWS, profile)
+    thresholds, worth = sweep(scores, WINDOWS, profile)
     assert thresholds[0] == np.inf
     assert worth[0] == 0
     for threshold, found in list(zip(thresholds, worth, strict=True))[:: max(1, len(worth) // 40)]:
         assert found == pytest.approx(by_definition(scores, WINDOWS, profile, threshold))
-    best, most = nab.best_threshold(scores, WINDOWS, profile)
+    best, most = best_threshold(scores, WINDOWS, profile)
     assert most == worth.max()
-    assert nab.score_at(scores, WINDOWS, profile, best) == most
+    assert score_at(scores, WINDOWS, profile, best) == most
 
 
 def test_the_null_and_the_perfect_detector():
@@ -69,18 +69,18 @@ def test_the_null_and_the_perfect_detector():
     for score, spans in zip(perfect, WINDOWS, strict=True):
         for first, _ in spans:
             score[first] = 1
-    for name in nab.PROFILES:
-        assert nab.nab_scores(nothing, WINDOWS)[name] == 0
-        assert nab.nab_scores(perfect, WINDOWS)[name] == pytest.approx(100)
+    for name in PROFILES:
+        assert nab_scores(nothing, WINDOWS)[name] == 0
+        assert nab_scores(perfect, WINDOWS)[name] == pytest.approx(100)
     late = [np.roll(score, 8) for score in perfect]  # still inside the windows
-    assert 50 < nab.nab_scores(late, WINDOWS)["nab_standard"] < 99
+    assert 50 < nab_scores(late, WINDOWS)["nab_standard"] < 99
 
 
 def test_false_alarms_and_misses_weigh_as_the_profiles_say():
     score = np.zeros(100)
     score[[35, 60]] = 1  # one hit, one false alarm, one miss
-    found = nab.nab_scores([score], WINDOWS[:1], thresholds=dict.fromkeys(nab.PROFILES, 1.0))
-    for name, profile in nab.PROFILES.items():
+    found = nab_scores([score], WINDOWS[:1], thresholds=dict.fromkeys(PROFILES, 1.0))
+    for name, profile in PROFILES.items():
         assert found[name] == pytest.approx(by_definition([score], WINDOWS[:1], profile, 1.0))
     assert found["nab_low_fp"] < found["nab_standard"]
 
@@ -88,14 +88,12 @@ def test_false_alarms_and_misses_weigh_as_the_profiles_say():
 def test_the_probation_does_not_count():
     score = np.zeros(100)
     score[:15] = 1
-    assert nab.nab_scores([score], WINDOWS[:1])["nab_standard"] == 0
-    assert [nab.probation(rows) for rows in (100, 4032, 22695)] == [15, 604, 750]
+    assert nab_scores([score], WINDOWS[:1])["nab_standard"] == 0
+    assert [probation(rows) for rows in (100, 4032, 22695)] == [15, 604, 750]
     with pytest.raises(InputError, match="no labelled anomaly after the probation"):
-        nab.nab_scores([score], [[(0, 14)]])
+        nab_scores([score], [[(0, 14)]])
     # A window that begins in it counts from there on.
-    assert nab.sweep([np.ones(100)], [[(10, 29)]], STANDARD)[1][-1] == pytest.approx(
-        by_definition([np.ones(100)], [[(10, 29)]], STANDARD, 1)
-    )
+    assert sweep([np.ones(100)], [[(10, 29)]], STANDARD)[1][-1] == pytest.approx(by_definition([np.ones(100)], [[(10, 29)]], STANDARD, 1))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +107,7 @@ def test_the_probation_does_not_count():
 )
 def test_bad_input(score, spans, message):
     with pytest.raises(InputError, match=message):
-        nab.nab_scores([score], [spans])
+        nab_scores([score], [spans])
 
 
 THEIR_NAMES = {"nab_standard": "standard", "nab_low_fp": "reward_low_FP_rate", "nab_low_fn": "reward_low_FN_rate"}
@@ -129,7 +127,7 @@ class TestPublicDetectors:
     def agree(self, scores, files, reference, *, within=1e-9):
         windows = [one.windows for one in files.values()]
         for name, theirs in THEIR_NAMES.items():
-            _, best = nab.best_threshold(scores, windows, nab.PROFILES[name])
+            _, best = best_threshold(scores, windows, PROFILES[name])
             assert best == pytest.approx(reference[theirs]["score"], abs=within)
 
     @pytest.mark.parametrize("detector", ["numenta", "knncad"])

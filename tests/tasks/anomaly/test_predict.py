@@ -4,10 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from rnn_cookbook import alarms, anomalies, models, scoring
-from rnn_cookbook.anomalies import Detector, PredictionErrors, ReconstructionErrors
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.tails import Rest, SeasonalMedian, Smoothed, TailProbability
+from rnn_cookbook.tasks.anomaly.baselines import rolling_z, seasonal_residual, windowed_gaussian
+from rnn_cookbook.tasks.anomaly.live import State, read_states, write_states
+from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
+from rnn_cookbook.tasks.anomaly.predict import Detector, PredictionErrors, ReconstructionErrors, point_features, score_streams
+from rnn_cookbook.tasks.anomaly.scores import alarms_of, best_event_threshold, event_scores, quiet_threshold
+from rnn_cookbook.tasks.anomaly.tails import Rest, SeasonalMedian, Smoothed, TailProbability
 
 SEASON = 12
 
@@ -22,10 +25,10 @@ def streams(count=3, steps=400, channels=2, seed=0) -> np.ndarray:
 def detector(kind: str, count=3, channels=2, **options) -> Detector:
     keras.utils.set_random_seed(1)
     if kind == "predictor":
-        model = models.online_forecaster(channels=channels, features=4 * channels + 1, units=4, head="student_t")
+        model = online_forecaster(channels=channels, features=4 * channels + 1, units=4, head="student_t")
         errors = PredictionErrors(model, streams=count, channels=channels, season=SEASON)
     else:
-        model = models.autoencoder(features=channels, units=4, code_size=3)
+        model = autoencoder(features=channels, units=4, code_size=3)
         errors = ReconstructionErrors(model, streams=count, channels=channels, window=8)
     settings = {"season": SEASON, "smoothing": 5, "rest": 20, **options}
     return Detector(errors, mean=np.full((count, channels), 5.0), scale=np.full((count, channels), 2.0), **settings)
@@ -127,25 +130,25 @@ def test_an_alarm_counts_once():
 class TestFeatures:
     def test_chunks_are_the_whole(self):
         values = streams(1)[0]
-        whole = anomalies.point_features(values, season=SEASON)
+        whole = point_features(values, season=SEASON)
         for start, end in ((1, 5), (13, 14), (100, 130)):
             first = max(0, start - SEASON)
-            part = anomalies.point_features(values[first:end], season=SEASON, before=start - first)
+            part = point_features(values[first:end], season=SEASON, before=start - first)
             np.testing.assert_array_equal(part, whole[start:end])
 
     def test_by_hand(self):
         values = np.arange(10.0)[:, None] ** 2
-        now, last, following, away, known = anomalies.point_features(values, season=4)[6]
+        now, last, following, away, known = point_features(values, season=4)[6]
         assert known == 1
         np.testing.assert_allclose(np.sinh([now, last, following, away]), [36, 3 * (36 - 25), 3 * (9 - 4), 9 - 36], rtol=1e-5)
-        assert not anomalies.point_features(values, season=4)[3, 2:].any()  # no season yet
-        assert not anomalies.point_features(values, season=0)[:, 2:].any()  # nor ever
+        assert not point_features(values, season=4)[3, 2:].any()  # no season yet
+        assert not point_features(values, season=0)[:, 2:].any()  # nor ever
 
     def test_nothing_looks_ahead(self):
         values = streams(1)[0]
         changed = values.copy()
         changed[50:] += 7
-        one, other = (anomalies.point_features(each, season=SEASON) for each in (values, changed))
+        one, other = (point_features(each, season=SEASON) for each in (values, changed))
         np.testing.assert_array_equal(one[:50], other[:50])
         assert (one[50] != other[50]).any()
 
@@ -189,8 +192,8 @@ class TestDetector:
         whole, *_ = detector(kind).score(values)
         first = detector(kind)
         first.score(values[:, :123])
-        scoring.write_states(tmp_path / "state.npz", {str(i): scoring.State.of(first, i) for i in range(3)})
-        kept = scoring.read_states(tmp_path / "state.npz")
+        write_states(tmp_path / "state.npz", {str(i): State.of(first, i) for i in range(3)})
+        kept = read_states(tmp_path / "state.npz")
         second = detector(kind)
         second.restore(*(kept[str(i)].arrays for i in range(3)))
         np.testing.assert_allclose(second.score(values[:, 123:])[0], whole[:, 123:], atol=1e-4)
@@ -210,7 +213,7 @@ class TestDetector:
     @pytest.mark.slow
     def test_streams_of_different_length_are_scored_as_alone_and_left_as_alone(self, kind):
         values = [part[: 100 + 30 * i] for i, part in enumerate(streams(steps=200))]
-        found = anomalies.score_streams(values, lambda members: detector(kind, count=len(members)), groups=[0, 1, 0], chunk=64)
+        found = score_streams(values, lambda members: detector(kind, count=len(members)), groups=[0, 1, 0], chunk=64)
         for part, scored in zip(values, found, strict=True):
             alone = detector(kind, count=1)
             np.testing.assert_allclose(scored.score, alone.score(part[None])[0][0], atol=1e-4)
@@ -249,7 +252,7 @@ class TestDetector:
 
 
 class TestBaselines:
-    BASELINES = (alarms.rolling_z, alarms.windowed_gaussian, lambda x: alarms.seasonal_residual(x, season=SEASON))
+    BASELINES = (rolling_z, windowed_gaussian, lambda x: seasonal_residual(x, season=SEASON))
 
     @pytest.mark.parametrize("score", BASELINES)
     def test_nothing_looks_ahead_and_spikes_stand_out(self, score):
@@ -267,11 +270,11 @@ class TestBaselines:
     def test_rolling_z_by_hand(self):
         values = np.random.default_rng(0).normal(size=400)
         past = values[50:350]
-        assert alarms.rolling_z(values)[350] == pytest.approx(abs(values[350] - past.mean()) / past.std(ddof=1))
+        assert rolling_z(values)[350] == pytest.approx(abs(values[350] - past.mean()) / past.std(ddof=1))
 
     def test_the_windowed_gaussian_by_hand(self):
         values = np.random.default_rng(0).normal(size=140)
-        found = alarms.windowed_gaussian(values, window=50, step=20)
+        found = windowed_gaussian(values, window=50, step=20)
         for row, (start, end) in {30: (0, 30), 69: (0, 50), 70: (20, 70), 109: (40, 90)}.items():
             z = abs(values[row] - values[start:end].mean()) / values[start:end].std()
             assert found[row] == pytest.approx(1 - 0.5 * (1 - _erf(z / np.sqrt(2)))), row
@@ -293,43 +296,43 @@ class TestMeasures:
         return [first, second]
 
     def test_events_by_hand(self):
-        found = alarms.event_scores(self.scores(), self.WINDOWS, 0.5, gaps=(5, 5))
+        found = event_scores(self.scores(), self.WINDOWS, 0.5, gaps=(5, 5))
         assert found["event_precision"] == pytest.approx(2 / 3)
         assert found["event_recall"] == pytest.approx(2 / 3)
         assert found["event_f1"] == pytest.approx(2 / 3)
         assert (found["delay"], found["alarms"], found["false_alarms"]) == (1.0, 3, 1)
-        nothing = alarms.event_scores(self.scores(), self.WINDOWS, 2.0, gaps=(5, 5))
+        nothing = event_scores(self.scores(), self.WINDOWS, 2.0, gaps=(5, 5))
         assert set(nothing.values()) == {0.0}
 
     def test_rows_near_each_other_are_one_alarm(self):
-        assert alarms.alarms_of(self.scores()[0], 0.5, gap=5) == [(22, 24), (90, 92)]
-        assert alarms.alarms_of(self.scores()[0], 0.5, gap=1) == [(22, 22), (24, 24), (90, 90), (92, 92)]
-        assert alarms.alarms_of(np.zeros(5), 0.5, gap=1) == []
+        assert alarms_of(self.scores()[0], 0.5, gap=5) == [(22, 24), (90, 92)]
+        assert alarms_of(self.scores()[0], 0.5, gap=1) == [(22, 22), (24, 24), (90, 90), (92, 92)]
+        assert alarms_of(np.zeros(5), 0.5, gap=1) == []
 
     def test_the_best_threshold_for_events(self):
         scores = [np.random.default_rng(i).uniform(size=100) / 2 for i in range(2)]
         scores[0][[22, 65]] = 0.9, 0.8
         scores[1][55] = 0.7
-        threshold = alarms.best_event_threshold(scores, self.WINDOWS, gaps=(5, 5))
+        threshold = best_event_threshold(scores, self.WINDOWS, gaps=(5, 5))
         assert 0.5 < threshold <= 0.7
-        assert alarms.event_scores(scores, self.WINDOWS, threshold, gaps=(5, 5))["event_f1"] == 1
-        assert alarms.best_event_threshold([np.zeros(100)], [[(5, 6)]], gaps=[5]) == np.inf
+        assert event_scores(scores, self.WINDOWS, threshold, gaps=(5, 5))["event_f1"] == 1
+        assert best_event_threshold([np.zeros(100)], [[(5, 6)]], gaps=[5]) == np.inf
 
     @pytest.mark.parametrize("expected", [20, 1, 0.1])
     def test_the_threshold_without_labels_is_reached_as_often_as_asked(self, expected):
         rng = np.random.default_rng(0)
-        threshold = alarms.quiet_threshold(rng.exponential(size=20_000), alarms=expected)
+        threshold = quiet_threshold(rng.exponential(size=20_000), alarms=expected)
         assert threshold == pytest.approx(np.log(20_000 / expected), rel=0.12)
 
     def test_more_alarms_than_the_tail_has_are_counted(self):
         scores = np.arange(1.0, 101)
-        assert alarms.quiet_threshold(scores, alarms=12) == 89
-        assert alarms.quiet_threshold(scores, alarms=500) == 1
+        assert quiet_threshold(scores, alarms=12) == 89
+        assert quiet_threshold(scores, alarms=500) == 1
 
     def test_scores_with_an_end_get_a_threshold_that_may_be_reached_no_more(self):
         scores = np.random.default_rng(0).uniform(size=5000)
-        assert 0.99 < alarms.quiet_threshold(scores, alarms=0.5) < 1.5
+        assert 0.99 < quiet_threshold(scores, alarms=0.5) < 1.5
 
     def test_too_few_scores_for_a_threshold(self):
         with pytest.raises(InputError, match=r"more than 10 scores above 0 .* got 3"):
-            alarms.quiet_threshold(np.array([0, 1, 0, 2, 3.0]), alarms=1)
+            quiet_threshold(np.array([0, 1, 0, 2, 3.0]), alarms=1)

@@ -18,23 +18,19 @@ import pytest
 from conftest import run_sample
 from rnn_cookbook.recipes import anomaly_detection as recipe
 
-from rnn_cookbook import cli, nab, scoring
-from rnn_cookbook.bundle import load_bundle
-from rnn_cookbook.data.anomalies import (
-    LabelledStream,
-    LineStream,
-    matching,
-    nab_files,
-    read_nab,
-    read_streams,
-    split,
-    steps_between,
-    usual_step,
-)
-from rnn_cookbook.data.synthetic import ANOMALIES, anomalous_series
+from rnn_cookbook.cli.main import main
+from rnn_cookbook.encode.series import SeriesScaler
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.run.bundle import load_bundle
+from rnn_cookbook.tasks.anomaly import live as scoring
+from rnn_cookbook.tasks.anomaly.data import LabelledStream, matching, read_streams, split, steps_between, usual_step
+from rnn_cookbook.tasks.anomaly.lines import LineStream
+from rnn_cookbook.tasks.anomaly.live import Memory, read_states, terms_of, write_states
+from rnn_cookbook.tasks.anomaly.nab import PROFILES, probation
+from rnn_cookbook.tasks.anomaly.nab_corpus import nab_files, read_nab
+from rnn_cookbook.tasks.anomaly.sample import ANOMALIES, anomalous_series
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 HOURS = pd.date_range("2024-01-01", periods=400, freq="h")
 
 
@@ -49,7 +45,7 @@ def command(monkeypatch, capsys):
 
     def call(*arguments, text: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr("sys.stdin", io.StringIO(text))
-        code = cli.main([str(argument) for argument in arguments])
+        code = main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
     return call
@@ -175,7 +171,7 @@ class TestPredict:
         ended = command(*arguments, text="".join([*rows[51:], "later,3\n"]))
         assert "missing" not in ended[2]
         assert len(answers(ended)) == 1
-        assert scoring.read_states(state)["test 1"].last == lines[1].times[119].isoformat()
+        assert read_states(state)["test 1"].last == lines[1].times[119].isoformat()
 
     def test_answers_before_an_error_are_kept_as_the_state_says(self, sample, lines, tmp_path, command):
         folder, _ = sample
@@ -186,7 +182,7 @@ class TestPredict:
         assert not output.exists()
         assert len(pd.read_csv(f"{output}.partial")) == 30
         assert "out.csv.partial" in told
-        assert scoring.read_states(state)["test 1"].last == lines[1].times[29].isoformat()
+        assert read_states(state)["test 1"].last == lines[1].times[29].isoformat()
 
     @pytest.mark.slow
     def test_many_streams_keep_their_states_in_one_file(self, sample, lines, tmp_path, command):
@@ -201,7 +197,7 @@ class TestPredict:
                 into[row["unique_id"], row["ds"]] = float(row["score"])
         seen = {key: score for key, score in whole.items() if key[0] == "test 1"}
         assert {key: parts[key] for key in seen} == pytest.approx(seen, abs=1e-3)
-        kept = scoring.read_states(tmp_path / "state")
+        kept = read_states(tmp_path / "state")
         assert list(kept) == ["test 1", "new"]
         usual = np.array([float(row.split(",")[1]) for row in rows[:160]])  # 0.4 of the first 400 rows: the scale that stays
         assert kept["new"].mean == pytest.approx([usual.mean()])
@@ -226,11 +222,11 @@ class TestPredict:
 
     def detector(self, one, loaded):
         mean, scale = loaded.facts["scales"]["test 1"]
-        scaler = scoring.SeriesScaler({one.name: (mean, scale)})
+        scaler = SeriesScaler({one.name: (mean, scale)})
         return recipe.detector(recipe.Config(**loaded.config), recipe.Data([one], {}, scaler, [48]), [0], loaded.model)
 
-    def memory(self, one, loaded, *, taken: int) -> scoring.Memory:
-        class Kept(scoring.Memory):
+    def memory(self, one, loaded, *, taken: int) -> Memory:
+        class Kept(Memory):
             def keep(self, stream, state):
                 self.kept[stream.name] = state
 
@@ -267,7 +263,7 @@ class TestPredict:
         process.stdin.close()
         process.stdout.close()
         # The last row may just have been written and not be counted: it would then be told twice, but never be lost.
-        assert scoring.read_states(tmp_path / "s.npz")["test 1"].last in (one.times[28].isoformat(), one.times[29].isoformat())
+        assert read_states(tmp_path / "s.npz")["test 1"].last in (one.times[28].isoformat(), one.times[29].isoformat())
 
     def test_a_stream_that_stops_in_mid_line_keeps_what_came(self, sample, lines, tmp_path, command):
         folder, _ = sample
@@ -302,7 +298,7 @@ class TestPredict:
         file = tmp_path / "s.npz"
         arguments = ["predict", sample[0], "-", "--stream", "test 1", "--fresh", "--state", file]
         answers(command(*arguments, text="".join(lines[0][:20])))
-        (state,) = scoring.read_states(file).values()
+        (state,) = read_states(file).values()
         whole = file.read_bytes()
         if damage in ("nothing", "empty", "cut"):
             file.write_bytes({"nothing": b"nothing", "empty": b"", "cut": whole[: len(whole) // 2]}[damage])
@@ -312,7 +308,7 @@ class TestPredict:
             np.savez(file, about=np.frombuffer(b'{"format": 99}', np.uint8))
         else:
             settings = {**state.settings, **({"rest": 7} if damage == "settings" else {"model": "0123"})}
-            scoring.write_states(file, {"test 1": replace(state, settings=settings)})
+            write_states(file, {"test 1": replace(state, settings=settings)})
         before = file.read_bytes()
         code, _, told = command(*arguments, text="2024-05-01,1\n")
         assert code == 2
@@ -326,7 +322,7 @@ class TestPredict:
         big = replace(one, values=one.values * 1e6)
         found = []
         for stream in (one, big):
-            scaler, season = scoring.terms_of(stream, scoring.Memory(), loaded.facts, first=0.3, season=0)
+            scaler, season = terms_of(stream, Memory(), loaded.facts, first=0.3, season=0)
             data = recipe.Data([stream], {}, scaler, [season])
             alone = recipe.detector(recipe.Config(**loaded.config), data, [0], loaded.model)
             found.append([row["score"] for row in scoring.rows(alone, stream, threshold=5.0)])
@@ -557,7 +553,7 @@ def test_gaps_in_lines_are_missing_steps_and_late_rows_are_left_out(sample, mess
     whole.values[200:203] = np.nan
     scores = []
     for stream in (whole, LineStream(["value"], name="test 1", frequency="30min", lines=rows)):
-        data = recipe.Data([stream], {}, scoring.SeriesScaler({"test 1": loaded.facts["scales"]["test 1"]}), [48])
+        data = recipe.Data([stream], {}, SeriesScaler({"test 1": loaded.facts["scales"]["test 1"]}), [48])
         alone = recipe.detector(recipe.Config(**loaded.config), data, [0], loaded.model)
         scores.append({row["ds"]: row["score"] for row in scoring.rows(alone, stream, threshold=5.0)})
     assert len(scores[1]) == 297
@@ -611,14 +607,14 @@ def test_the_benchmark_has_its_files_its_labels_and_its_probation(data_dir):
     taxi = streams[names.index("realKnownCause/nyc_taxi.csv")]
     assert (len(taxi), taxi.season, str(usual_step(taxi.times))) == (10_320, 48, "0 days 00:30:00")
     data = recipe.load_data(recipe.Config(data_dir=str(data_dir)))
-    assert data.spans["test"][names.index(taxi.name)] == (nab.probation(10_320), 10_320) == (750, 10_320)
+    assert data.spans["test"][names.index(taxi.name)] == (probation(10_320), 10_320) == (750, 10_320)
     validating = [end > first for first, end in data.spans["validation"]]
     assert sum(validating) == 11  # the artificial ones, which are no test
     assert [end > first for first, end in data.spans["test"]] == [not each for each in validating]
 
 
 def test_the_benchmark_is_downloaded_and_checked(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnn_cookbook.data.anomalies.NAB_URL", (tmp_path / "none").as_uri())
+    monkeypatch.setattr("rnn_cookbook.tasks.anomaly.nab_corpus.NAB_URL", (tmp_path / "none").as_uri())
     with pytest.raises(InputError, match="could not be downloaded"):
         read_nab("realKnownCause/nyc_taxi.csv", data_dir=tmp_path)
     changed = tmp_path / "nab" / "data" / "realKnownCause" / "nyc_taxi.csv"
@@ -634,10 +630,10 @@ def test_the_readme_has_the_recorded_scores():
     records = {each["setting"]: each for each in json.loads((ROOT / "recipes/results/anomaly_detection.json").read_text())}
     default = records["default"]["test"]
     rows = {
-        "mean of 3 seeds": {name: default[name]["mean"] for name in nab.PROFILES},
-        "threshold from the artificial files": {name: default[f"{name}_artificial"]["mean"] for name in nab.PROFILES},
-        "without its network": {name: _value(records["default"]["baselines"]["no_network"][name]) for name in nab.PROFILES},
-        "with the autoencoder": {name: records["autoencoder"]["test"][name]["mean"] for name in nab.PROFILES},
+        "mean of 3 seeds": {name: default[name]["mean"] for name in PROFILES},
+        "threshold from the artificial files": {name: default[f"{name}_artificial"]["mean"] for name in PROFILES},
+        "without its network": {name: _value(records["default"]["baselines"]["no_network"][name]) for name in PROFILES},
+        "with the autoencoder": {name: records["autoencoder"]["test"][name]["mean"] for name in PROFILES},
     }
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for row, scores in rows.items():

@@ -11,13 +11,15 @@ import pytest
 from conftest import run_sample
 from rnn_cookbook.recipes import sentiment
 
-from rnn_cookbook import cli, training
-from rnn_cookbook.data import synthetic
+from rnn_cookbook.cli.main import main
 from rnn_cookbook.data.texts import Texts
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run
+from rnn_cookbook.run.fit import plan, seed_everything
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.tasks.classification import sample
+from rnn_cookbook.tasks.classification.sample import REVIEW_NOISE, reviews
 
-OPTIMUM = 1 - synthetic.REVIEW_NOISE
+OPTIMUM = 1 - REVIEW_NOISE
 TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "8", "--cell", "simple_rnn", "--no-bidirectional", "--quiet"]
 
 
@@ -83,7 +85,7 @@ def test_predict_understands_negation_and_contrast_in_a_new_process(sample_run):
 
 def test_predict_reads_files_and_standard_input_alike(sample_run, tmp_path):
     folder, _ = sample_run
-    texts = synthetic.reviews(150, seed=9).texts
+    texts = reviews(150, seed=9).texts
     (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n")
     from_file = predict(folder, "--input", str(tmp_path / "texts.txt")).stdout
     from_pipe = predict(folder, input=(tmp_path / "texts.txt").read_bytes()).stdout
@@ -111,7 +113,7 @@ def own(path: Path, classes=("so-so", "10/10", "nö"), count=60) -> Path:
 
 
 def run(*arguments) -> dict:
-    assert cli.main(["run", "sentiment", "--output", "out", *TINY, *arguments]) == 0
+    assert main(["run", "sentiment", "--output", "out", *TINY, *arguments]) == 0
     return json.loads(Path("out/metrics.json").read_text())
 
 
@@ -120,7 +122,7 @@ def test_many_classes_with_any_names_from_one_file(tmp_path, capsys):
     assert report["splits"] == {"train": 43, "validation": 5, "test": 12, "unlabelled": 0}
     assert json.loads((tmp_path / "out/model/bundle.json").read_text())["facts"]["classes"] == ["10/10", "nö", "so-so"]
     capsys.readouterr()
-    assert cli.main(["predict", "out", "word2 and filler 1"]) == 0
+    assert main(["predict", "out", "word2 and filler 1"]) == 0
     assert set(json.loads(capsys.readouterr().out)["probabilities"]) == {"so-so", "10/10", "nö"}
 
 
@@ -151,13 +153,13 @@ def test_a_class_that_only_the_test_file_has(tmp_path):
 
 
 def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
-    original = synthetic.reviews
+    original = reviews
 
     def marked(count, *, seed):  # a word that only the validation and test splits have
         drawn = original(count, seed=seed)
         return Texts([*drawn.texts[:4000], *(f"zebra {text}" for text in drawn.texts[4000:])], drawn.labels)
 
-    monkeypatch.setattr(synthetic, "reviews", marked)
+    monkeypatch.setattr(sample, "reviews", marked)
     data = sentiment.load_data(sentiment.SAMPLE)
     assert data.test.texts[0].startswith("zebra")
     assert data.validation.texts[0].startswith("zebra")
@@ -171,7 +173,7 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
 def test_the_score_falls_when_something_is_broken(breakage, monkeypatch):
     """What holds the other tests up: a model trained on shuffled labels, or asked about reversed reviews, is found out."""
     config = replace(sentiment.SAMPLE, baselines=False)
-    training.seed_everything(0)
+    seed_everything(0)
     data = sentiment.load_data(config)
     if breakage == "shuffled labels":
         rng = np.random.default_rng(0)
@@ -196,8 +198,8 @@ def test_basic_setting_is_the_example_that_everyone_starts_with(tmp_path):
 def test_small_data_gets_more_epochs(tmp_path):
     config = sentiment.Config(data=str(own(tmp_path / "own.csv", count=100)), batch_size=10)
     data = sentiment.load_data(config)
-    assert training.plan(config, examples=len(data.train)) == (38, 304, 19)  # 72 texts are 8 steps an epoch
-    assert training.plan(replace(config, least_steps=0), examples=len(data.train)) == (4, 32, 2)
+    assert plan(config, examples=len(data.train)) == (38, 304, 19)  # 72 texts are 8 steps an epoch
+    assert plan(replace(config, least_steps=0), examples=len(data.train)) == (4, 32, 2)
 
 
 def test_labels_that_mean_something_to_plots_and_files(tmp_path):
@@ -224,7 +226,7 @@ def test_the_real_benchmark_end_to_end_in_small(data_dir, tmp_path):
     for part, count in (("train", 4000), ("validation", 300), ("test", 500)):
         setattr(data, part, getattr(data, part).take(range(count)))
     data.unlabelled.texts = data.unlabelled.texts[:4000]
-    training.seed_everything(0)
+    seed_everything(0)
     model = sentiment.build_model(config, data)
     sentiment.train(config, model, data, Run(recipe="sentiment", config=config, output=tmp_path / "run", quiet=True))
     assert sentiment.evaluate(config, model, data)["accuracy"] > 0.7

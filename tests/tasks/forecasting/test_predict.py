@@ -8,12 +8,39 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 
-from rnn_cookbook import forecasts
-from rnn_cookbook.bundle import load_model
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.encode.series import SeriesEncoder, Windows
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.models import forecaster
+from rnn_cookbook.run.bundle import load_model
+from rnn_cookbook.tasks.forecasting.baselines import (
+    RidgeForecaster,
+    apply_linear,
+    fit_ridge,
+    forecast_baselines,
+    repeat_last,
+    seasonal_mean,
+    seasonal_naive,
+)
+from rnn_cookbook.tasks.forecasting.model import forecaster
+from rnn_cookbook.tasks.forecasting.predict import (
+    Forecaster,
+    combine,
+    last_origins,
+    linear_forecasts,
+    mix_linear,
+    point_and_quantiles,
+    rolling_origins,
+    verdict,
+)
+from rnn_cookbook.tasks.forecasting.scores import (
+    Scorer,
+    autocorrelation,
+    errors_by_step,
+    naive_errors,
+    own_unit_scores,
+    point_scores,
+    quantile_scores,
+)
 
 RNG = np.random.default_rng(0)
 WALK = RNG.normal(size=(300, 2)).cumsum(axis=0).astype(np.float32)
@@ -25,11 +52,11 @@ def windows(first, end, lookback=12, horizon=5, series=WALK):
 
 def test_simple_forecasts_by_hand():
     window = np.array([1, 2, 3, 4, 5, 6, 7], float)[None, :, None]
-    assert forecasts.repeat_last(window, 3)[0, :, 0].tolist() == [7, 7, 7]
-    assert forecasts.seasonal_naive(window, 4, season=3)[0, :, 0].tolist() == [5, 6, 7, 5]
-    assert forecasts.seasonal_mean(window, 4, season=3)[0, :, 0].tolist() == [3.5, 4.5, 5.5, 3.5]
-    assert forecasts.seasonal_naive(window, 2, season=100)[0, :, 0].tolist() == [1, 2]
-    assert forecasts.seasonal_mean(window, 2, season=100)[0, :, 0].tolist() == [4, 4]
+    assert repeat_last(window, 3)[0, :, 0].tolist() == [7, 7, 7]
+    assert seasonal_naive(window, 4, season=3)[0, :, 0].tolist() == [5, 6, 7, 5]
+    assert seasonal_mean(window, 4, season=3)[0, :, 0].tolist() == [3.5, 4.5, 5.5, 3.5]
+    assert seasonal_naive(window, 2, season=100)[0, :, 0].tolist() == [1, 2]
+    assert seasonal_mean(window, 2, season=100)[0, :, 0].tolist() == [4, 4]
 
 
 @pytest.mark.parametrize("alpha", [0.1, 100.0])
@@ -43,7 +70,7 @@ def test_ridge_is_that_of_scikit_learn(alpha):
     new = test.arrays()[0]
     flat = new.transpose(0, 2, 1).reshape(-1, 12)
     wanted = (reference.predict(flat - flat[:, -1:]) + flat[:, -1:]).reshape(len(new), 2, 5).transpose(0, 2, 1)
-    found = forecasts.RidgeForecaster(alpha).fit(train).predict(new)
+    found = RidgeForecaster(alpha).fit(train).predict(new)
     np.testing.assert_allclose(found, wanted, atol=2e-4)
 
 
@@ -52,22 +79,22 @@ def test_ridge_is_that_of_scikit_learn(alpha):
 def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, trust):
     """Values come true by the linear forecast, by the network's own, or half and half, and noise: the share is found, levels move, and
     spreads shrink as the error does."""
-    ridge, validation = forecasts.RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
+    ridge, validation = RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
     keras.utils.set_random_seed(1)
     model = forecaster(lookback=12, horizon=5, channels=2, linear=True, head=head, units=4, embedding_size=4)
     past, _ = validation.arrays()
     raw = np.array(model(past))
-    point, _ = forecasts.point_and_quantiles(raw, head=head, quantiles=(0.1, 0.5, 0.9))
+    point, _ = point_and_quantiles(raw, head=head, quantiles=(0.1, 0.5, 0.9))
     linear = ridge.predict(past)
     apart = linear - point
     noise = RNG.normal(size=point.shape) * 0.3 * apart.std()
     noise -= apart * np.sum(noise * apart) / np.sum(np.square(apart))  # it favours neither
     actual = trust * linear + (1 - trust) * point + noise
     validation.arrays = lambda: (past, actual)
-    shares = forecasts.mix_linear(model, {"ridge": ridge.weights}, validation)
+    shares = mix_linear(model, {"ridge": ridge.weights}, validation)
     assert shares == pytest.approx({"network": 1 - trust, "ridge": trust}, abs=1e-4)
     mixed = np.array(model(past))
-    found, _ = forecasts.point_and_quantiles(mixed, head=head, quantiles=(0.1, 0.5, 0.9))
+    found, _ = point_and_quantiles(mixed, head=head, quantiles=(0.1, 0.5, 0.9))
     np.testing.assert_allclose(found, trust * linear + (1 - trust) * point, atol=2e-4)
     closer = np.sqrt(np.mean(np.square(noise)) / np.mean(np.square(point - actual)))
     assert closer == pytest.approx(1) if not trust else closer < 0.95
@@ -79,9 +106,9 @@ def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, 
 
 
 def test_what_is_mixed_stays_so_when_it_is_saved(tmp_path):
-    ridge, validation = forecasts.RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
+    ridge, validation = RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
     model = forecaster(lookback=12, horizon=5, channels=2, linear=True, head="quantiles", units=4, embedding_size=4)
-    assert 0 < forecasts.mix_linear(model, {"ridge": ridge.weights}, validation)["ridge"] <= 1
+    assert 0 < mix_linear(model, {"ridge": ridge.weights}, validation)["ridge"] <= 1
     model.save(tmp_path / "model.keras")
     past, _ = validation.arrays()
     np.testing.assert_array_equal(model(past), load_model(tmp_path / "model.keras")(past))
@@ -91,25 +118,25 @@ def test_what_is_mixed_stays_so_when_it_is_saved(tmp_path):
 def test_the_linear_forecasts_to_mix_are_those_of_the_baselines(season):
     train, validation = windows(0, 200), windows(200, 300)
     past, _ = validation.arrays()
-    found = forecasts.linear_forecasts(train, validation, season=season)
+    found = linear_forecasts(train, validation, season=season)
     wanted = {
-        "ridge": forecasts.fit_ridge(train, validation).predict(past),
-        "seasonal_mean": forecasts.seasonal_mean(past, 5, season=season),
+        "ridge": fit_ridge(train, validation).predict(past),
+        "seasonal_mean": seasonal_mean(past, 5, season=season),
     }
     assert found.keys() == wanted.keys()
     for name, forecast in wanted.items():
-        np.testing.assert_allclose(forecasts.apply_linear(found[name], past), forecast, atol=1e-4)
+        np.testing.assert_allclose(apply_linear(found[name], past), forecast, atol=1e-4)
 
 
 def test_shares_are_the_best_that_are_not_negative():
     """Of three forecasts: the shares by which the truth was made; none for what only a negative share would help."""
     parts = RNG.normal(size=(3, 4000))
     for wanted in ([0.2, 0.3, 0.5], [0, 1, 0], [0.6, 0.4, 0]):
-        assert forecasts.combine([part - np.array(wanted) @ parts for part in parts]) == pytest.approx(wanted, abs=1e-4)
+        assert combine([part - np.array(wanted) @ parts for part in parts]) == pytest.approx(wanted, abs=1e-4)
     truth = 1.5 * parts[0] - 0.5 * parts[1]
-    assert forecasts.combine([parts[0] - truth, parts[1] - truth]) == pytest.approx([1, 0], abs=1e-6)
+    assert combine([parts[0] - truth, parts[1] - truth]) == pytest.approx([1, 0], abs=1e-6)
     errors = [RNG.normal(size=1000) * 2, RNG.normal(size=1000), RNG.normal(size=1000) + 1]
-    best = forecasts.combine(errors)
+    best = combine(errors)
     assert sum(best) == pytest.approx(1)
     assert min(best) >= 0
     least = np.mean(np.square(np.tensordot(best, errors, 1)))
@@ -119,8 +146,8 @@ def test_shares_are_the_best_that_are_not_negative():
 
 def test_equal_forecasts_share_evenly():
     error = RNG.normal(size=100)
-    assert forecasts.combine([error, error]) == pytest.approx([0.5, 0.5], abs=1e-3)
-    assert sum(forecasts.combine([np.zeros(5), np.zeros(5)])) == pytest.approx(1)
+    assert combine([error, error]) == pytest.approx([0.5, 0.5], abs=1e-3)
+    assert sum(combine([np.zeros(5), np.zeros(5)])) == pytest.approx(1)
 
 
 def test_ridge_finds_a_linear_law_and_nothing_else_does():
@@ -128,7 +155,7 @@ def test_ridge_finds_a_linear_law_and_nothing_else_does():
     series = (np.sin(time * 2 * np.pi / 7.3) * 1.01 ** (time / 10))[:, None].astype(np.float32)  # no whole season
     parts = [windows(first, end, lookback=8, series=series) for first, end in ((0, 250), (250, 320), (320, 400))]
     actual = parts[2].arrays()[1]
-    scores = forecasts.forecast_baselines(*parts, season=7, score=lambda found: forecasts.point_scores(actual, found))
+    scores = forecast_baselines(*parts, season=7, score=lambda found: point_scores(actual, found))
     assert list(scores) == ["repeat_last", "seasonal_naive", "seasonal_mean", "ridge"]
     assert scores["ridge"]["mse"] < 1e-3 * min(scores[name]["mse"] for name in scores if name != "ridge")
 
@@ -142,42 +169,42 @@ def test_baselines_never_see_the_test_targets():
         actual = parts[2].arrays()[1]
 
         def score(forecast, actual=actual):
-            return {**forecasts.point_scores(actual, forecast), "all": forecast}
+            return {**point_scores(actual, forecast), "all": forecast}
 
-        found.append(forecasts.forecast_baselines(*parts, season=4, score=score))
+        found.append(forecast_baselines(*parts, season=4, score=score))
     for name in found[0]:
         np.testing.assert_array_equal(found[0][name]["all"], found[1][name]["all"])
 
 
 def test_measures_are_those_of_scikit_learn():
     actual, found = RNG.normal(size=(2, 30, 5, 2))
-    scores = forecasts.point_scores(actual, found)
+    scores = point_scores(actual, found)
     assert scores["mse"] == pytest.approx(mean_squared_error(actual.ravel(), found.ravel()))
     assert scores["mae"] == pytest.approx(mean_absolute_error(actual.ravel(), found.ravel()))
     quantiles = np.sort(RNG.normal(size=(30, 5, 2, 3)), axis=-1)
-    scores = forecasts.quantile_scores(actual, quantiles, (0.1, 0.5, 0.9))
+    scores = quantile_scores(actual, quantiles, (0.1, 0.5, 0.9))
     wanted = np.mean([mean_pinball_loss(actual.ravel(), quantiles[..., i].ravel(), alpha=q) for i, q in enumerate((0.1, 0.5, 0.9))])
     assert scores["pinball"] == pytest.approx(wanted)
     inside = (actual >= quantiles[..., 0]) & (actual <= quantiles[..., 2])
     assert scores["coverage"] == pytest.approx(inside.mean())
     with pytest.raises(InputError, match=r"3 quantiles does not go with 0\.1, 0\.9"):
-        forecasts.quantile_scores(actual, quantiles, (0.1, 0.9))
+        quantile_scores(actual, quantiles, (0.1, 0.9))
 
 
 def test_measures_in_own_units_by_hand():
     actual, found = np.array([[[2.0], [4.0], [0.0]]]), np.array([[[1.0], [8.0], [0.0]]])
-    scores = forecasts.own_unit_scores(actual, found, naive_error=np.array([2.0]))
+    scores = own_unit_scores(actual, found, naive_error=np.array([2.0]))
     assert scores["mae_units"] == pytest.approx(5 / 3)
     assert scores["rmse_units"] == pytest.approx(np.sqrt(17 / 3))
     assert scores["mase"] == pytest.approx(5 / 6)
     assert scores["smape"] == pytest.approx(200 * (1 / 3 + 4 / 12 + 0) / 3)
-    assert "mase" not in forecasts.own_unit_scores(actual, found, naive_error=np.array([0.0]))  # of a constant series
+    assert "mase" not in own_unit_scores(actual, found, naive_error=np.array([0.0]))  # of a constant series
 
 
 def test_the_naive_error_of_a_season():
     values = np.array([0, 10, 1, 12, 3, 12], float)[:, None]
-    assert forecasts.naive_errors(values, season=2).tolist() == [(1 + 2 + 2 + 0) / 4]
-    assert forecasts.naive_errors(values, season=100).tolist() == [12.0]
+    assert naive_errors(values, season=2).tolist() == [(1 + 2 + 2 + 0) / 4]
+    assert naive_errors(values, season=100).tolist() == [12.0]
 
 
 def series(values, name="", channels=("x",)):
@@ -191,9 +218,9 @@ def test_the_scorer_measures_in_both_units_whatever_the_series():
     encoder = SeriesEncoder.fit(both, train)
     windows = encoder.windows(both, spans, lookback=7, horizon=4, batch_size=8)
     past, actual = windows.arrays()
-    point = forecasts.repeat_last(past, 4)
+    point = repeat_last(past, 4)
     quantiles = point[..., None] + np.array([-0.5, 0, 0.5])
-    scorer = forecasts.Scorer(windows, series=both, encoder=encoder, train=train, season=7)
+    scorer = Scorer(windows, series=both, encoder=encoder, train=train, season=7)
     scores = scorer(point, quantiles, levels=(0.1, 0.5, 0.9))
     assert scores["mse"] == pytest.approx(mean_squared_error(actual.ravel(), point.ravel()))
     errors, scaled = [], []
@@ -211,28 +238,28 @@ def test_the_scorer_measures_in_both_units_whatever_the_series():
 def test_what_a_head_says_as_quantiles():
     raw = RNG.uniform(1, 2, (3, 4, 2, 3))
     levels = (0.1, 0.5, 0.9)
-    point, quantiles = forecasts.point_and_quantiles(raw, head="gaussian", quantiles=levels)
+    point, quantiles = point_and_quantiles(raw, head="gaussian", quantiles=levels)
     np.testing.assert_array_equal(point, raw[..., 0])
     np.testing.assert_allclose(stats.norm.cdf(quantiles, raw[..., :1], raw[..., 1:2]), np.broadcast_to(levels, quantiles.shape))
     raw[..., 2] += 2
-    _, quantiles = forecasts.point_and_quantiles(raw, head="student_t", quantiles=levels)
+    _, quantiles = point_and_quantiles(raw, head="student_t", quantiles=levels)
     np.testing.assert_allclose(stats.t.cdf(quantiles, raw[..., 2:], raw[..., :1], raw[..., 1:2]), np.broadcast_to(levels, quantiles.shape))
-    point, quantiles = forecasts.point_and_quantiles(raw, head="quantiles", quantiles=(0.2, 0.3, 0.55))
+    point, quantiles = point_and_quantiles(raw, head="quantiles", quantiles=(0.2, 0.3, 0.55))
     np.testing.assert_array_equal(point, raw[..., 2])
     assert quantiles is raw
-    assert forecasts.point_and_quantiles(raw[..., 0], head="point", quantiles=levels)[1] is None
+    assert point_and_quantiles(raw[..., 0], head="point", quantiles=levels)[1] is None
 
 
 class TestBacktest:
     def test_origins_are_the_last_horizons(self, messages):
         both = [series(np.zeros((50, 1)), "long"), series(np.zeros((17, 1)), "short"), series(np.zeros((9, 1)), "none")]
-        spans = forecasts.last_origins(both, origins=3, lookback=7, horizon=5)
+        spans = last_origins(both, origins=3, lookback=7, horizon=5)
         assert spans == [(35, 50), (7, 17), (9, 9)]
         assert "fewer than 3 origins, for want of steps: 2 of short, 0 of none" in messages.text
         windows = SeriesEncoder.fit(both, [(0, 9)] * 3).windows(both, spans, lookback=7, horizon=5, batch_size=8, stride=5)
         assert windows.starts.tolist() == [35, 40, 45, 7, 12]
         with pytest.raises(InputError, match="--backtest needs 48 steps to read and 5 to forecast: 53 or more; there are at most 50"):
-            forecasts.last_origins(both, origins=1, lookback=48, horizon=5)
+            last_origins(both, origins=1, lookback=48, horizon=5)
 
     def test_errors_of_each_channel_and_origin_are_in_their_own_units(self):
         """Of a network that knows nothing: it forecasts the last value, plus nothing."""
@@ -242,7 +269,7 @@ class TestBacktest:
         model = forecaster(lookback=12, horizon=5, channels=2, units=4, embedding_size=4, head="quantiles", quantiles=(0.5, 0.9))
         output = model.get_layer("segment_output")
         output.set_weights([np.zeros_like(part) for part in output.get_weights()])
-        spans, found = forecasts.Forecaster(model, encoder, batch_size=2).backtest(walks, origins=4, season=3)
+        spans, found = Forecaster(model, encoder, batch_size=2).backtest(walks, origins=4, season=3)
         assert spans == [(20, 40), (15, 30), (14, 14)]
         assert list(found) == ["a x", "a y", "b x", "b y"]
         assert [len(origins) for origins in found.values()] == [4, 4, 3, 3]
@@ -261,7 +288,7 @@ class TestBacktest:
     )
     def test_the_verdict(self, ours, theirs, said):
         parts = [np.array(part, float)[:, None, None] for part in (np.zeros(len(ours)), ours, theirs)]
-        assert forecasts.verdict(forecasts.rolling_origins(*parts)).endswith(said)
+        assert verdict(rolling_origins(*parts)).endswith(said)
 
 
 def test_autocorrelation_of_noise_and_of_a_walk():
@@ -269,12 +296,12 @@ def test_autocorrelation_of_noise_and_of_a_walk():
     memory = noise.copy()
     for i in range(1, len(memory)):
         memory[i] += 0.7 * memory[i - 1]
-    np.testing.assert_allclose(forecasts.autocorrelation(noise, lags=5), 0, atol=0.05)
-    np.testing.assert_allclose(forecasts.autocorrelation(memory, lags=4), 0.7 ** np.arange(1, 5), atol=0.05)
+    np.testing.assert_allclose(autocorrelation(noise, lags=5), 0, atol=0.05)
+    np.testing.assert_allclose(autocorrelation(memory, lags=4), 0.7 ** np.arange(1, 5), atol=0.05)
     with_constant = np.concatenate([memory, np.ones((20_000, 1))], axis=1)
-    np.testing.assert_allclose(forecasts.autocorrelation(with_constant, lags=4), forecasts.autocorrelation(memory, lags=4))
+    np.testing.assert_allclose(autocorrelation(with_constant, lags=4), autocorrelation(memory, lags=4))
 
 
 def test_errors_by_step_by_hand():
     actual, found = np.zeros((2, 2, 1)), np.array([[[1.0], [2.0]], [[1.0], [4.0]]])
-    assert forecasts.errors_by_step(actual, found).tolist() == [1, 10]
+    assert errors_by_step(actual, found).tolist() == [1, 10]

@@ -11,11 +11,12 @@ import pytest
 from conftest import run_sample
 from rnn_cookbook.recipes import forecasting
 
-from rnn_cookbook import cli, training
-from rnn_cookbook.bundle import load_bundle
-from rnn_cookbook.data import synthetic
+from rnn_cookbook.cli.main import main
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run
+from rnn_cookbook.run.bundle import load_bundle
+from rnn_cookbook.run.fit import _Keeper, seed_everything
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.tasks.forecasting.sample import seasonal_floor, seasonal_oracle, seasonal_series
 
 TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "4", "--quiet", "--no-baselines"]
 SHORT = ["--lookback", "28", "--horizon", "7", "--segment", "7"]
@@ -32,9 +33,9 @@ def test_the_sample_is_forecast_nearly_as_well_as_by_who_knows_its_law(sample_ru
     folder, _ = sample_run
     report = json.loads((folder / "metrics.json").read_text())
     horizon, origins = 24, np.arange(4200, 6000 - 24 + 1)
-    actual = synthetic.seasonal_series(6000, seed=0).values[origins[:, None] + np.arange(horizon)]
-    best = np.mean((synthetic.seasonal_oracle(6000, origins, horizon, seed=0) - actual) ** 2)
-    assert best == pytest.approx(synthetic.seasonal_floor(horizon), rel=0.1)
+    actual = seasonal_series(6000, seed=0).values[origins[:, None] + np.arange(horizon)]
+    best = np.mean((seasonal_oracle(6000, origins, horizon, seed=0) - actual) ** 2)
+    assert best == pytest.approx(seasonal_floor(horizon), rel=0.1)
     assert report["splits"]["test"] == len(origins)
     assert best < report["test"]["rmse_units"] ** 2 < 1.1 * best
     for name in ("repeat_last", "seasonal_naive", "seasonal_mean"):
@@ -56,7 +57,7 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
     assert by_step["this model"].mean() == pytest.approx(report["test"]["mse"], rel=1e-4)
     assert by_step["ridge"].mean() == pytest.approx(report["baselines"]["ridge"]["mse"], rel=1e-4)
     assert by_step["this model"].iloc[0] < 0.5 * by_step["this model"].iloc[-1], "what lies further ahead is harder"
-    series = synthetic.seasonal_series(6000, seed=0)
+    series = seasonal_series(6000, seed=0)
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 2 * (1800 // 24)
     for row in (rows[0], rows[-1]):
@@ -82,7 +83,7 @@ def predict(folder, *arguments):
 def test_predict_goes_on_after_the_end_in_a_new_process(sample_run, tmp_path):
     """The forecast of the sample cut short by a day is near the best one of that day; the backtest says who wins in words."""
     folder, _ = sample_run
-    series = synthetic.seasonal_series(6000, seed=0)
+    series = seasonal_series(6000, seed=0)
     table = pd.DataFrame(series.values, columns=series.channels)
     table.insert(0, "date", series.times)
     table.assign(remark="not a number").iloc[:-24].to_csv(tmp_path / "cut.csv", index=False)
@@ -91,7 +92,7 @@ def test_predict_goes_on_after_the_end_in_a_new_process(sample_run, tmp_path):
     assert ended.stdout == ""
     found = pd.read_csv(tmp_path / "ahead.csv")
     assert list(found.columns) == ["unique_id", "ds", "forecast", "q0.1", "q0.5", "q0.9"]
-    (best,) = synthetic.seasonal_oracle(6000, np.array([5976]), 24, seed=0)
+    (best,) = seasonal_oracle(6000, np.array([5976]), 24, seed=0)
     for c, name in enumerate(series.channels):
         of = found[found["unique_id"] == name]
         assert list(pd.to_datetime(of["ds"])) == list(series.times[-24:])
@@ -149,7 +150,7 @@ def daily(steps: int, *, promotions=False, seed=0, days_ahead=0) -> pd.DataFrame
 
 
 def run(*arguments) -> dict:
-    assert cli.main(["run", "forecasting", "--output", "run", *TINY, *map(str, arguments)]) == 0
+    assert main(["run", "forecasting", "--output", "run", *TINY, *map(str, arguments)]) == 0
     return json.loads(Path("run/metrics.json").read_text())
 
 
@@ -182,7 +183,7 @@ def test_a_wide_table_of_your_own(options, capsys):
     assert report["splits"]["test"] == 60 - horizon + 1
     assert ("coverage" in report["test"]) == ("point" not in options)
     capsys.readouterr()
-    assert cli.main(["predict", "run", "--output", "f.csv"]) == 0
+    assert main(["predict", "run", "--output", "f.csv"]) == 0
     found = pd.read_csv("f.csv")
     assert (
         found.groupby("unique_id", sort=False)["ds"].agg(["first", "last", "count"]).values.tolist()
@@ -204,7 +205,7 @@ def test_a_long_table_with_series_of_any_scale_and_length(capsys):
     report = run("--data", "my.parquet", "--id-column", "unique_id", "--columns", "y", "--time-column", "date", *SHORT, "--quiet")
     assert report["splits"]["test"] == (40 - 6) + (30 - 6)
     assert "2 of 4 series are too short for a look-back of 28 and a horizon of 7, and left out: shop 2, shop 3" in capsys.readouterr().err
-    assert cli.main(["predict", "run", "--output", "f.csv", "--backtest", "3"]) == 0
+    assert main(["predict", "run", "--output", "f.csv", "--backtest", "3"]) == 0
     told = capsys.readouterr().err
     found = pd.read_csv("f.csv").groupby("unique_id", sort=False)["forecast"].agg(["count", "mean"])
     assert list(found.index) == ["shop 0", "shop 1", "shop 2"]
@@ -224,7 +225,7 @@ def test_a_promotion_known_ahead_is_forecast(tmp_path):
     errors = {}
     for covariates in ("", "promo"):
         config = replace(config, covariates=covariates)
-        training.seed_everything(0)
+        seed_everything(0)
         data = forecasting.load_data(config)
         model = forecasting.build_model(config, data)
         forecasting.train(config, model, data, Run(recipe="forecasting", config=config, output=f"run{covariates}", quiet=True))
@@ -241,7 +242,7 @@ def test_another_future_changes_nothing_that_was_learnt(tmp_path):
         frame.loc[160:, "sales"] += change
         frame.to_csv(f"{name}.csv", index=False)
         config = forecasting.Config(data=f"{name}.csv", columns="sales", lookback=21, horizon=5, segment=7, units=4, embedding=4, epochs=2)
-        training.seed_everything(0)
+        seed_everything(0)
         data = forecasting.load_data(config)
         model = forecasting.build_model(config, data)
         forecasting.train(config, model, data, Run(recipe="forecasting", config=config, output=f"run-{name}", quiet=True))
@@ -260,7 +261,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
     config = replace(config, epochs=3, least_steps=0, batch_size=8, baselines=False)
     forecasting.main(config, Run(recipe="forecasting", config=config, output="whole", quiet=True))
     run = Run(recipe="forecasting", config=config, output="killed", quiet=True)
-    save = training._Keeper.save
+    save = _Keeper.save
 
     def save_and_die(self):
         save(self)
@@ -268,7 +269,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._Keeper, "save", save_and_die)
+        patch.setattr(_Keeper, "save", save_and_die)
         with pytest.raises(Killed):
             forecasting.main(config, run)
     del run
@@ -334,7 +335,7 @@ def test_bad_input_ends_with_one_line(arguments, message, capsys):
     frame.to_csv("my.csv", index=False)
     frame.drop(index=[5, 6]).to_csv("gaps.csv", index=False)
     frame.assign(date=frame["date"].where(frame.index != 5, frame["date"][4])).to_csv("twice.csv", index=False)
-    assert cli.main(["run", "forecasting", "--output", "run", *TINY, *SHORT, *arguments]) == 2
+    assert main(["run", "forecasting", "--output", "run", *TINY, *SHORT, *arguments]) == 2
     told = capsys.readouterr().err
     assert message in told.splitlines()[-1]
     assert "Traceback" not in told
@@ -359,7 +360,7 @@ def test_bad_tables_to_predict(capsys):
         (["my.csv", "--output", "f.png"], "--output is the table, such as forecast.csv (the plot goes beside it), got f.png"),
     ):
         capsys.readouterr()
-        assert cli.main(["predict", "run", *arguments]) == 2
+        assert main(["predict", "run", *arguments]) == 2
         captured = capsys.readouterr()
         assert message in captured.err.splitlines()[-1]
         assert captured.out == ""
@@ -370,11 +371,11 @@ def test_options_may_stand_before_the_run(capsys):
     daily(200).to_csv("my.csv", index=False)
     run("--data", "my.csv", "--columns", "sales", *SHORT)
     capsys.readouterr()
-    assert cli.main(["predict", "--output", "f.csv", "--backtest", "2", "run", "my.csv"]) == 0
+    assert main(["predict", "--output", "f.csv", "--backtest", "2", "run", "my.csv"]) == 0
     assert len(pd.read_csv("f.csv")) == 7
     assert "backtest of sales" in capsys.readouterr().err
     assert Path("f.png").exists()
-    assert cli.main(["predict", "nowhere", "my.csv", "--backtest", "2"]) == 2
+    assert main(["predict", "nowhere", "my.csv", "--backtest", "2"]) == 2
     assert "nowhere holds no trained model" in capsys.readouterr().err
 
 
@@ -385,10 +386,10 @@ def test_a_table_of_another_size_is_told(capsys):
     run("--data", "my.csv", "--columns", "sales", *SHORT)
     daily(200).assign(sales=lambda rows: rows["sales"] * 1e6).to_csv("large.csv", index=False)
     capsys.readouterr()
-    assert cli.main(["predict", "run", "large.csv"]) == 0
+    assert main(["predict", "run", "large.csv"]) == 0
     captured = capsys.readouterr()
     assert "'sales': far from what the model was trained on" in captured.err
-    assert cli.main(["predict", "run", "my.csv"]) == 0
+    assert main(["predict", "run", "my.csv"]) == 0
     assert "far from" not in capsys.readouterr().err
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from rnn_cookbook.data.speech import Utterances
-from rnn_cookbook.encode.sounds import Drawn, SoundBatches, perturbed
-from rnn_cookbook.encode.transcripts import Alphabet, as_spoken, spoken
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.speech.alphabet import Alphabet, as_spoken, spoken
+from rnn_cookbook.tasks.speech.batches import Drawn, SoundBatches, perturbed
+from rnn_cookbook.tasks.speech.data import Utterances
 
 
 @pytest.mark.parametrize(

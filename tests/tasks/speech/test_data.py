@@ -7,8 +7,8 @@ import pytest
 import soundfile
 import tensorflow_datasets as tfds
 
-from rnn_cookbook.data.speech import Clip, Utterances, read_utterances, split_utterances, tfds_utterances
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.speech.data import Clip, Utterances, read_utterances, split_utterances, tfds_utterances
 
 RATE = 8000
 SOUNDS = {"a": np.linspace(-0.5, 0.5, 4000), "b": np.linspace(0.5, -0.5, 8000)}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rnn_cookbook.data.digits import DIGITS, RATE, Recordings, digit_strings, split_by_speaker, split_by_take, spoken_digits
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.speech.digits import DIGITS, RATE, Recordings, digit_strings, split_by_speaker, split_by_take, spoken_digits
 
 
 def tones() -> Recordings:

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from rnn_cookbook import models
-from rnn_cookbook.bundle import load_model
-from rnn_cookbook.ctc import CTCLoss
-from rnn_cookbook.data.speech import Utterances
-from rnn_cookbook.encode.sounds import padded_sounds
-from rnn_cookbook.encode.transcripts import Alphabet
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.ngrams import NGrams
-from rnn_cookbook.streaming import Stream, stride_of
-from rnn_cookbook.transcriber import LiveTranscriber, Transcriber, Word, learnable, seconds_a_step, steps_of, words_of
+from rnn_cookbook.nn.ctc import CTCLoss
+from rnn_cookbook.nn.ngrams import NGrams
+from rnn_cookbook.nn.streaming import Stream, stride_of
+from rnn_cookbook.run.bundle import load_model
+from rnn_cookbook.tasks.speech.alphabet import Alphabet
+from rnn_cookbook.tasks.speech.batches import padded_sounds
+from rnn_cookbook.tasks.speech.data import Utterances
+from rnn_cookbook.tasks.speech.model import frame_model, sound_recognizer
+from rnn_cookbook.tasks.speech.predict import LiveTranscriber, Transcriber, Word, learnable, seconds_a_step, steps_of, words_of
 
 RATE = 4000
 ALPHABET = Alphabet(" abc")
@@ -25,7 +25,7 @@ def network(**options) -> keras.Model:
     """Untrained, but sure of itself, and not of the blank alone."""
     keras.utils.set_random_seed(3)
     shape = {"bands": 8, "filters": 8, "kernel_size": 3, "units": 6, "depth": 1}
-    model = models.sound_recognizer(rate=RATE, symbols=len(ALPHABET), **{**shape, **options})
+    model = sound_recognizer(rate=RATE, symbols=len(ALPHABET), **{**shape, **options})
     for weight in model.trainable_variables:
         if "logits" in weight.path:
             weight.assign(weight * 6)
@@ -160,7 +160,7 @@ def test_words_as_they_come_are_those_of_the_whole(look_ahead, seconds):
 def test_the_frames_of_a_stream_are_those_of_the_whole():
     causal = network(bidirectional=False, strides=(2, 2), masked_bands=1)
     samples = sound(2.0, seed=4)
-    frames = models.frame_model(causal)
+    frames = frame_model(causal)
     energies, counts = causal.get_layer("log_mel")(padded_sounds([samples]))
     np.testing.assert_allclose(frames((energies, counts)), causal(padded_sounds([samples])), atol=1e-5)
     stream = Stream(frames)

@@ -11,17 +11,18 @@ import soundfile
 from conftest import run_sample
 from rnn_cookbook.recipes import speech_to_text
 
-from rnn_cookbook import cli, training
-from rnn_cookbook.bundle import load_bundle
-from rnn_cookbook.data import synthetic
-from rnn_cookbook.data.digits import Recordings
-from rnn_cookbook.encode.transcripts import Alphabet
+from rnn_cookbook.cli.main import main
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.ngrams import NGrams
-from rnn_cookbook.runs import Run
-from rnn_cookbook.speech import speech_scores
+from rnn_cookbook.nn.ngrams import NGrams
+from rnn_cookbook.run.bundle import load_bundle
+from rnn_cookbook.run.fit import _Keeper, plan, seed_everything
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.tasks.speech.alphabet import Alphabet
+from rnn_cookbook.tasks.speech.digits import Recordings
+from rnn_cookbook.tasks.speech.sample import TONE_RATE, spoken_tones
+from rnn_cookbook.tasks.speech.scores import speech_scores
 
-RATE = synthetic.TONE_RATE
+RATE = TONE_RATE
 SMALL = [
     "--epochs",
     "1",
@@ -83,7 +84,7 @@ def predict(folder, *arguments, **options):
 def test_predict_hears_files_of_any_kind_and_says_when(sample_run, tmp_path, capsys):
     """Stereo, 8 and 48 kHz, FLAC and OGG; silence; a damaged file among good ones."""
     folder, _ = sample_run
-    fresh = synthetic.spoken_tones(4, seed=91)
+    fresh = spoken_tones(4, seed=91)
     (tmp_path / "in").mkdir()
     soundfile.write("in/0.wav", fresh.sounds[0], RATE)
     soundfile.write("in/1.flac", np.stack([fresh.sounds[1]] * 2, axis=1), RATE)
@@ -93,7 +94,7 @@ def test_predict_hears_files_of_any_kind_and_says_when(sample_run, tmp_path, cap
     soundfile.write("in/3.ogg", fresh.sounds[3], RATE)
     soundfile.write("in/4.wav", np.zeros(2 * RATE), RATE)
     (tmp_path / "in/5.wav").write_text("a text")
-    assert cli.main(["predict", str(folder), "in"]) == 0
+    assert main(["predict", str(folder), "in"]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["audio"] for answer in answers] == [f"in/{name}" for name in ("0.wav", "1.flac", "2.wav", "3.ogg", "4.wav", "5.wav")]
     assert [answer["text"] for answer in answers] == [*fresh.texts, "", None]
@@ -109,7 +110,7 @@ def test_predict_hears_files_of_any_kind_and_says_when(sample_run, tmp_path, cap
 @pytest.mark.slow
 def test_raw_samples_on_standard_input(sample_run):
     folder, _ = sample_run
-    fresh = synthetic.spoken_tones(1, seed=92)
+    fresh = spoken_tones(1, seed=92)
     raw = (fresh.sounds[0] * 2**15).astype("<i2").tobytes()
     ended = predict(folder, "-", input=raw)
     (answer,) = (json.loads(line) for line in ended.stdout.splitlines())
@@ -122,7 +123,7 @@ def test_a_long_recording_in_parts(sample_run, tmp_path):
     """Two minutes, in parts no longer than the training's sounds; the memory is that of a part (tests of the transcriber hold what is heard
     to be the same). Letters count, not spaces: between two sounds is silence as training has it at the edges alone, where no space is."""
     folder, _ = sample_run
-    fresh = synthetic.spoken_tones(110, seed=93)
+    fresh = spoken_tones(110, seed=93)
     soundfile.write(tmp_path / "long.wav", np.concatenate(fresh.sounds), RATE)
     (answer,) = speech_to_text.predict(load_bundle(folder), [[str(tmp_path / "long.wav")]])
     wanted, found = ("".join(words).replace(" ", "") for words in (fresh.texts, [word["word"] for word in answer["words"]]))
@@ -135,7 +136,7 @@ def test_a_long_recording_in_parts(sample_run, tmp_path):
 
 def own(folder: Path, count: int = 30, **texts: str) -> Path:
     """Sounds with texts beside them, in a folder for each voice."""
-    part = synthetic.spoken_tones(count, seed=5)
+    part = spoken_tones(count, seed=5)
     for i, (sound, text, speaker) in enumerate(zip(part.sounds, part.texts, part.speakers, strict=True)):
         (folder / speaker).mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / speaker / f"{i}.wav", sound, RATE)
@@ -144,7 +145,7 @@ def own(folder: Path, count: int = 30, **texts: str) -> Path:
 
 
 def run(*arguments) -> dict:
-    assert cli.main(["run", "speech_to_text", "--output", "run", *SMALL, *map(str, arguments)]) == 0
+    assert main(["run", "speech_to_text", "--output", "run", *SMALL, *map(str, arguments)]) == 0
     return json.loads(Path("run/metrics.json").read_text())
 
 
@@ -154,17 +155,17 @@ def test_a_folder_of_your_own_and_words_as_they_come(tmp_path, capsys):
     assert report["splits"] == {"train": 26, "validation": 1, "test": 3}
     assert report["test"]["wer"] > 0
     capsys.readouterr()
-    assert cli.main(["predict", "run", "--stream", "my/voice 1"]) == 0
+    assert main(["predict", "run", "--stream", "my/voice 1"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all(set(line) == {"audio", "word", "start", "end"} for line in lines)
-    assert cli.main(["predict", "run", "my/voice 1"]) == 0
+    assert main(["predict", "run", "my/voice 1"]) == 0
     whole = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["word"] for line in lines] == [word["word"] for answer in whole for word in answer["words"]]
 
 
 @pytest.mark.slow
 def test_a_model_of_both_directions_does_not_stream(sample_run, capsys):
-    assert cli.main(["predict", str(sample_run[0]), "--stream", "x.wav"]) == 2
+    assert main(["predict", str(sample_run[0]), "--stream", "x.wav"]) == 2
     assert "--stream needs a model that was trained with --no-bidirectional" in capsys.readouterr().err
 
 
@@ -204,7 +205,7 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(tmp_path, argum
     (tmp_path / "missing.jsonl").write_text('{"audio_filepath": "gone.wav", "text": "x"}\n{"audio_filepath": "too.wav", "text": "x"}\n')
     if "my" in arguments:
         own(tmp_path / "my")
-    assert cli.main(["run", "speech_to_text", "--output", "run", *SMALL, *arguments]) == 2
+    assert main(["run", "speech_to_text", "--output", "run", *SMALL, *arguments]) == 2
     told = capsys.readouterr().err
     assert message in told
     assert told.strip().splitlines()[-1].startswith("rnn-cookbook: ")
@@ -234,7 +235,7 @@ def test_strings_of_digits_are_others_in_every_epoch_and_the_test_is_one(monkeyp
     model = speech_to_text.build_model(config, data)
     batches = speech_to_text.batched(config, model, data, data.train, name="training")
     texts = []
-    for epoch in (0, 1, 0, training.plan(config, examples=40).epochs - 1):
+    for epoch in (0, 1, 0, plan(config, examples=40).epochs - 1):
         batches.epoch = epoch
         texts.append(["".join(data.alphabet.decode(row)) for _, labels in batches.dataset() for row in labels.numpy()])
     assert len(texts[0]) == 40
@@ -253,18 +254,18 @@ def test_strings_of_digits_are_others_in_every_epoch_and_the_test_is_one(monkeyp
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch):
     options = ["--data", str(own(tmp_path / "my")), *SMALL, "--epochs", "3", "--noise", "10"]
-    assert cli.main(["run", "speech_to_text", "--output", "whole", *options]) == 0
-    original = training._Keeper.on_epoch_end
+    assert main(["run", "speech_to_text", "--output", "whole", *options]) == 0
+    original = _Keeper.on_epoch_end
 
     def killed(keeper, epoch, logs=None):
         if epoch == 2:
             raise KeyboardInterrupt
         original(keeper, epoch, logs)
 
-    monkeypatch.setattr(training._Keeper, "on_epoch_end", killed)
-    assert cli.main(["run", "speech_to_text", "--output", "cut", *options]) == 130
-    monkeypatch.setattr(training._Keeper, "on_epoch_end", original)
-    assert cli.main(["run", "speech_to_text", "--output", "cut", "--resume", "--quiet"]) == 0
+    monkeypatch.setattr(_Keeper, "on_epoch_end", killed)
+    assert main(["run", "speech_to_text", "--output", "cut", *options]) == 130
+    monkeypatch.setattr(_Keeper, "on_epoch_end", original)
+    assert main(["run", "speech_to_text", "--output", "cut", "--resume", "--quiet"]) == 0
     one, other = (json.loads(Path(folder, "metrics.json").read_text()) for folder in ("whole", "cut"))
     assert one["test"] == other["test"]
     assert one["validation"] == other["validation"]
@@ -272,7 +273,7 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_a_sound_turned_round_says_something_else(sample_run):
-    rows = synthetic.spoken_tones(20, seed=94)
+    rows = spoken_tones(20, seed=94)
     heard = speech_to_text.make_transcriber(*_loaded(sample_run[0])).transcribe([sound[::-1] for sound in rows.sounds])
     assert speech_scores(rows.texts, [one.text for one in heard])["wer"] > 0.5
     turned = [" ".join(word[::-1] for word in reversed(text.split())) for text in rows.texts]
@@ -289,7 +290,7 @@ def _loaded(folder):
 def test_the_score_falls_when_texts_are_shuffled(tmp_path):
     """What holds the other tests up: two epochs with the right texts are enough for all."""
     config = replace(speech_to_text.SAMPLE, epochs=2)
-    training.seed_everything(0)
+    seed_everything(0)
     data = speech_to_text.load_data(config)
     data.train.texts = list(np.random.default_rng(0).permutation(data.train.texts))
     model = speech_to_text.build_model(config, data)
@@ -306,7 +307,7 @@ def test_the_real_digits_end_to_end_in_small(data_dir, tmp_path):
     data = speech_to_text.load_data(config)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [300, 300, 1000]
     data.validation, data.test = data.validation.take(range(40)), data.test.take(range(60))
-    training.seed_everything(0)
+    seed_everything(0)
     model = speech_to_text.build_model(config, data)
     found = speech_to_text.train(config, model, data, Run(recipe="speech_to_text", config=config, output=tmp_path / "run", quiet=True))
     losses = [row["val_loss"] for row in found["history"]]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from rnn_cookbook.data.digits import RATE, digit_strings, split_by_speaker, split_by_take, spoken_digits
-from rnn_cookbook.data.synthetic import TONE_RATE, spoken_tones
-from rnn_cookbook.speech import SegmentClassifier, speech_baselines, speech_scores, wer_by_length, wer_by_speaker
+from rnn_cookbook.tasks.speech.baselines import SegmentClassifier, speech_baselines
+from rnn_cookbook.tasks.speech.digits import RATE, digit_strings, split_by_speaker, split_by_take, spoken_digits
+from rnn_cookbook.tasks.speech.sample import TONE_RATE, spoken_tones
+from rnn_cookbook.tasks.speech.scores import speech_scores, wer_by_length, wer_by_speaker
 
 
 def test_scores():

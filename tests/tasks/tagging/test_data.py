@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from rnn_cookbook.data.tagged import Tagged, pieces, random_split, read_tagged
-from rnn_cookbook.data.tags import Span, spans, tags_of
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.tagging.data import Tagged, pieces, random_split, read_tagged
+from rnn_cookbook.tasks.tagging.schemes import Span, spans, tags_of
 
 # Its caches would lie in the checkout.
 set_hypothesis_home_dir(Path(gettempdir()) / "rnn_cookbook_hypothesis")

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from rnn_cookbook.encode import words
-from rnn_cookbook.encode.words import LETTERS, SHAPES, WordEncoder, normalize, shape
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.nn.characters import LETTERS
+from rnn_cookbook.tasks.tagging import encode as words
+from rnn_cookbook.tasks.tagging.encode import SHAPES, WordEncoder, normalize, shape
 
 # Its caches would lie in the checkout.
 set_hypothesis_home_dir(Path(gettempdir()) / "rnn_cookbook_hypothesis")

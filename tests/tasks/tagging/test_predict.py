@@ -5,13 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from rnn_cookbook.crf import decoding_model
 from rnn_cookbook.encode.batches import Batches
-from rnn_cookbook.encode.tags import TagEncoder
-from rnn_cookbook.encode.words import WordEncoder
-from rnn_cookbook.models import sequence_tagger
-from rnn_cookbook.tagging import Tagger, inputs_of
-from rnn_cookbook.training import predict_sequences
+from rnn_cookbook.nn.crf import decoding_model
+from rnn_cookbook.run.fit import predict_sequences
+from rnn_cookbook.tasks.tagging.encode import TagEncoder, WordEncoder
+from rnn_cookbook.tasks.tagging.model import sequence_tagger
+from rnn_cookbook.tasks.tagging.predict import Tagger, inputs_of
 
 SENTENCES = [["Anna", "saw", "Rome", "."], ["Nobody"], [], ["In", "New", "York", "City"]]
 

@@ -11,15 +11,18 @@ import pytest
 from conftest import run_sample
 from rnn_cookbook.recipes import ner
 
-from rnn_cookbook import cli, reporting, training
-from rnn_cookbook.bundle import load_bundle
-from rnn_cookbook.data import synthetic
-from rnn_cookbook.data.tagged import Tagged
-from rnn_cookbook.data.tags import Span, spans, tags_of
+from rnn_cookbook.cli.main import main
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run
+from rnn_cookbook.run.bundle import load_bundle
+from rnn_cookbook.run.fit import plan, seed_everything
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.tasks.tagging import sample
+from rnn_cookbook.tasks.tagging.data import Tagged
+from rnn_cookbook.tasks.tagging.plots import write_spans
+from rnn_cookbook.tasks.tagging.sample import ENTITY_NOISE, tagged_sentences
+from rnn_cookbook.tasks.tagging.schemes import Span, spans, tags_of
 
-OPTIMUM = 1 - synthetic.ENTITY_NOISE
+OPTIMUM = 1 - ENTITY_NOISE
 TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "8", "--cell", "gru", "--quiet", "--no-baselines"]
 
 
@@ -68,7 +71,7 @@ def predict(folder, *arguments, **options):
 
 def test_predict_finds_entities_with_their_offsets_in_a_new_process(sample_run, tmp_path):
     folder, _ = sample_run
-    sentences = synthetic.tagged_sentences(40, seed=99)
+    sentences = tagged_sentences(40, seed=99)
     text = "\n\n".join(" ".join(tokens) for tokens in sentences.tokens)
     other = " ".join(sentences.tokens[0])
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": each}) + "\n" for each in (text, "", other)))
@@ -93,7 +96,7 @@ def test_a_very_long_document(sample_run):
     """Of whole sentences, and as one sentence without an end."""
     folder, _ = sample_run
     loaded = load_bundle(folder)
-    one = " ".join(synthetic.tagged_sentences(1, seed=7).tokens[0])
+    one = " ".join(tagged_sentences(1, seed=7).tokens[0])
     without_end = re.sub(r"[.!?]", ",", one)
     text = "\n\n".join([one] * 500) + "\n\n" + " ".join([without_end] * 500)
     (answer,) = ner.predict(loaded, [[text]])
@@ -104,14 +107,14 @@ def test_a_very_long_document(sample_run):
 
 
 def own(path: Path, count=60, scheme=lambda tag: tag, seed=0) -> Path:
-    part = synthetic.tagged_sentences(count, seed=seed)
+    part = tagged_sentences(count, seed=seed)
     lines = ("\n".join(f"{t}\t{scheme(g)}" for t, g in zip(*pair, strict=True)) for pair in zip(part.tokens, part.tags, strict=True))
     path.write_text("\n\n".join(lines) + "\n")
     return path
 
 
 def run(*arguments) -> dict:
-    assert cli.main(["run", "ner", "--output", "run", *TINY, *map(str, arguments)]) == 0
+    assert main(["run", "ner", "--output", "run", *TINY, *map(str, arguments)]) == 0
     return json.loads(Path("run/metrics.json").read_text())
 
 
@@ -134,7 +137,7 @@ def run(*arguments) -> dict:
 def test_one_file_of_your_own(tmp_path, options, capsys):
     report = run("--data", own(tmp_path / "my.conll"), *options)
     assert report["splits"] == {"train": 43, "validation": 5, "test": 12, "unlabelled": 0}
-    assert cli.main(["predict", "run", "Anna flew to Rome."]) == 0
+    assert main(["predict", "run", "Anna flew to Rome."]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["text"] == "Anna flew to Rome."
 
 
@@ -151,7 +154,7 @@ def test_a_folder_of_splits_with_baselines(tmp_path):
 @pytest.mark.slow
 def test_word_vectors_and_text_without_tags(tmp_path):
     data = own(tmp_path / "my.conll")
-    words = sorted({token for tokens in synthetic.tagged_sentences(60, seed=0).tokens for token in tokens})
+    words = sorted({token for tokens in tagged_sentences(60, seed=0).tokens for token in tokens})
     lines = [f"{word} {' '.join(map(str, row))}" for word, row in zip(["elsewhere", *words], np.eye(len(words) + 1, 7), strict=True)]
     (tmp_path / "vectors.txt").write_text(f"{len(lines)} 7\n" + "\n".join(lines) + "\n")
     (tmp_path / "more.txt").write_text("Somebody went somewhere.\n" * 6)
@@ -192,7 +195,7 @@ def test_word_vectors_and_text_without_tags(tmp_path):
 def test_bad_input_is_one_line_and_leaves_no_folder(tmp_path, content, options, message, capsys):
     (tmp_path / "my.conll").write_text(content)
     (tmp_path / "wide.txt").write_text("a 1 2\nb 1 2x\n")
-    assert cli.main(["run", "ner", "--output", "run", *TINY, "--data", str(tmp_path / "my.conll"), *options]) == 2
+    assert main(["run", "ner", "--output", "run", *TINY, "--data", str(tmp_path / "my.conll"), *options]) == 2
     error = capsys.readouterr().err
     assert re.search(message, error.splitlines()[-1]), error
     assert not Path("run").exists()
@@ -202,7 +205,7 @@ def test_a_type_that_only_the_test_file_has(tmp_path, capsys):
     (tmp_path / "my").mkdir()
     (tmp_path / "my/train.txt").write_text("a B-X\n\nb O\n\n" * 9)
     (tmp_path / "my/test.txt").write_text("a B-Y\n")
-    assert cli.main(["run", "ner", "--output", "run", *TINY, "--data", str(tmp_path / "my")]) == 2
+    assert main(["run", "ner", "--output", "run", *TINY, "--data", str(tmp_path / "my")]) == 2
     assert "the test split has 1 entities of types that the training split lacks: Y; training has X" in capsys.readouterr().err
 
 
@@ -228,12 +231,12 @@ def test_settings_reach_the_model():
     assert parts <= len(batches) * config.batch_size <= 1.2 * parts
     schedule = model.optimizer.get_config()["learning_rate"]["config"]
     assert schedule["decay_steps"] + schedule["warmup_steps"] == config.epochs * len(batches)
-    assert training.plan(replace(config, least_steps=10**5), examples=batches.examples).epochs == -(-(10**5) // len(batches))
+    assert plan(replace(config, least_steps=10**5), examples=batches.examples).epochs == -(-(10**5) // len(batches))
 
 
 def small(monkeypatch):
-    original = synthetic.tagged_sentences
-    monkeypatch.setattr(synthetic, "tagged_sentences", lambda count, *, seed: original(count // 20, seed=seed))
+    original = tagged_sentences
+    monkeypatch.setattr(sample, "tagged_sentences", lambda count, *, seed: original(count // 20, seed=seed))
 
 
 @pytest.mark.slow
@@ -242,7 +245,7 @@ def test_the_test_split_decides_nothing(monkeypatch, tmp_path):
     small(monkeypatch)
     config, weights, histories = replace(ner.SAMPLE, epochs=2, units=8), [], []
     for change in (False, True):
-        training.seed_everything(0)
+        seed_everything(0)
         data = ner.load_data(config)
         if change:
             data.test = Tagged([["Zzz", *tokens] for tokens in data.train.tokens], [["B-PER", *tags] for tags in data.train.tags])
@@ -262,7 +265,7 @@ def test_mistakes_are_told_by_how_sure_the_model_was_of_them(tmp_path):
     gold = [[Span(0, 1, "PER")], [], [Span(0, 1, "PER")], []]
     found = [[], [(Span(0, 1, "PER"), 0.6)], [(Span(0, 1, "PER"), 0.99)], [(Span(0, 2, "LOC"), 0.9)]]
     run = Run(recipe="ner", config=ner.SAMPLE, output=tmp_path / "run", quiet=True)
-    reporting.write_spans(run, sentences, gold, found, types=["LOC", "PER"])
+    write_spans(run, sentences, gold, found, types=["LOC", "PER"])
     text = (tmp_path / "run/mistakes.txt").read_text()
     assert re.findall(r"^\[(\d)\]", text, flags=re.MULTILINE) == ["3", "1", "0"]
     assert "right: nothing\n    found: Di ran (LOC 90%)" in text
@@ -270,13 +273,13 @@ def test_mistakes_are_told_by_how_sure_the_model_was_of_them(tmp_path):
 
 
 def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
-    original = synthetic.tagged_sentences
+    original = tagged_sentences
 
     def marked(count, *, seed):  # a word that only the validation and test splits have
         part = original(min(count, 50), seed=seed)
         return part if count == 4000 else Tagged([[*tokens, "Ωmega"] for tokens in part.tokens], [[*tags, "O"] for tags in part.tags])
 
-    monkeypatch.setattr(synthetic, "tagged_sentences", marked)
+    monkeypatch.setattr(sample, "tagged_sentences", marked)
     data = ner.load_data(ner.SAMPLE)
     assert "Ωmega" in data.test.tokens[0]
     assert "ωmega" not in data.words.vocabulary
@@ -288,7 +291,7 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
 def test_the_score_falls_when_something_is_broken(breakage, monkeypatch, tmp_path):
     """The score of the sample comes from the tags and from the order of the words, and from nothing else."""
     config = replace(ner.SAMPLE, epochs=3)
-    training.seed_everything(0)
+    seed_everything(0)
     data = ner.load_data(config)
     if breakage == "shuffled tags":
         types = [tag[2:] for tags in data.train.tags for tag in tags if tag != "O"]

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from rnn_cookbook.data.tags import SCHEMES, Span, breaches, detect_scheme, parse_tag, spans, tags_of
-from rnn_cookbook.encode.tags import TagEncoder
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.tagging.encode import TagEncoder
+from rnn_cookbook.tasks.tagging.schemes import SCHEMES, Span, breaches, detect_scheme, parse_tag, spans, tags_of
 
 # Its caches would lie in the checkout.
 set_hypothesis_home_dir(Path(gettempdir()) / "rnn_cookbook_hypothesis")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rnn_cookbook.data.vectors import read_vectors
-from rnn_cookbook.encode.words import WordEncoder
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.tagging.encode import WordEncoder
+from rnn_cookbook.tasks.tagging.vectors import read_vectors
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
 
-from rnn_cookbook.data import pairs
-from rnn_cookbook.data.pairs import Pairs, is_own, multi30k, read_pairs, split_pairs, tfds_pairs
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.translation import data as pairs
+from rnn_cookbook.tasks.translation.data import Pairs, is_own, multi30k, read_pairs, split_pairs, tfds_pairs
 
 TEXTS = Pairs(["a dog .", "two cats", "no one\u2028else"], ["ein Hund .", "zwei Katzen", "sonst niemand"])
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_cookbook import models
-from rnn_cookbook.data import synthetic
-from rnn_cookbook.decoding import ensemble, greedy_search
 from rnn_cookbook.encode.subwords import END, SubwordEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.translator import Limits, Translator
+from rnn_cookbook.nn.decoding import ensemble, greedy_search
+from rnn_cookbook.tasks.translation.model import encoder_decoder, encoding_model
+from rnn_cookbook.tasks.translation.predict import Limits, Translator
+from rnn_cookbook.tasks.translation.sample import translations
 
-PAIRS = synthetic.translations(300, seed=5)
+PAIRS = translations(300, seed=5)
 SOURCE, TARGET = (SubwordEncoder.fit(texts, size=120) for texts in (PAIRS.sources, PAIRS.targets))
 LIMITS = Limits(1.0, 5, 1)
 
@@ -20,7 +20,7 @@ LIMITS = Limits(1.0, 5, 1)
 def network(seed, **options):
     """Untrained, but sure of itself: no two words are about equally probable."""
     keras.utils.set_random_seed(seed)
-    model = models.encoder_decoder(source_vocabulary=120, target_vocabulary=120, embedding_size=8, units=8, **options)
+    model = encoder_decoder(source_vocabulary=120, target_vocabulary=120, embedding_size=8, units=8, **options)
     for weight in model.trainable_variables:
         weight.assign(weight * 4)
     return model
@@ -58,7 +58,7 @@ def test_scores_are_those_of_the_model(model):
     translator = Translator([model], SOURCE, TARGET, limits=Limits(1.0, 40, 1), beam=1, alpha=0.0)
     for text, (best,) in zip(PAIRS.sources[:5], translator.translate(PAIRS.sources[:5]), strict=True):
         (source,) = SOURCE.encode([text])
-        begun = model.get_layer("decoder").begin(*models.encoding_model(model)(source[None]))
+        begun = model.get_layer("decoder").begin(*encoding_model(model)(source[None]))
         found = greedy_search(model.get_layer("decoder").step, end=END, max_length=len(source) + 40)(tf.constant([2]), *begun)
         tokens = found.tokens.numpy()[0]
         logits = tf.nn.log_softmax(model([source[None], tokens])).numpy()[0]
@@ -72,7 +72,7 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(model):
         *(
             (
                 one.get_layer("decoder"),
-                one.get_layer("decoder").begin(*models.encoding_model(one)(SOURCE.encode(PAIRS.sources[:1])[0][None])),
+                one.get_layer("decoder").begin(*encoding_model(one)(SOURCE.encode(PAIRS.sources[:1])[0][None])),
             )
             for one in others
         ),
@@ -91,7 +91,7 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(model):
     assert Translator([model, *others], SOURCE, TARGET, limits=LIMITS).translate(texts) != one
     with pytest.raises(InputError, match="one vocabulary, got 3, 4 logits"):
         ensemble([lambda *_, size=size: (tf.zeros([1, size]), ()) for size in (3, 4)])(tf.constant([2]), ((), ()), (None, None))
-    other = models.encoder_decoder(source_vocabulary=120, target_vocabulary=90, embedding_size=4, units=4)
+    other = encoder_decoder(source_vocabulary=120, target_vocabulary=90, embedding_size=4, units=4)
     with pytest.raises(InputError, match="120 target subwords do not fit models of 120, 90"):
         Translator([model, other], SOURCE, TARGET, limits=LIMITS)
 

@@ -11,11 +11,12 @@ import pytest
 from conftest import run_sample
 from rnn_cookbook.recipes import translation
 
-from rnn_cookbook import cli, training
-from rnn_cookbook.bundle import load_bundle
-from rnn_cookbook.data import synthetic
+from rnn_cookbook.cli.main import main
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.runs import Run
+from rnn_cookbook.run.bundle import load_bundle
+from rnn_cookbook.run.fit import _Keeper, seed_everything
+from rnn_cookbook.run.folder import Run
+from rnn_cookbook.tasks.translation.sample import translations
 
 SMALL = ["--epochs", "1", "--least-steps", "0", "--units", "8", "--embedding", "8", "--average", "1", "--quiet", "--no-baselines"]
 TINY = [*SMALL, "--vocabulary-size", "60", "--beam", "2"]
@@ -64,7 +65,7 @@ def predict(folder, *arguments, **options):
 def test_predict_translates_a_file_and_standard_input_alike(sample_run, tmp_path):
     """Sentences that were in none of the splits, an empty line, and two sentences in one line."""
     folder, _ = sample_run
-    fresh = synthetic.translations(60, seed=77)
+    fresh = translations(60, seed=77)
     lines = [*fresh.sources, "", f"{fresh.sources[0]} {fresh.sources[1]}"]
     (tmp_path / "in.txt").write_text("\n".join(lines) + "\n")
     ended = predict(folder, "--input", str(tmp_path / "in.txt"))
@@ -84,11 +85,11 @@ def test_predict_translates_a_file_and_standard_input_alike(sample_run, tmp_path
 @pytest.mark.slow
 def test_n_best_scores_attention_and_ensembles_on_request(sample_run, capsys):
     folder, _ = sample_run
-    (text,) = synthetic.translations(1, seed=78).sources
-    assert cli.main(["predict", str(folder), text]) == 0
+    (text,) = translations(1, seed=78).sources
+    assert main(["predict", str(folder), text]) == 0
     plain = json.loads(capsys.readouterr().out)
     assert set(plain) == {"text", "translation", "score", "nats"}
-    assert cli.main(["predict", str(folder), "--n-best", "3", "--attention", "--ensemble", str(folder), text]) == 0
+    assert main(["predict", str(folder), "--n-best", "3", "--attention", "--ensemble", str(folder), text]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["translation"] == plain["translation"], "an ensemble of one model twice is that model"
     scores = [one["score"] for one in answer["n_best"]]
@@ -98,7 +99,7 @@ def test_n_best_scores_attention_and_ensembles_on_request(sample_run, capsys):
     weights = np.array(answer["attention"]["weights"])
     assert weights.shape == (len(answer["attention"]["target"]), len(answer["attention"]["source"]))
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-3)
-    assert cli.main(["predict", str(folder), "--beam", "1", text]) == 0
+    assert main(["predict", str(folder), "--beam", "1", text]) == 0
     assert json.loads(capsys.readouterr().out)["nats"] <= 0
 
 
@@ -107,7 +108,7 @@ def test_what_no_training_text_had(sample_run):
     """Emoji and other scripts are named; a sentence of 10,000 words is translated in parts."""
     folder, _ = sample_run
     loaded = load_bundle(folder)
-    text = synthetic.translations(1, seed=79).sources[0]
+    text = translations(1, seed=79).sources[0]
     plain, odd, endless = translation.predict(loaded, [[text, f"{text} 🙂 Ω", "the tired dog " * 3400]])
     assert "unknown" not in plain
     assert odd["unknown"] == ["🙂", "Ω"]
@@ -119,13 +120,13 @@ def test_what_no_training_text_had(sample_run):
 
 
 def own(path: Path, count: int = 120, columns: tuple[str, str] = ("source", "target")) -> Path:
-    drawn = synthetic.translations(count, seed=4)
+    drawn = translations(count, seed=4)
     pd.DataFrame({columns[0]: drawn.sources, columns[1]: drawn.targets}).to_csv(path, index=False)
     return path
 
 
 def run(*arguments) -> dict:
-    assert cli.main(["run", "translation", "--output", "run", *TINY, *map(str, arguments)]) == 0
+    assert main(["run", "translation", "--output", "run", *TINY, *map(str, arguments)]) == 0
     return json.loads(Path("run/metrics.json").read_text())
 
 
@@ -141,13 +142,13 @@ def test_a_table_of_your_own_in_both_directions(tmp_path):
 
 @pytest.mark.slow
 def test_two_files_side_by_side(tmp_path, capsys):
-    drawn = synthetic.translations(120, seed=4)
+    drawn = translations(120, seed=4)
     for name, texts in (("my.en", drawn.sources), ("my.xx", drawn.targets)):
         (tmp_path / name).write_text("\n".join(texts) + "\n")
     report = run("--data", "my.en", "--target", "my.xx", "--reverse")
     assert report["splits"] == {"train": 108, "validation": 6, "test": 6}
     capsys.readouterr()
-    assert cli.main(["predict", "run", "--attention", drawn.targets[0]]) == 0
+    assert main(["predict", "run", "--attention", drawn.targets[0]]) == 0
     assert json.loads(capsys.readouterr().out)["attention"]["source"][-1] == "</s>"
 
 
@@ -168,10 +169,10 @@ def test_questions_and_answers_make_a_small_chatbot(tmp_path, capsys):
     pd.DataFrame(rows, columns=["question", "answer"]).to_json("talk.jsonl", orient="records", lines=True)
     options = ["--data", "talk.jsonl", "--vocabulary-size", "120", "--embedding", "32", "--units", "48", "--dropout", "0.1"]
     shape = ["--epochs", "60", "--least-steps", "0", "--batch-size", "8", "--no-baselines", "--learning-rate", "0.01", "--quiet"]
-    assert cli.main(["run", "translation", "--output", "chat", *options, *shape]) == 0
+    assert main(["run", "translation", "--output", "chat", *options, *shape]) == 0
     capsys.readouterr()
     asked = [f"Friend: {question}" for question in QUESTIONS]
-    assert cli.main(["predict", "chat", *asked]) == 0
+    assert main(["predict", "chat", *asked]) == 0
     replies = [json.loads(line)["translation"] for line in capsys.readouterr().out.splitlines()]
     right = [one == other for one, other in zip(replies, QUESTIONS.values(), strict=True)]
     assert sum(right) >= 4, replies
@@ -193,10 +194,10 @@ def test_other_wirings_run_end_to_end(tmp_path, options, capsys):
     assert 0 <= report["test"]["bleu"] <= 100
     assert (tmp_path / "run/plots/attention.png").exists() == ("none" not in options)
     capsys.readouterr()
-    assert cli.main(["predict", "run", "The tired dog helps a bird."]) == 0
+    assert main(["predict", "run", "The tired dog helps a bird."]) == 0
     assert json.loads(capsys.readouterr().out)["nats"] < 0
     if "none" in options:
-        assert cli.main(["predict", "run", "--attention", "The dog."]) == 2
+        assert main(["predict", "run", "--attention", "The dog."]) == 2
         assert "no attention to show: the model was trained with --attention none" in capsys.readouterr().err
 
 
@@ -205,9 +206,9 @@ def test_runs_on_other_subwords_cannot_be_an_ensemble(sample_run, tmp_path, caps
     folder, _ = sample_run
     run("--data", own(tmp_path / "my.csv"))
     capsys.readouterr()
-    assert cli.main(["predict", str(folder), "--ensemble", "run", "The dog."]) == 2
+    assert main(["predict", str(folder), "--ensemble", "run", "The dog."]) == 2
     assert "run cannot join" in capsys.readouterr().err
-    assert cli.main(["predict", str(folder), "--ensemble", "nowhere", "The dog."]) == 2
+    assert main(["predict", str(folder), "--ensemble", "nowhere", "The dog."]) == 2
     assert "nowhere holds no trained model" in capsys.readouterr().err
 
 
@@ -231,7 +232,7 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(tmp_path, argum
     own(tmp_path / "my.csv")
     (tmp_path / "my.en").write_text("A dog.\nA cat.\nA bird.\nA boat.\n")
     (tmp_path / "short.de").write_text("Ein Hund.\nEine Katze.\nEin Vogel.\n")
-    assert cli.main(["run", "translation", "--output", "run", *SMALL, *arguments]) == 2
+    assert main(["run", "translation", "--output", "run", *SMALL, *arguments]) == 2
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1
@@ -239,7 +240,7 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(tmp_path, argum
 
 
 def test_empty_lines_are_dropped_in_pairs_and_counted(tmp_path, messages):
-    drawn = synthetic.translations(120, seed=4)
+    drawn = translations(120, seed=4)
     (tmp_path / "my.en").write_text("\n".join(["", *drawn.sources[1:]]))
     (tmp_path / "my.xx").write_text("\n".join([*drawn.targets[:2], " ", *drawn.targets[3:]]))
     data = translation.load_data(replace(translation.SAMPLE, data="my.en", target="my.xx", vocabulary_size=60))
@@ -248,7 +249,7 @@ def test_empty_lines_are_dropped_in_pairs_and_counted(tmp_path, messages):
 
 
 def test_long_pairs_are_left_out_of_training_alone(tmp_path, messages):
-    drawn = synthetic.translations(300, seed=4)
+    drawn = translations(300, seed=4)
     drawn.sources[3] = " ".join(drawn.sources[:200])
     pd.DataFrame({"source": drawn.sources, "target": drawn.targets}).to_csv("my.csv", index=False)
     data = translation.load_data(replace(translation.SAMPLE, data="my.csv", vocabulary_size=60))
@@ -259,7 +260,7 @@ def test_long_pairs_are_left_out_of_training_alone(tmp_path, messages):
 
 
 def test_nothing_is_fitted_on_validation_or_test(tmp_path):
-    drawn = synthetic.translations(200, seed=6)
+    drawn = translations(200, seed=6)
     (tmp_path / "my").mkdir()
     for name, span, mark in (("train", range(150), ""), ("validation", range(150, 170), "ξ "), ("test", range(170, 200), "ξ ")):
         part = drawn.take(span)
@@ -273,18 +274,18 @@ def test_nothing_is_fitted_on_validation_or_test(tmp_path):
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch):
     options = ["--data", str(own(tmp_path / "my.csv")), *TINY, "--epochs", "3", "--average", "2", "--subword-dropout", "0.1"]
-    assert cli.main(["run", "translation", "--output", "whole", *options]) == 0
-    original = training._Keeper.on_epoch_end
+    assert main(["run", "translation", "--output", "whole", *options]) == 0
+    original = _Keeper.on_epoch_end
 
     def killed(keeper, epoch, logs=None):
         if epoch == 2:
             raise KeyboardInterrupt
         original(keeper, epoch, logs)
 
-    monkeypatch.setattr(training._Keeper, "on_epoch_end", killed)
-    assert cli.main(["run", "translation", "--output", "cut", *options]) == 130
-    monkeypatch.setattr(training._Keeper, "on_epoch_end", original)
-    assert cli.main(["run", "translation", "--output", "cut", "--resume", "--quiet"]) == 0
+    monkeypatch.setattr(_Keeper, "on_epoch_end", killed)
+    assert main(["run", "translation", "--output", "cut", *options]) == 130
+    monkeypatch.setattr(_Keeper, "on_epoch_end", original)
+    assert main(["run", "translation", "--output", "cut", "--resume", "--quiet"]) == 0
     one, other = (json.loads(Path(folder, "metrics.json").read_text()) for folder in ("whole", "cut"))
     assert one["test"] == other["test"]
     assert one["validation"] == other["validation"]
@@ -292,7 +293,7 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_what_is_said_depends_on_the_order_of_the_source(sample_run):
-    rows = synthetic.translations(40, seed=80)
+    rows = translations(40, seed=80)
     reversed_words = [" ".join(reversed(text.split())) for text in rows.sources]
     found = [answer["translation"] for answer in translation.predict(load_bundle(sample_run[0]), [reversed_words])]
     assert np.mean([one == other for one, other in zip(found, rows.targets, strict=True)]) < 0.2
@@ -303,7 +304,7 @@ def test_what_is_said_depends_on_the_order_of_the_source(sample_run):
 def test_the_score_falls_when_something_is_broken(breakage, tmp_path):
     """What holds the other tests up; and what attention is for: two epochs with it are enough for nearly all."""
     config = replace(translation.SAMPLE, epochs=2, average=1, attention="none" if breakage == "no attention" else "luong")
-    training.seed_everything(0)
+    seed_everything(0)
     data = translation.load_data(config)
     if breakage == "shuffled targets":
         data.train.targets = list(np.random.default_rng(0).permutation(data.train.targets))
@@ -322,7 +323,7 @@ def test_the_real_benchmark_end_to_end_in_small(data_dir, tmp_path):
     data = translation.load_data(config)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [29000, 1014, 1000]
     data.train, data.validation, data.test = data.train.take(range(4000)), data.validation.take(range(50)), data.test.take(range(50))
-    training.seed_everything(0)
+    seed_everything(0)
     model = translation.build_model(config, data)
     found = translation.train(config, model, data, Run(recipe="translation", config=config, output=tmp_path / "run", quiet=True))
     losses = [row["val_loss"] for row in found["history"]]

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from rnn_cookbook import translation
-from rnn_cookbook.data.pairs import Pairs
-from rnn_cookbook.encode.pairs import PairBatches, padded
+from rnn_cookbook.encode.batches import padded
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.tasks.translation.baselines import WordForWord, nearest
+from rnn_cookbook.tasks.translation.batches import PairBatches
+from rnn_cookbook.tasks.translation.data import Pairs
+from rnn_cookbook.tasks.translation.scores import bleu_signature, translation_scores
 
 NOUNS = {"dog": "Hund", "cat": "Katze", "man": "Mann", "tree": "Baum"}
 VERBS = {"sees": "sieht", "bites": "beißt", "likes": "mag"}
@@ -24,26 +26,26 @@ def sentences(count=200, seed=0) -> Pairs:
 
 
 def test_word_for_word_finds_the_words_whatever_their_order():
-    model = translation.WordForWord().fit(sentences())
+    model = WordForWord().fit(sentences())
     assert {word: model.best[word] for word in (NOUNS | VERBS)} == NOUNS | VERBS
     assert model.translate(["man sees zebra."]) == ["Mann sieht zebra."]
 
 
 def test_the_nearest_is_the_one_that_shares_rare_words():
     train = Pairs(["the dog sleeps", "the cat sleeps", "the zebra runs"], ["D", "C", "Z"])
-    assert translation.nearest(train, ["the zebra sleeps", "dog"]) == ["Z", "D"]
+    assert nearest(train, ["the zebra sleeps", "dog"]) == ["Z", "D"]
 
 
 def test_scores():
-    same = translation.translation_scores(["ein Hund sieht die Katze ."], ["ein Hund sieht die Katze ."])
+    same = translation_scores(["ein Hund sieht die Katze ."], ["ein Hund sieht die Katze ."])
     assert same == {"bleu": pytest.approx(100), "chrf": 100, "ter": 0, "exact_match": 1}
-    other = translation.translation_scores(["ein Hund sieht die Katze ."] * 2, ["ein Hund sieht die Katze .", "ein Hund sieht Katze die ."])
+    other = translation_scores(["ein Hund sieht die Katze ."] * 2, ["ein Hund sieht die Katze .", "ein Hund sieht Katze die ."])
     assert 0 < other["bleu"] < 100
     assert other["ter"] == pytest.approx(100 / 12, abs=0.01)  # one word moved, of twelve
     assert other["exact_match"] == 0.5
-    cased = translation.translation_scores(["Ein Hund"], ["ein hund"])
+    cased = translation_scores(["Ein Hund"], ["ein hund"])
     assert cased["exact_match"] == cased["bleu"] == 0
-    assert "case:mixed|eff:no|tok:13a" in translation.bleu_signature()
+    assert "case:mixed|eff:no|tok:13a" in bleu_signature()
 
 
 class TestPairBatches:

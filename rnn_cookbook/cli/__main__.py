@@ -1,0 +1,5 @@
+"""`python -m rnn_cookbook.cli`, where the console script is not installed."""
+
+from rnn_cookbook.cli.main import entry
+
+entry()

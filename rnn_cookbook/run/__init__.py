@@ -1,0 +1,6 @@
+"""One run: training, its folder, its bundle, its report, its record."""
+
+from rnn_cookbook._lazy import lazy_submodules
+
+__all__ = ["bundle", "fit", "folder", "plots", "record", "report"]
+__getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -1,0 +1,46 @@
+"""Anomaly detection in streams: what does not fit, point by point as it comes."""
+
+from typing import TYPE_CHECKING
+
+from rnn_cookbook._lazy import lazy_submodules
+
+if TYPE_CHECKING:  # loaded when first used
+    from rnn_cookbook.tasks.anomaly import (
+        baselines as baselines,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        data as data,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        lines as lines,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        live as live,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        model as model,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        nab as nab,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        nab_corpus as nab_corpus,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        plots as plots,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        predict as predict,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        sample as sample,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        scores as scores,
+    )
+    from rnn_cookbook.tasks.anomaly import (
+        tails as tails,
+    )
+
+__all__ = ["baselines", "data", "lines", "live", "model", "nab", "nab_corpus", "plots", "predict", "sample", "scores", "tails"]
+__getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -1,0 +1,6 @@
+"""Hyperparameter search and the comparison of cells, on the validation split."""
+
+from rnn_cookbook._lazy import lazy_submodules
+
+__all__ = ["compare", "oracle", "plots", "search", "trial"]
+__getattr__, __dir__ = lazy_submodules(__name__, __all__)
