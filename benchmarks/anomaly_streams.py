@@ -17,7 +17,12 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
-from rnn_cookbook.tasks.anomaly.predict import Detector, PersistenceErrors, PredictionErrors, ReconstructionErrors
+from rnn_cookbook.tasks.anomaly.predict import (
+    Detector,
+    PersistenceErrors,
+    PredictionErrors,
+    ReconstructionErrors,
+)
 
 SEASON = 288
 
@@ -25,17 +30,23 @@ SEASON = 288
 def detector(kind: str, streams: int) -> Detector:
     shape = {"streams": streams, "channels": 1}
     if kind == "autoencoder":
-        errors = ReconstructionErrors(autoencoder(features=1, units=32, code_size=8, cell="gru"), **shape, window=32)
+        errors = ReconstructionErrors(
+            autoencoder(features=1, units=32, code_size=8, cell="gru"), **shape, window=32
+        )
     elif kind == "predictor":
         model = online_forecaster(features=5, units=32, head="student_t")
         errors = PredictionErrors(model, **shape, season=SEASON)
     else:
         errors = PersistenceErrors(**shape)
-    return Detector(errors, mean=np.zeros((streams, 1)), scale=np.ones((streams, 1)), season=SEASON, rest=SEASON)
+    return Detector(
+        errors, mean=np.zeros((streams, 1)), scale=np.ones((streams, 1)), season=SEASON, rest=SEASON
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--streams", type=int, default=100, help="side by side (default: 100)")
     parser.add_argument("--seconds", type=float, default=8.0, help="of a round (default: 8)")
     parser.add_argument("--rounds", type=int, default=5)
@@ -59,7 +70,9 @@ def main() -> None:
             found[kind, streams].append(points / (time.perf_counter() - started))
     for (kind, streams), rates in found.items():
         rounds = ", ".join(f"{rate:.0f}" for rate in rates)
-        print(f"{kind:<12} {streams:>4} streams, one point of each at a time: {statistics.median(rates):>8.0f} points/s ({rounds})")
+        print(
+            f"{kind:<12} {streams:>4} streams, one point of each at a time: {statistics.median(rates):>8.0f} points/s ({rounds})"
+        )
 
 
 if __name__ == "__main__":

@@ -31,20 +31,29 @@ from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.nn.recurrent import rnn_stack
 from rnn_cookbook.tasks.classification.model import text_classifier
 
-VOCABULARY, EMBEDDING, UNITS, SEGMENT = 30_000, 128, 64, 50  # of the sentiment recipe, with batches of 64 and 400 words at most
+VOCABULARY, EMBEDDING, UNITS, SEGMENT = (
+    30_000,
+    128,
+    64,
+    50,
+)  # of the sentiment recipe, with batches of 64 and 400 words at most
 UNROLLED = 100  # steps at most
 PLAIN = "fixed padding"
 
 
 def ragged_lengths(count: int, longest: int) -> np.ndarray:
     """Like the lengths of reviews cut to 400 words: log-normal, a fifth of them as long as can be."""
-    return np.clip(np.random.default_rng(0).lognormal(5.4, 0.65, count) * longest / 400, 1, longest).astype(int)
+    return np.clip(
+        np.random.default_rng(0).lognormal(5.4, 0.65, count) * longest / 400, 1, longest
+    ).astype(int)
 
 
 def plan(lengths: np.ndarray, batch: int) -> list[np.ndarray]:
     """The lengths of every batch."""
     sequences = [np.ones(length, np.int32) for length in lengths]
-    return [lengths[indices] for indices in Batches(sequences, batch_size=batch, shuffle=True).plan()]
+    return [
+        lengths[indices] for indices in Batches(sequences, batch_size=batch, shuffle=True).plan()
+    ]
 
 
 def training_step(model: keras.Model, *, xla: bool, unrolled: bool) -> Callable:
@@ -54,7 +63,9 @@ def training_step(model: keras.Model, *, xla: bool, unrolled: bool) -> Callable:
             layer.unroll = True
     weights = [weight.value for weight in model.trainable_variables]
 
-    @tf.function(jit_compile=xla, reduce_retracing=not xla)  # as Keras has it; XLA needs every length for itself
+    @tf.function(
+        jit_compile=xla, reduce_retracing=not xla
+    )  # as Keras has it; XLA needs every length for itself
     def step(inputs):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(model(inputs, training=True))
@@ -64,7 +75,9 @@ def training_step(model: keras.Model, *, xla: bool, unrolled: bool) -> Callable:
     return lambda inputs: step(inputs)[0].numpy()
 
 
-def layer_case(*, cell: str, batch: int, longest: int, units: int, batches: int) -> dict[str, Callable]:
+def layer_case(
+    *, cell: str, batch: int, longest: int, units: int, batches: int
+) -> dict[str, Callable]:
     planned = plan(ragged_lengths(batch * batches, longest), batch)
     sequence = tf.random.normal((batch, longest, units))
 
@@ -74,7 +87,10 @@ def layer_case(*, cell: str, batch: int, longest: int, units: int, batches: int)
         inputs = [keras.Input((time, units)), keras.Input((time,), dtype="bool")]
         model = keras.Model(inputs, rnn_stack(inputs[0], mask=inputs[1], cell=cell, units=units))
         widths = [-(-lengths.max() // round_up) * round_up for lengths in planned]
-        feed = [[sequence[:, :width], tf.sequence_mask(lengths, width)] for lengths, width in zip(planned, widths, strict=True)]
+        feed = [
+            [sequence[:, :width], tf.sequence_mask(lengths, width)]
+            for lengths, width in zip(planned, widths, strict=True)
+        ]
         return one_pass(training_step(model, xla=xla, unrolled=unrolled), feed)
 
     return ways(one_way, fixed=longest, bucket=1, few=-(-longest // 4), steps=longest)
@@ -102,7 +118,9 @@ def text_case(*, cell: str, batch: int, longest: int, batches: int) -> dict[str,
         )
         widths = [-(-lengths.max() // round_up) * round_up for lengths in planned]
         feed = [
-            tf.constant(np.where(np.arange(width) < lengths[:, None], words[:, :width], 0), tf.int32)
+            tf.constant(
+                np.where(np.arange(width) < lengths[:, None], words[:, :width], 0), tf.int32
+            )
             for lengths, width in zip(planned, widths, strict=True)
         ]
         return one_pass(training_step(model, xla=xla, unrolled=unrolled), feed)
@@ -110,7 +128,9 @@ def text_case(*, cell: str, batch: int, longest: int, batches: int) -> dict[str,
     return ways(one_way, fixed=longest, bucket=SEGMENT, few=SEGMENT, steps=SEGMENT)
 
 
-def ways(one_way: Callable, *, fixed: int, bucket: int, few: int, steps: int) -> dict[str, Callable]:
+def ways(
+    one_way: Callable, *, fixed: int, bucket: int, few: int, steps: int
+) -> dict[str, Callable]:
     """Every way by its name; `steps` are those of the recurrent layer."""
     found = {PLAIN: one_way(fixed), "fixed padding, XLA": one_way(fixed, xla=True)}
     if steps <= UNROLLED:
@@ -134,18 +154,26 @@ def one_pass(step: Callable, feed: list) -> Callable:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cell", choices=list(GATES), default="lstm")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=12, help="in a pass")
-    parser.add_argument("--quick", action="store_true", help="one round of two batches at small shapes, to see that it runs")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one round of two batches at small shapes, to see that it runs",
+    )
     options = parser.parse_args()
     shapes, text, rounds, batches = SHAPES, (64, 400), options.rounds, options.batches
     if options.quick:
         shapes, text, rounds, batches = [(4, 8, 16)], (4, 100), 1, 2
     cases = {
-        f"{options.cell.upper()} at {batch} × {longest} × {units}": lambda batch=batch, longest=longest, units=units: layer_case(
-            cell=options.cell, batch=batch, longest=longest, units=units, batches=batches
+        f"{options.cell.upper()} at {batch} × {longest} × {units}": lambda batch=batch, longest=longest, units=units: (
+            layer_case(
+                cell=options.cell, batch=batch, longest=longest, units=units, batches=batches
+            )
         )
         for batch, longest, units in shapes
     }
@@ -163,12 +191,19 @@ def main() -> None:
             print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
             for way, run in contestants.items():
                 times[way].append(run())
-        ratios = {way: statistics.median(a / b for a, b in zip(found, times[PLAIN], strict=True)) for way, found in times.items()}
+        ratios = {
+            way: statistics.median(a / b for a, b in zip(found, times[PLAIN], strict=True))
+            for way, found in times.items()
+        }
         for way, found in times.items():
             compiling = max(first[way] - min(found) * batches / 1000, 0)
             rows.append([name, way, show(found), f"{ratios[way]:.2f}", f"{compiling:.1f}"])
-        conclusions.append([name, *(f"{way}: {ratios[way]:.2f}" for way in sorted(ratios, key=ratios.get)[:2])])
-    print("| shape | way | ms a batch | × plain fixed padding | compiling, s |\n|---|---|--:|--:|--:|")
+        conclusions.append(
+            [name, *(f"{way}: {ratios[way]:.2f}" for way in sorted(ratios, key=ratios.get)[:2])]
+        )
+    print(
+        "| shape | way | ms a batch | × plain fixed padding | compiling, s |\n|---|---|--:|--:|--:|"
+    )
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     print("\n| shape | fastest: × plain fixed padding | next |\n|---|---|---|")
     print("\n".join(f"| {' | '.join(row)} |" for row in conclusions))

@@ -28,13 +28,19 @@ from rnn_cookbook.nn.crf import CRF, crf_log_likelihood
 from rnn_cookbook.run.folder import environment
 
 FEATURES, UNITS = 128, 128
-SHAPES = ((32, 50, 9), (64, 100, 17), (32, 50, 45))  # batch, time, tags: BIO of 4 types, BIOES of 4, the Penn Treebank's parts of speech
+SHAPES = (
+    (32, 50, 9),
+    (64, 100, 17),
+    (32, 50, 45),
+)  # batch, time, tags: BIO of 4 types, BIOES of 4, the Penn Treebank's parts of speech
 
 
 def examples(batch: int, steps: int, tags: int) -> tuple:
     """Sequences of half to all the steps."""
     rng = np.random.default_rng(0)
-    mask = np.arange(steps) < np.append(rng.integers(steps // 2, steps + 1, batch - 1), steps)[:, None]
+    mask = (
+        np.arange(steps) < np.append(rng.integers(steps // 2, steps + 1, batch - 1), steps)[:, None]
+    )
     labels = np.where(mask, rng.integers(0, tags, mask.shape), -1).astype(np.int32)
     return rng.normal(size=(*mask.shape, FEATURES)).astype(np.float32), mask, labels
 
@@ -42,7 +48,9 @@ def examples(batch: int, steps: int, tags: int) -> tuple:
 def training_step(x, mask, labels, *, tags: int, crf: bool) -> Callable:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((None, FEATURES)), keras.Input((None,), dtype="bool")
-    states = keras.layers.Bidirectional(keras.layers.LSTM(UNITS, return_sequences=True))(inputs[0], mask=inputs[1])
+    states = keras.layers.Bidirectional(keras.layers.LSTM(UNITS, return_sequences=True))(
+        inputs[0], mask=inputs[1]
+    )
     scores = keras.layers.Dense(tags)(states)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
     if crf:
@@ -51,8 +59,15 @@ def training_step(x, mask, labels, *, tags: int, crf: bool) -> Callable:
     model = keras.Model(inputs, scores)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss, jit_compile=False)
     model.make_train_function()
-    unknown = (tf.TensorSpec([None, None, FEATURES]), tf.TensorSpec([None, None], tf.bool)), tf.TensorSpec([None, None], tf.int32)
-    batches = iter(tf.data.Dataset.from_generator(lambda: itertools.repeat(((x, mask), labels)), output_signature=unknown).prefetch(2))
+    unknown = (
+        (tf.TensorSpec([None, None, FEATURES]), tf.TensorSpec([None, None], tf.bool)),
+        tf.TensorSpec([None, None], tf.int32),
+    )
+    batches = iter(
+        tf.data.Dataset.from_generator(
+            lambda: itertools.repeat(((x, mask), labels)), output_signature=unknown
+        ).prefetch(2)
+    )
     return lambda: float(model.train_function(batches)["loss"])
 
 
@@ -60,8 +75,15 @@ def loss_step(mask, labels, *, tags: int) -> Callable:
     """The CRF's loss and its gradient, nothing else."""
     rng = np.random.default_rng(1)
     inputs = [rng.normal(size=(*mask.shape, tags)), labels, mask, rng.normal(size=(tags, tags))]
-    inputs = [tf.constant(value, tf.float32 if value.dtype == np.float64 else value.dtype) for value in inputs]
-    unknown = [tf.TensorSpec([None, None, tags]), tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)]
+    inputs = [
+        tf.constant(value, tf.float32 if value.dtype == np.float64 else value.dtype)
+        for value in inputs
+    ]
+    unknown = [
+        tf.TensorSpec([None, None, tags]),
+        tf.TensorSpec([None, None], tf.int32),
+        tf.TensorSpec([None, None], tf.bool),
+    ]
 
     @tf.function(input_signature=[*unknown, tf.TensorSpec([tags, tags])])
     def step(scores, labels, mask, transitions):
@@ -74,7 +96,9 @@ def loss_step(mask, labels, *, tags: int) -> Callable:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--steps", type=int, default=3, help="a model and round")
     options = parser.parse_args()
@@ -97,12 +121,19 @@ def main() -> None:
                     step()
                 seconds[name].append((time.perf_counter() - started) / options.steps)
         print(f"{batch} x {steps}, {tags} tags: done", file=sys.stderr)
-        table.append({"batch": batch, "time": steps, "tags": tags} | {name: 1000 * statistics.median(s) for name, s in seconds.items()})
-    print(f"{'batch x time, tags':<22}{'softmax, ms':>12}{'CRF, ms':>10}{'share':>8}{'loss alone, ms':>16}{'share':>8}")
+        table.append(
+            {"batch": batch, "time": steps, "tags": tags}
+            | {name: 1000 * statistics.median(s) for name, s in seconds.items()}
+        )
+    print(
+        f"{'batch x time, tags':<22}{'softmax, ms':>12}{'CRF, ms':>10}{'share':>8}{'loss alone, ms':>16}{'share':>8}"
+    )
     for row in table:
         share, alone = row["crf"] / row["softmax"] - 1, row["loss"] / row["softmax"]
         name = f"{row['batch']} x {row['time']}, {row['tags']}"
-        print(f"{name:<22}{row['softmax']:>12.1f}{row['crf']:>10.1f}{share:>8.0%}{row['loss']:>16.1f}{alone:>8.0%}")
+        print(
+            f"{name:<22}{row['softmax']:>12.1f}{row['crf']:>10.1f}{share:>8.0%}{row['loss']:>16.1f}{alone:>8.0%}"
+        )
     print(json.dumps({"milliseconds": table, "environment": environment()}))
 
 

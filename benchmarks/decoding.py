@@ -36,18 +36,27 @@ WIRINGS = (
 def searches(batch: int, beam: int, wiring: dict) -> dict:
     keras.utils.set_random_seed(0)
     model = encoder_decoder(
-        source_vocabulary=WORDS, target_vocabulary=WORDS, embedding_size=UNITS, units=UNITS, tie_weights=False, **wiring
+        source_vocabulary=WORDS,
+        target_vocabulary=WORDS,
+        embedding_size=UNITS,
+        units=UNITS,
+        tie_weights=False,
+        **wiring,
     )
     decoder = model.get_layer("decoder")
     kernel, bias = decoder.output_layer.get_weights()
     bias[END] = -1e4
     decoder.output_layer.set_weights([kernel, bias])
     rng = np.random.default_rng(0)
-    source = np.where(np.arange(20) < rng.integers(10, 21, batch)[:, None], rng.integers(4, WORDS, (batch, 20)), 0).astype(np.int32)
+    source = np.where(
+        np.arange(20) < rng.integers(10, 21, batch)[:, None], rng.integers(4, WORDS, (batch, 20)), 0
+    ).astype(np.int32)
     state, constants = decoder.begin(*encoding_model(model)(source))
     start = tf.fill([batch], decoder.start)
     greedy = greedy_search(decoder.step, end=END, max_length=STEPS)
-    beams = beam_search(decoder.step, end=END, beam=beam, max_length=STEPS, length_normalization="gnmt")
+    beams = beam_search(
+        decoder.step, end=END, beam=beam, max_length=STEPS, length_normalization="gnmt"
+    )
     draw = sampler(decoder.step, end=END, max_length=STEPS, top_k=40)
     return {
         "greedy": lambda: greedy(start, state, constants),
@@ -57,13 +66,17 @@ def searches(batch: int, beam: int, wiring: dict) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--beam", type=int, default=5)
     options = parser.parse_args()
     found: dict[str, dict[str, list[float]]] = {}
-    print("| decoder | search | ms | ms a step | sentences/s | × greedy |\n|---|---|---|---|---|---|")
+    print(
+        "| decoder | search | ms | ms a step | sentences/s | × greedy |\n|---|---|---|---|---|---|"
+    )
     for wiring in WIRINGS:
         name = ", ".join(f"{key}={value}" for key, value in wiring.items())
         runs = searches(options.batch, options.beam, wiring)
@@ -79,7 +92,9 @@ def main() -> None:
         base = statistics.median(times["greedy"])
         for search, milliseconds in times.items():
             median = statistics.median(milliseconds)
-            print(f"| {name} | {search} | {median:.0f} | {median / STEPS:.1f} | {options.batch / median * 1e3:.0f} | {median / base:.2f} |")
+            print(
+                f"| {name} | {search} | {median:.0f} | {median / STEPS:.1f} | {options.batch / median * 1e3:.0f} | {median / base:.2f} |"
+            )
         found[name] = times
     print(json.dumps({"milliseconds": found, "environment": environment()}))
 

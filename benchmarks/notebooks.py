@@ -19,7 +19,9 @@ LIMIT = 90  # seconds
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     everyone = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
     parser.add_argument("notebooks", nargs="*", type=Path, default=everyone)
     parser.add_argument("--rounds", type=int, default=1)
@@ -29,9 +31,17 @@ def main() -> None:
         for _ in range(options.rounds):
             before, started = processor_seconds(), time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
-                NotebookClient(book, timeout=None, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+                NotebookClient(
+                    book,
+                    timeout=None,
+                    kernel_name="python3",
+                    resources={"metadata": {"path": folder}},
+                ).execute()
             wall, used = time.perf_counter() - started, processor_seconds() - before
-            print(f"{path.stem:<48} {wall:6.0f} s, {used:6.0f} s of a processor{'' if wall <= LIMIT else f': above {LIMIT} s'}", flush=True)
+            print(
+                f"{path.stem:<48} {wall:6.0f} s, {used:6.0f} s of a processor{'' if wall <= LIMIT else f': above {LIMIT} s'}",
+                flush=True,
+            )
 
 
 def processor_seconds() -> float:

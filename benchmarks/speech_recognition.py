@@ -38,7 +38,9 @@ print(f"{'':<44}{'WER':>8}{'real-time factor':>18}")
 for run in arguments.runs:
     bundle = load_bundle(run)
     config, alphabet = recipe.Config(**bundle.config), Alphabet.load(bundle.path)
-    part = recipe.load_data(replace(config, data_dir=arguments.data_dir or config.data_dir)).validation
+    part = recipe.load_data(
+        replace(config, data_dir=arguments.data_dir or config.data_dir)
+    ).validation
     part = part.take(range(min(arguments.sounds, len(part))))
     sounds = [part.samples(i, config.rate) for i in range(len(part))]
     length = sum(map(len, sounds)) / config.rate
@@ -48,9 +50,15 @@ for run in arguments.runs:
         recipe.make_transcriber(config, bundle.model, alphabet, opinion, bundle.facts["longest"]),
     )
     ways = {
-        "best path, in batches": lambda best=best, sounds=sounds: [one.text for one in best.transcribe(sounds)],
-        "best path, one by one": lambda best=best, sounds=sounds: [best.transcribe([sound])[0].text for sound in sounds],
-        f"beam {config.beam} and n-grams, in batches": lambda search=search, sounds=sounds: [one.text for one in search.transcribe(sounds)],
+        "best path, in batches": lambda best=best, sounds=sounds: [
+            one.text for one in best.transcribe(sounds)
+        ],
+        "best path, one by one": lambda best=best, sounds=sounds: [
+            best.transcribe([sound])[0].text for sound in sounds
+        ],
+        f"beam {config.beam} and n-grams, in batches": lambda search=search, sounds=sounds: [
+            one.text for one in search.transcribe(sounds)
+        ],
     }
     waits: list[float] = []
     if not config.bidirectional:
@@ -82,4 +90,6 @@ for run in arguments.runs:
         print(f"    {name:<40}{scores[name]:>8.4f}{median(seconds[name]) / length:>18.4f}")
     if waits:
         worst = 1000 * float(np.quantile(waits, 0.99))
-        print(f"    a chunk takes {1000 * median(waits):.1f} ms, 1 in 100 over {worst:.1f} ms; look-ahead {1000 * live.look_ahead:.0f} ms")
+        print(
+            f"    a chunk takes {1000 * median(waits):.1f} ms, 1 in 100 over {worst:.1f} ms; look-ahead {1000 * live.look_ahead:.0f} ms"
+        )

@@ -15,7 +15,11 @@ import time
 from pathlib import Path
 
 COMMAND = [str(Path(sys.executable).with_name("rnn-cookbook"))]
-QUICK = {"--help": ["--help"], "list": ["list"], "an unknown option": ["run", "sentiment", "--bogus"]}
+QUICK = {
+    "--help": ["--help"],
+    "list": ["list"],
+    "an unknown option": ["run", "sentiment", "--bogus"],
+}
 
 
 def seconds(arguments: list[str]) -> float:
@@ -25,7 +29,9 @@ def seconds(arguments: list[str]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     times: dict[str, list[float]] = {name: [] for name in QUICK}
@@ -33,13 +39,19 @@ def main() -> None:
         for name, arguments in QUICK.items():
             times[name].append(seconds(arguments))
     for name, values in times.items():
-        print(f"{name:<24}{statistics.median(values):8.2f} s  ({min(values):.2f} to {max(values):.2f})")
+        print(
+            f"{name:<24}{statistics.median(values):8.2f} s  ({min(values):.2f} to {max(values):.2f})"
+        )
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "run"
-        whole = seconds(["run", "sentiment", "--data", "sample", "--quiet", "--output", str(output)])
+        whole = seconds(
+            ["run", "sentiment", "--data", "sample", "--quiet", "--output", str(output)]
+        )
         report = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     memory, accuracy = report["training"]["peak_memory_mb"], report["test"]["accuracy"]
-    print(f"{'the sample run':<24}{whole:8.2f} s, {memory:.0f} MB at its peak, accuracy {accuracy:.4f}")
+    print(
+        f"{'the sample run':<24}{whole:8.2f} s, {memory:.0f} MB at its peak, accuracy {accuracy:.4f}"
+    )
     print(f"on {report['environment']['cores']} cores of {report['environment']['cpu']}")
 
 

@@ -41,7 +41,10 @@ def reviews(data_dir: str | None, count: int = 10_000) -> list[np.ndarray]:
         print(f"no real reviews ({str(error)[:80]} …): lengths are drawn instead", file=sys.stderr)
         rng = np.random.default_rng(0)
         lengths = np.clip(rng.lognormal(5.4, 0.65, count), 10, LONGEST).astype(int)
-        return [np.minimum(rng.zipf(1.3, length) + 1, VOCABULARY - 1).astype(np.int32) for length in lengths]
+        return [
+            np.minimum(rng.zipf(1.3, length) + 1, VOCABULARY - 1).astype(np.int32)
+            for length in lengths
+        ]
     texts = [row["text"].decode() for row in rows]
     return TextEncoder.fit(texts, max_words=VOCABULARY - 2).encode(texts, max_tokens=LONGEST)
 
@@ -49,9 +52,21 @@ def reviews(data_dir: str | None, count: int = 10_000) -> list[np.ndarray]:
 def keras_steps(feed: Batches, *, segment: int, lazy: bool) -> Iterator[tuple[int, int]]:
     """Trains on the feed for ever; yields (examples, words) after every step."""
     keras.utils.set_random_seed(0)
-    model = text_classifier(vocabulary_size=VOCABULARY, classes=2, embedding_size=EMBEDDING, units=UNITS, segment_length=segment)
-    optimizer = LazyAdam(1e-3, clip_norm=1.0) if lazy else keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
-    model.compile(optimizer=optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    model = text_classifier(
+        vocabulary_size=VOCABULARY,
+        classes=2,
+        embedding_size=EMBEDDING,
+        units=UNITS,
+        segment_length=segment,
+    )
+    optimizer = (
+        LazyAdam(1e-3, clip_norm=1.0) if lazy else keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
+    )
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
     model.make_train_function()
     for feed.epoch in range(1_000_000):
         batches = iter(feed.dataset())
@@ -76,7 +91,9 @@ def torch_steps(feed: Batches) -> Iterator[tuple[int, int]]:
             words = torch.from_numpy(tokens.copy()).long()
             states, _ = rnn(embedding(words))
             pooled = states.masked_fill((words == 0)[..., None], -65504.0).amax(dim=1)
-            loss = torch.nn.functional.cross_entropy(output(pooled), torch.from_numpy(labels).long())
+            loss = torch.nn.functional.cross_entropy(
+                output(pooled), torch.from_numpy(labels).long()
+            )
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -86,7 +103,9 @@ def torch_steps(feed: Batches) -> Iterator[tuple[int, int]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data-dir", help="where imdb_reviews lies")
     parser.add_argument("--seconds", type=float, default=40, help="of measuring, a feed and round")
     parser.add_argument("--rounds", type=int, default=3)
@@ -101,12 +120,17 @@ def main() -> None:
         "keras, fixed padding": keras_steps(feed(pad_to=LONGEST), segment=0, lazy=False),
         "keras, buckets": keras_steps(feed(), segment=0, lazy=False),
         "keras, buckets, lazy optimizer": keras_steps(feed(), segment=0, lazy=True),
-        "keras, buckets, lazy optimizer, segments": keras_steps(feed(multiple_of=SEGMENT), segment=SEGMENT, lazy=True),
+        "keras, buckets, lazy optimizer, segments": keras_steps(
+            feed(multiple_of=SEGMENT), segment=SEGMENT, lazy=True
+        ),
     }
     try:
         import torch
 
-        feeds |= {f"torch {torch.__version__}, fixed padding": torch_steps(feed(pad_to=LONGEST)), "torch, buckets": torch_steps(feed())}
+        feeds |= {
+            f"torch {torch.__version__}, fixed padding": torch_steps(feed(pad_to=LONGEST)),
+            "torch, buckets": torch_steps(feed()),
+        }
     except ImportError:
         print("PyTorch is not installed: its rows are left out", file=sys.stderr)
     rates: dict[str, list[tuple[float, float]]] = {name: [] for name in feeds}
@@ -123,7 +147,10 @@ def main() -> None:
             seconds = time.perf_counter() - started
             rates[name].append((examples / seconds, words / seconds))
             print(f"{name}: {examples / seconds:.0f} examples/s", file=sys.stderr)
-    median = {name: tuple(statistics.median(values) for values in zip(*pairs, strict=True)) for name, pairs in rates.items()}
+    median = {
+        name: tuple(statistics.median(values) for values in zip(*pairs, strict=True))
+        for name, pairs in rates.items()
+    }
     base = median["keras, fixed padding"][0]
     print(f"{'':<52}{'examples/s':>12}{'words/s':>10}{'× keras fixed':>15}")
     for name, (examples, words) in median.items():

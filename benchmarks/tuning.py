@@ -29,17 +29,36 @@ data = ["--data", "sample"]
 if arguments.reviews:
     import tensorflow_datasets as tfds
 
-    part = tfds.load("imdb_reviews", split=f"train[:{arguments.reviews}]", data_dir=arguments.data_dir or None)
+    part = tfds.load(
+        "imdb_reviews", split=f"train[:{arguments.reviews}]", data_dir=arguments.data_dir or None
+    )
     rows = [(each["text"].decode(), int(each["label"])) for each in tfds.as_numpy(part)]
     pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "reviews.csv", index=False)
     data = ["--data", str(folder / "reviews.csv")]
 
-print(f"{'':<12}{'trials':>8}{'default':>10}{'best':>10}{'as good after':>16}{'all trials':>14}{'elsewhere':>12}")
+print(
+    f"{'':<12}{'trials':>8}{'default':>10}{'best':>10}{'as good after':>16}{'all trials':>14}{'elsewhere':>12}"
+)
 for tuner in arguments.tuners.split(","):
     place = folder / tuner
-    command = [sys.executable, "-m", "rnn_cookbook.cli", "tune", "sentiment", *data, "--tuner", tuner, "--output", str(place)]
-    command += ["--trials", str(arguments.trials)] * (tuner == "random") + ["--resume"] * (place / "search.json").exists()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "rnn_cookbook.cli",
+        "tune",
+        "sentiment",
+        *data,
+        "--tuner",
+        tuner,
+        "--output",
+        str(place),
+    ]
+    command += ["--trials", str(arguments.trials)] * (tuner == "random") + ["--resume"] * (
+        place / "search.json"
+    ).exists()
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         lines = []
         for line in process.stderr:
             print(line, end="", file=sys.stderr, flush=True)

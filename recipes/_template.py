@@ -45,7 +45,9 @@ class Config:
     batch_size: int = 64  # texts a step
     learning_rate: float = 1e-2  # its peak
     clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
-    patience: int = 4  # epochs without a better validation loss before the training stops; 0 goes through
+    patience: int = (
+        4  # epochs without a better validation loss before the training stops; 0 goes through
+    )
     mixed_precision: bool = False  # half-precision arithmetic, for GPUs
     baselines: bool = True  # train the linear models, too
     seed: int = 0  # of the split, the weights, the order and the dropout
@@ -54,7 +56,15 @@ class Config:
         check_settings(  # what cannot work is refused here, before anything is read
             self,
             positive=("learning_rate",),
-            at_least={"units": 1, "epochs": 1, "least_steps": 0, "batch_size": 1, "clip_norm": 0, "patience": 0, "seed": 0},
+            at_least={
+                "units": 1,
+                "epochs": 1,
+                "least_steps": 0,
+                "batch_size": 1,
+                "clip_norm": 0,
+                "patience": 0,
+                "seed": 0,
+            },
             shares=("validation_fraction", "test_fraction"),
         )
 
@@ -77,10 +87,23 @@ def load_data(config: Config) -> Data:
     """Raw examples, split. Nothing is fitted but on the training split."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        parts = in_turn(classification.sample.reviews(6500, seed=config.seed), train=4000, validation=500, test=2000)
+        parts = in_turn(
+            classification.sample.reviews(6500, seed=config.seed),
+            train=4000,
+            validation=500,
+            test=2000,
+        )
     else:
-        parts = read_texts(config.data, text_column=config.text_column, label_column=config.label_column, drop_missing=config.drop_missing)
-    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+        parts = read_texts(
+            config.data,
+            text_column=config.text_column,
+            label_column=config.label_column,
+            drop_missing=config.drop_missing,
+        )
+    fractions = {
+        "validation_fraction": config.validation_fraction,
+        "test_fraction": config.test_fraction,
+    }
     parts, classes = complete(parts, **fractions, seed=config.seed)
     encoder = encode.text.TextEncoder.fit(parts["train"].texts, max_words=10_000, min_count=1)
     return Data(classes, parts["train"], parts["validation"], parts["test"], encoder)
@@ -91,9 +114,15 @@ def build_model(config: Config, data: Data):
 
     fit.set_precision(config.mixed_precision)
     model = classification.model.text_classifier(
-        vocabulary_size=len(data.encoder), classes=len(data.classes), embedding_size=32, cell=config.cell, units=config.units
+        vocabulary_size=len(data.encoder),
+        classes=len(data.classes),
+        embedding_size=32,
+        cell=config.cell,
+        units=config.units,
     )
-    rate = fit.warmup_cosine(config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps)
+    rate = fit.warmup_cosine(
+        config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps
+    )
     model.compile(
         optimizer=keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -106,7 +135,10 @@ def build_model(config: Config, data: Data):
 def train(config: Config, model, data: Data, run) -> dict:
     plan = fit.plan(config, examples=len(data.train))
     log.info("training: %d epochs of %d texts", plan.epochs, len(data.train))
-    batches, validation = (batched(config, data, part, shuffle=part is data.train) for part in (data.train, data.validation))
+    batches, validation = (
+        batched(config, data, part, shuffle=part is data.train)
+        for part in (data.train, data.validation)
+    )
     return fit.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run)
 
 
@@ -114,20 +146,33 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     """Scores on a split; with a run, also what its folder shows."""
     examples = getattr(data, split)
     log.info("evaluating on %d %s texts", len(examples), split)
-    probabilities, labels = classify(config, model, data.encoder.encode(examples.texts)), numbers(data, examples)
+    probabilities, labels = (
+        classify(config, model, data.encoder.encode(examples.texts)),
+        numbers(data, examples),
+    )
     if run:
         lengths = [len(tokens) for tokens in data.encoder.encode(examples.texts)]
         classification.plots.write_classification(
-            run, examples.texts, labels, probabilities, classes=data.classes, lengths=lengths, unit="words"
+            run,
+            examples.texts,
+            labels,
+            probabilities,
+            classes=data.classes,
+            lengths=lengths,
+            unit="words",
         )
     return classification.scores.classification_scores(labels, probabilities)
 
 
 def baselines(config: Config, data: Data) -> dict:
     """The strong method without a network that a practitioner would try first, on the same test split, scored by the same scorer."""
-    known = Texts(data.train.texts + data.validation.texts, data.train.labels + data.validation.labels)
+    known = Texts(
+        data.train.texts + data.validation.texts, data.train.labels + data.validation.labels
+    )
     return classification.baselines.text_baselines(
-        (known.texts, numbers(data, known)), (data.test.texts, numbers(data, data.test)), classes=len(data.classes)
+        (known.texts, numbers(data, known)),
+        (data.test.texts, numbers(data, data.test)),
+        classes=len(data.classes),
     )
 
 
@@ -135,8 +180,14 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
     """Raw inputs, list by list, to one answer each, by the bundle alone."""
     config, encoder = Config(**loaded.config), encode.text.TextEncoder.load(loaded.path)
     for texts in inputs:
-        for text, shares in zip(texts, classify(config, loaded.model, encoder.encode(texts)), strict=True):
-            yield {"text": text, "label": loaded.facts["classes"][shares.argmax()], "probability": round(float(shares.max()), 5)}
+        for text, shares in zip(
+            texts, classify(config, loaded.model, encoder.encode(texts)), strict=True
+        ):
+            yield {
+                "text": text,
+                "label": loaded.facts["classes"][shares.argmax()],
+                "probability": round(float(shares.max()), 5),
+            }
 
 
 def search_space(hp, config: Config) -> Config:
@@ -156,7 +207,14 @@ def main(config: Config, run) -> str:
     model = build_model(config, data)
     history = train(config, model, data, run)
     facts = {"classes": data.classes}
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.encoder.save])
+    bundle.save_bundle(
+        run.path / "model",
+        recipe=run.recipe,
+        config=asdict(config),
+        facts=facts,
+        model=model,
+        encoders=[data.encoder.save],
+    )
     report.plot_training(run, history, metric="accuracy")
     measured = report.write_metrics(
         run,
@@ -174,8 +232,13 @@ def main(config: Config, run) -> str:
 # Small steps of the above
 
 
-def batched(config: Config, data: Data, examples: Texts, *, shuffle: bool = False) -> "encode.batches.Batches":
-    tokens, options = data.encoder.encode(examples.texts), {"batch_size": config.batch_size, "seed": config.seed}
+def batched(
+    config: Config, data: Data, examples: Texts, *, shuffle: bool = False
+) -> "encode.batches.Batches":
+    tokens, options = (
+        data.encoder.encode(examples.texts),
+        {"batch_size": config.batch_size, "seed": config.seed},
+    )
     return encode.batches.Batches(tokens, numbers(data, examples), shuffle=shuffle, **options)
 
 
@@ -186,7 +249,9 @@ def numbers(data: Data, examples: Texts) -> np.ndarray:
 
 def classify(config: Config, model, tokens: list[np.ndarray]) -> np.ndarray:
     """Probabilities: float64[texts, classes]"""
-    return softmax(fit.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size)), axis=1)
+    return softmax(
+        fit.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size)), axis=1
+    )
 
 
 if __name__ == "__main__":

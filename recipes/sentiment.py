@@ -53,7 +53,9 @@ class Config:
     max_tokens: int = 400  # longer texts are cut
     keep: Literal["head", "tail", "both"] = "both"  # which end of a longer text stays
     embedding: int = 128  # dimensions of the word vectors
-    word_vectors: Literal["ppmi", "none"] = "ppmi"  # start from vectors of the task's text, or at random
+    word_vectors: Literal["ppmi", "none"] = (
+        "ppmi"  # start from vectors of the task's text, or at random
+    )
     teacher: bool = True  # a linear model labels the unlabelled texts for the network
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
     units: int = 64  # size of the state, in each direction
@@ -71,7 +73,9 @@ class Config:
     schedule: Literal["cosine", "constant"] = "cosine"  # learning rate over time
     weight_decay: float = 0.0  # decoupled from the gradient, as in AdamW
     clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
-    patience: int = 2  # epochs without a better validation loss before the training stops; 0 goes through
+    patience: int = (
+        2  # epochs without a better validation loss before the training stops; 0 goes through
+    )
     mixed_precision: bool = False  # half-precision arithmetic, for GPUs
     baselines: bool = True  # train the linear models, too
     seed: int = 0  # of the split, the weights, the order and the dropout
@@ -80,9 +84,24 @@ class Config:
         check_settings(
             self,
             positive=("learning_rate",),
-            at_least={"vocabulary": 1, "max_tokens": 1, "embedding": 1, "units": 1, "depth": 1, "segment": 0, "epochs": 1, "batch_size": 1}
+            at_least={
+                "vocabulary": 1,
+                "max_tokens": 1,
+                "embedding": 1,
+                "units": 1,
+                "depth": 1,
+                "segment": 0,
+                "epochs": 1,
+                "batch_size": 1,
+            }
             | {"least_steps": 0, "weight_decay": 0, "clip_norm": 0, "patience": 0, "seed": 0},
-            shares=("validation_fraction", "test_fraction", "word_dropout", "embedding_dropout", "dropout"),
+            shares=(
+                "validation_fraction",
+                "test_fraction",
+                "word_dropout",
+                "embedding_dropout",
+                "dropout",
+            ),
         )
 
 
@@ -96,7 +115,12 @@ BASIC = Config(vocabulary=9_998, min_count=1, max_tokens=100, keep="tail", embed
                least_steps=0, learning_rate=1e-3, schedule="constant", clip_norm=0.0, patience=0, validation_fraction=0.2)
 # fmt: on
 METRIC = "accuracy"  # what the results are compared by
-SETTINGS = {"default": Config(), "sample": SAMPLE, "basic": BASIC, "supervised": Config(unlabelled="none", teacher=False)}
+SETTINGS = {
+    "default": Config(),
+    "sample": SAMPLE,
+    "basic": BASIC,
+    "supervised": Config(unlabelled="none", teacher=False),
+}
 
 
 @dataclass
@@ -113,24 +137,51 @@ def load_data(config: Config) -> Data:
     """Raw texts, split. Only training and unlabelled texts choose the vocabulary."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        parts = in_turn(classification.sample.reviews(6500, seed=config.seed), train=4000, validation=500, test=2000)
+        parts = in_turn(
+            classification.sample.reviews(6500, seed=config.seed),
+            train=4000,
+            validation=500,
+            test=2000,
+        )
     elif config.data == "imdb_reviews":
         names = ["train", "test", "unsupervised"]
         train, test, unlabelled = load_tfds("imdb_reviews", splits=names, data_dir=config.data_dir)
         parts = {
-            name: Texts([x["text"].decode() for x in rows], [("negative", "positive")[x["label"]] for x in rows])
+            name: Texts(
+                [x["text"].decode() for x in rows],
+                [("negative", "positive")[x["label"]] for x in rows],
+            )
             for name, rows in (("train", train), ("test", test))
         }
         parts["unlabelled"] = Texts([x["text"].decode() for x in unlabelled])
     else:
-        parts = read_texts(config.data, text_column=config.text_column, label_column=config.label_column, drop_missing=config.drop_missing)
-        parts = {name: encode.text.without_empty(part, name=name, drop=config.drop_missing) for name, part in parts.items()}
-    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+        parts = read_texts(
+            config.data,
+            text_column=config.text_column,
+            label_column=config.label_column,
+            drop_missing=config.drop_missing,
+        )
+        parts = {
+            name: encode.text.without_empty(part, name=name, drop=config.drop_missing)
+            for name, part in parts.items()
+        }
+    fractions = {
+        "validation_fraction": config.validation_fraction,
+        "test_fraction": config.test_fraction,
+    }
     parts, classes = complete(parts, **fractions, seed=config.seed)
     if config.unlabelled:
-        parts["unlabelled"] = Texts() if config.unlabelled == "none" else read_unlabelled(config.unlabelled, text_column=config.text_column)
+        parts["unlabelled"] = (
+            Texts()
+            if config.unlabelled == "none"
+            else read_unlabelled(config.unlabelled, text_column=config.text_column)
+        )
     unlabelled = parts.get("unlabelled", Texts())
-    encoder = encode.text.TextEncoder.fit(parts["train"].texts + unlabelled.texts, max_words=config.vocabulary, min_count=config.min_count)
+    encoder = encode.text.TextEncoder.fit(
+        parts["train"].texts + unlabelled.texts,
+        max_words=config.vocabulary,
+        min_count=config.min_count,
+    )
     return Data(classes, parts["train"], parts["validation"], parts["test"], unlabelled, encoder)
 
 
@@ -141,8 +192,13 @@ def build_model(config: Config, data: Data):
     vectors = None
     if config.word_vectors == "ppmi":
         log.info("word vectors from %d texts", len(data.train) + len(data.unlabelled))
-        tokens, shape = tokenise(config, data, data.train.texts + data.unlabelled.texts), (len(data.encoder), config.embedding)
-        vectors = 0.5 * encode.word_vectors.ppmi_vectors(tokens, vocabulary_size=shape[0], dimensions=shape[1], seed=config.seed)
+        tokens, shape = (
+            tokenise(config, data, data.train.texts + data.unlabelled.texts),
+            (len(data.encoder), config.embedding),
+        )
+        vectors = 0.5 * encode.word_vectors.ppmi_vectors(
+            tokens, vocabulary_size=shape[0], dimensions=shape[1], seed=config.seed
+        )
     model = classification.model.text_classifier(
         vocabulary_size=len(data.encoder),
         classes=len(data.classes),
@@ -160,10 +216,18 @@ def build_model(config: Config, data: Data):
     )
     count = len(data.train) + extras(config, data) // rounds(config, data)
     steps = fit.plan(config, examples=count).steps
-    rate = fit.warmup_cosine(config.learning_rate, steps=steps) if config.schedule == "cosine" else config.learning_rate
+    rate = (
+        fit.warmup_cosine(config.learning_rate, steps=steps)
+        if config.schedule == "cosine"
+        else config.learning_rate
+    )
     model.compile(
-        optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True),  # of probabilities: the teacher is not always sure
+        optimizer=optimizers.LazyAdam(
+            rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None
+        ),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True
+        ),  # of probabilities: the teacher is not always sure
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=False,  # XLA would compile every length of batch anew
     )
@@ -173,14 +237,26 @@ def build_model(config: Config, data: Data):
 def train(config: Config, model, data: Data, run) -> dict:
     tokens, targets = tokenise(config, data, data.train.texts), one_hot(data, data.train)
     if extras(config, data):
-        log.info("a linear model learns from %d texts, to mark %d unlabelled ones", len(data.train), len(data.unlabelled))
-        teacher = classification.baselines.NBClassifier().fit(data.train.texts, targets.argmax(axis=1), classes=len(data.classes))
+        log.info(
+            "a linear model learns from %d texts, to mark %d unlabelled ones",
+            len(data.train),
+            len(data.unlabelled),
+        )
+        teacher = classification.baselines.NBClassifier().fit(
+            data.train.texts, targets.argmax(axis=1), classes=len(data.classes)
+        )
         tokens += tokenise(config, data, data.unlabelled.texts)
-        targets = np.concatenate([targets, teacher.predict(data.unlabelled.texts).astype(np.float32)])
+        targets = np.concatenate(
+            [targets, teacher.predict(data.unlabelled.texts).astype(np.float32)]
+        )
     shape = {"batch_size": config.batch_size, "multiple_of": config.segment or 1}
     turns = {"extras": extras(config, data), "rounds": rounds(config, data)}
-    batches = encode.batches.Batches(tokens, targets, shuffle=True, seed=config.seed, **turns, **shape)
-    validation = encode.batches.Batches(tokenise(config, data, data.validation.texts), one_hot(data, data.validation), **shape)
+    batches = encode.batches.Batches(
+        tokens, targets, shuffle=True, seed=config.seed, **turns, **shape
+    )
+    validation = encode.batches.Batches(
+        tokenise(config, data, data.validation.texts), one_hot(data, data.validation), **shape
+    )
     plan = fit.plan(config, examples=batches.examples)
     log.info("training: %d epochs of %d texts", plan.epochs, batches.examples)
     return fit.fit(model, batches, validation, epochs=plan.epochs, patience=plan.patience, run=run)
@@ -195,16 +271,28 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     if run:
         lengths = [len(sequence) for sequence in data.encoder.encode(examples.texts)]
         classification.plots.write_classification(
-            run, examples.texts, labels, probabilities, classes=data.classes, lengths=lengths, unit="words"
+            run,
+            examples.texts,
+            labels,
+            probabilities,
+            classes=data.classes,
+            lengths=lengths,
+            unit="words",
         )
     return classification.scores.classification_scores(labels, probabilities)
 
 
 def baselines(config: Config, data: Data) -> dict:
     """Linear models on the same test split. Nothing of theirs is chosen on the validation split, so they learn from it, too."""
-    known = Texts(data.train.texts + data.validation.texts, data.train.labels + data.validation.labels)
-    (texts, labels), (test_texts, test_labels) = ((part.texts, one_hot(data, part).argmax(axis=1)) for part in (known, data.test))
-    return classification.baselines.text_baselines((texts, labels), (test_texts, test_labels), classes=len(data.classes))
+    known = Texts(
+        data.train.texts + data.validation.texts, data.train.labels + data.validation.labels
+    )
+    (texts, labels), (test_texts, test_labels) = (
+        (part.texts, one_hot(data, part).argmax(axis=1)) for part in (known, data.test)
+    )
+    return classification.baselines.text_baselines(
+        (texts, labels), (test_texts, test_labels), classes=len(data.classes)
+    )
 
 
 def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[dict]:
@@ -212,16 +300,32 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
     config, encoder = Config(**loaded.config), encode.text.TextEncoder.load(loaded.path)
     for texts in inputs:
         tokens = encoder.encode(texts, max_tokens=config.max_tokens, keep=config.keep)
-        for text, empty, p in zip(texts, ~encode.text.has_token(texts), classify(config, loaded.model, tokens), strict=True):
-            shares = {name: round(float(share), 5) for name, share in zip(loaded.facts["classes"], p, strict=True)}
+        for text, empty, p in zip(
+            texts,
+            ~encode.text.has_token(texts),
+            classify(config, loaded.model, tokens),
+            strict=True,
+        ):
+            shares = {
+                name: round(float(share), 5)
+                for name, share in zip(loaded.facts["classes"], p, strict=True)
+            }
             answer = {"label": max(shares, key=shares.get), "probabilities": shares}
-            yield {"text": text, **({"label": None, "error": "no word in the text"} if empty else answer)}
+            yield {
+                "text": text,
+                **({"label": None, "error": "no word in the text"} if empty else answer),
+            }
 
 
 def served(loaded: "bundle.Bundle") -> "classification.export.ServedClassifier":
     """From raw text to the answer in TensorFlow alone: what `rnn-cookbook export` writes."""
-    options = {"classes": loaded.facts["classes"], **{name: loaded.config[name] for name in ("max_tokens", "keep")}}
-    return classification.export.ServedClassifier(loaded.model, encode.text.TextEncoder.load(loaded.path), **options)
+    options = {
+        "classes": loaded.facts["classes"],
+        **{name: loaded.config[name] for name in ("max_tokens", "keep")},
+    }
+    return classification.export.ServedClassifier(
+        loaded.model, encode.text.TextEncoder.load(loaded.path), **options
+    )
 
 
 def search_space(hp, config: Config) -> Config:
@@ -246,21 +350,34 @@ def main(config: Config, run) -> str:
     started = time.perf_counter()
     model = build_model(config, data)
     history = train(config, model, data, run)
-    history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")  # the word vectors and the teacher count
+    history["seconds"] += (
+        time.perf_counter() - started - history.pop("seconds_here")
+    )  # the word vectors and the teacher count
     facts = {"classes": data.classes}
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=[data.encoder.save])
+    bundle.save_bundle(
+        run.path / "model",
+        recipe=run.recipe,
+        config=asdict(config),
+        facts=facts,
+        model=model,
+        encoders=[data.encoder.save],
+    )
     report.plot_training(run, history, metric="accuracy")
     measured = report.write_metrics(
         run,
         config=config,
         model=model,
         training=history,
-        splits={name: len(getattr(data, name)) for name in ("train", "validation", "test", "unlabelled")},
+        splits={
+            name: len(getattr(data, name)) for name in ("train", "validation", "test", "unlabelled")
+        },
         validation=evaluate(config, model, data, split="validation"),
         baselines=baselines(config, data) if config.baselines else {},
         test=evaluate(config, model, data, run=run),
     )
-    return report.comparison(measured, metric="accuracy", others=("macro_f1", "roc_auc", "calibration_error"))
+    return report.comparison(
+        measured, metric="accuracy", others=("macro_f1", "roc_auc", "calibration_error")
+    )
 
 
 # Small pieces that several of the above use
@@ -289,7 +406,13 @@ def rounds(config: Config, data: Data) -> int:
 def classify(config: Config, model, tokens: list[np.ndarray]) -> np.ndarray:
     """Probabilities: float64[texts, classes]"""
     return softmax(
-        fit.predict(model, encode.batches.Batches(tokens, batch_size=config.batch_size, multiple_of=config.segment or 1)), axis=1
+        fit.predict(
+            model,
+            encode.batches.Batches(
+                tokens, batch_size=config.batch_size, multiple_of=config.segment or 1
+            ),
+        ),
+        axis=1,
     )
 
 

@@ -37,18 +37,26 @@ from rnn_cookbook.tasks import speech
 class Config:
     data: str = "spoken_digit"  # spoken_digit, sample, a TFDS name such as ljspeech, or your own manifest or folder
     data_dir: str = ""  # where data sets are kept, else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
-    split: Literal["take", "speaker"] = "take"  # what the test has of its own: takes (of your data: recordings), or voices
+    split: Literal["take", "speaker"] = (
+        "take"  # what the test has of its own: takes (of your data: recordings), or voices
+    )
     held_out: str = ""  # of spoken_digit, the voice that tests; without it the seed-th
     validation_fraction: float = 0.05  # of the training data, where there is no validation split
     test_fraction: float = 0.1  # of the data, where there is no test split
-    rate: int = 8000  # Hz that sounds are brought to; 16000 for speech that was not recorded by telephone
+    rate: int = (
+        8000  # Hz that sounds are brought to; 16000 for speech that was not recorded by telephone
+    )
     strings: int = 1000  # of spoken_digit, strings of digits an epoch, short ones first
     max_seconds: float = 20.0  # longer training sounds are left out
     bands: int = 40  # mel bands
     window: float = 0.025  # seconds of a frame
     hop: float = 0.01  # seconds between frames
-    by_band: bool = False  # normalise each band by itself: where sounds are long, and microphones many
-    convolution: Literal["time", "time_frequency"] = "time"  # one over time, or two that hear higher and lower voices alike
+    by_band: bool = (
+        False  # normalise each band by itself: where sounds are long, and microphones many
+    )
+    convolution: Literal["time", "time_frequency"] = (
+        "time"  # one over time, or two that hear higher and lower voices alike
+    )
     filters: int = 64  # of each
     stride: int = 3  # frames a step of the recurrent layers
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
@@ -56,7 +64,9 @@ class Config:
     depth: int = 2  # recurrent layers
     bidirectional: bool = True  # hear the whole sound; otherwise the past, as --stream needs it
     look_ahead: int = 0  # and so many steps of the future, of `hop` times `stride`
-    layer_norm: bool = False  # normalise the layers, step by step: CTC finds out sooner what is said where
+    layer_norm: bool = (
+        False  # normalise the layers, step by step: CTC finds out sooner what is said where
+    )
     dropout: float = 0.1  # of vector components, the same at every step
     speed: float = 0.1  # training sounds are up to this share faster or slower
     warp: float = 0.1  # their frequencies are up to this share higher or lower
@@ -86,9 +96,35 @@ class Config:
         check_settings(
             self,
             positive=("learning_rate", "max_seconds", "window", "hop"),
-            at_least={"rate": 1000, "strings": 1, "bands": 1, "filters": 1, "stride": 1, "units": 1, "depth": 1, "epochs": 1, "beam": 1}
-            | {"least_steps": 0, "batch_size": 1, "clip_norm": 0, "patience": 0, "noise": 0, "ngrams": 0, "ngram_weight": 0, "seed": 0}
-            | {"masked_bands": 0, "widest_band": 0, "masked_stretches": 0, "equalizer": 0, "average": 1, "look_ahead": 0},
+            at_least={
+                "rate": 1000,
+                "strings": 1,
+                "bands": 1,
+                "filters": 1,
+                "stride": 1,
+                "units": 1,
+                "depth": 1,
+                "epochs": 1,
+                "beam": 1,
+            }
+            | {
+                "least_steps": 0,
+                "batch_size": 1,
+                "clip_norm": 0,
+                "patience": 0,
+                "noise": 0,
+                "ngrams": 0,
+                "ngram_weight": 0,
+                "seed": 0,
+            }
+            | {
+                "masked_bands": 0,
+                "widest_band": 0,
+                "masked_stretches": 0,
+                "equalizer": 0,
+                "average": 1,
+                "look_ahead": 0,
+            },
             shares=("validation_fraction", "test_fraction", "dropout", "speed", "warp"),
         )
 
@@ -106,7 +142,11 @@ SAMPLE = Config(
     data="sample", bands=24, filters=32, stride=2, units=48, depth=1, dropout=0.0, speed=0.0, warp=0.0, noise=0.0, epochs=3,
     least_steps=0, batch_size=16, learning_rate=1e-2, beam=4,
 )  # fmt: skip
-METRIC, HIGHER_IS_BETTER, INPUT = "wer", False, "recording.wav"  # what the results are compared by; what predictions are of
+METRIC, HIGHER_IS_BETTER, INPUT = (
+    "wer",
+    False,
+    "recording.wav",
+)  # what the results are compared by; what predictions are of
 SIZES = {"train": 1000, "validation": 100, "test": 300}  # of the sample
 SPEAKER = Config(
     split="speaker", convolution="time_frequency", filters=16, layer_norm=True, dropout=0.2, speed=0.2, warp=0.2, equalizer=7.5,
@@ -124,7 +164,9 @@ class Data:
     alphabet: "speech.alphabet.Alphabet"  # fitted on the training texts
     spoken: "ngrams.NGrams | None"  # of the characters of the training texts
     longest: float  # seconds of the longest training sound: longer ones are transcribed in parts
-    recordings: "speech.digits.Recordings | None" = None  # that strings of digits are made of, new ones in every epoch
+    recordings: "speech.digits.Recordings | None" = (
+        None  # that strings of digits are made of, new ones in every epoch
+    )
 
 
 def load_data(config: Config) -> Data:
@@ -132,7 +174,10 @@ def load_data(config: Config) -> Data:
     log.info("reading %s", config.data)
     recordings = None
     if config.data == "sample":
-        parts = {name: speech.sample.spoken_tones(n, seed=config.seed * 3 + i) for i, (name, n) in enumerate(SIZES.items())}
+        parts = {
+            name: speech.sample.spoken_tones(n, seed=config.seed * 3 + i)
+            for i, (name, n) in enumerate(SIZES.items())
+        }
     elif config.data == "spoken_digit":
         every = speech.digits.spoken_digits(config.data_dir)
         taken = (
@@ -140,8 +185,14 @@ def load_data(config: Config) -> Data:
             if config.split == "take"
             else speech.digits.split_by_speaker(every, config.held_out or config.seed)
         )
-        recordings, sizes = taken["train"], {"train": config.strings, "validation": 300, "test": 1000}
-        parts = {name: speech.digits.digit_strings(part, sizes[name], seed=i) for i, (name, part) in enumerate(taken.items())}
+        recordings, sizes = (
+            taken["train"],
+            {"train": config.strings, "validation": 300, "test": 1000},
+        )
+        parts = {
+            name: speech.digits.digit_strings(part, sizes[name], seed=i)
+            for i, (name, part) in enumerate(taken.items())
+        }
     else:
         own = Path(config.data).expanduser()
         parts = (
@@ -149,8 +200,13 @@ def load_data(config: Config) -> Data:
             if own.exists() or config.data[:1] in "./~"
             else speech.data.tfds_utterances(config.data, data_dir=config.data_dir)
         )
-    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
-    parts = speech.data.split_utterances(parts, by_speaker=config.split == "speaker", **fractions, seed=config.seed)
+    fractions = {
+        "validation_fraction": config.validation_fraction,
+        "test_fraction": config.test_fraction,
+    }
+    parts = speech.data.split_utterances(
+        parts, by_speaker=config.split == "speaker", **fractions, seed=config.seed
+    )
     parts = {name: speech.alphabet.as_spoken(part, name=name) for name, part in parts.items()}
     alphabet = speech.alphabet.Alphabet.fit(parts["train"].texts)
     log_mel = audio.LogMel(config.rate, bands=config.bands, window=config.window, hop=config.hop)
@@ -159,7 +215,11 @@ def load_data(config: Config) -> Data:
     for name in ("validation", "test"):
         alphabet.check(parts[name].texts, name=name)
     numbers = [alphabet.encode(text) for text in parts["train"].texts]
-    spoken = ngrams.NGrams.fit(numbers, order=config.ngrams, symbols=len(alphabet)) if config.ngrams else None
+    spoken = (
+        ngrams.NGrams.fit(numbers, order=config.ngrams, symbols=len(alphabet))
+        if config.ngrams
+        else None
+    )
     longest = float(parts["train"].seconds(config.rate).max())
     return Data(**parts, alphabet=alphabet, spoken=spoken, longest=longest, recordings=recordings)
 
@@ -174,7 +234,9 @@ def build_model(config: Config, data: Data):
         convolution=config.convolution, filters=config.filters, strides=strides, cell=config.cell, units=config.units, depth=config.depth,
         bidirectional=config.bidirectional, look_ahead=config.look_ahead, layer_norm=config.layer_norm, dropout=config.dropout,
     )  # fmt: skip
-    rate = fit.warmup_cosine(config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps)
+    rate = fit.warmup_cosine(
+        config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps
+    )
     model.compile(
         optimizer=optimizers.LazyAdam(rate, clip_norm=config.clip_norm or None),
         loss=ctc.CTCLoss(on_impossible="zero"),  # of a sound that was drawn too fast for its text
@@ -187,15 +249,27 @@ def train(config: Config, model, data: Data, run) -> dict:
     batches = batched(config, model, data, data.train, name="training")
     validation = batched(config, model, data, data.validation, name="validation")
     greedy = speech.predict.Transcriber(model, data.alphabet, longest=data.longest)
-    sounds = [data.validation.samples(i, config.rate) for i in range(min(len(data.validation), 300))]
+    sounds = [
+        data.validation.samples(i, config.rate) for i in range(min(len(data.validation), 300))
+    ]
     plan = fit.plan(config, examples=len(data.train))
     log.info("training: %d epochs of %d sounds", plan.epochs, batches.examples)
 
     def scores() -> dict:
         heard = [one.text for one in greedy.transcribe(sounds)]
-        return {"val_wer": speech.scores.speech_scores(data.validation.texts[: len(sounds)], heard)["wer"]}
+        return {
+            "val_wer": speech.scores.speech_scores(data.validation.texts[: len(sounds)], heard)[
+                "wer"
+            ]
+        }
 
-    how = {"epochs": plan.epochs, "patience": plan.patience, "average": config.average, "monitor": "val_wer", "scores": scores}
+    how = {
+        "epochs": plan.epochs,
+        "patience": plan.patience,
+        "average": config.average,
+        "monitor": "val_wer",
+        "scores": scores,
+    }
     return fit.fit(model, batches, validation, run=run, **how)
 
 
@@ -209,7 +283,9 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     if run:
         speech.plots.write_transcripts(run, examples, found, search)
     scores = speech.scores.speech_scores(examples.texts, [one.text for one in found])
-    best_path = speech.scores.speech_scores(examples.texts, [one.text for one in greedy.transcribe_utterances(examples)])
+    best_path = speech.scores.speech_scores(
+        examples.texts, [one.text for one in greedy.transcribe_utterances(examples)]
+    )
     return {**scores, "wer_best_path": best_path["wer"], "cer_best_path": best_path["cer"]}
 
 
@@ -218,7 +294,9 @@ def baselines(config: Config, data: Data) -> dict:
     return speech.baselines.speech_baselines(data.train, data.test, rate=config.rate)
 
 
-def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
+def predict(
+    loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None
+) -> Iterator[dict]:
     """Sound files and folders, list by list, to what is said in them, with the times of the words in seconds; - is standard input."""
     config, options = Config(**loaded.config), options or Prediction()
     alphabet = speech.alphabet.Alphabet.load(loaded.path)
@@ -226,7 +304,9 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Predi
         opinion = ngrams.NGrams.load(loaded.path) if config.ngrams else None
         reader = make_transcriber(config, loaded.model, alphabet, opinion, loaded.facts["longest"])
     elif config.bidirectional:
-        raise InputError("--stream needs a model that was trained with --no-bidirectional: this one hears all before it answers")
+        raise InputError(
+            "--stream needs a model that was trained with --no-bidirectional: this one hears all before it answers"
+        )
     else:
         reader = speech.predict.LiveTranscriber(loaded.model, alphabet)
     for names in inputs:
@@ -259,9 +339,16 @@ def main(config: Config, run) -> str:
     data = load_data(config)
     model = build_model(config, data)
     history = train(config, model, data, run)
-    kept = {"facts": {"longest": data.longest}, "encoders": [data.alphabet.save, *([data.spoken.save] if data.spoken else [])]}
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), model=model, **kept)
-    report.plot_training(run, history, metric="wer", training="training (with all that disturbs it)")
+    kept = {
+        "facts": {"longest": data.longest},
+        "encoders": [data.alphabet.save, *([data.spoken.save] if data.spoken else [])],
+    }
+    bundle.save_bundle(
+        run.path / "model", recipe=run.recipe, config=asdict(config), model=model, **kept
+    )
+    report.plot_training(
+        run, history, metric="wer", training="training (with all that disturbs it)"
+    )
     measured = report.write_metrics(
         run,
         config=config,
@@ -272,35 +359,66 @@ def main(config: Config, run) -> str:
         baselines=baselines(config, data) if config.baselines else {},
         test=evaluate(config, model, data, run=run),
     )
-    return report.comparison(measured, metric="wer", others=("cer", "exact_match"), higher_is_better=False)
+    return report.comparison(
+        measured, metric="wer", others=("cer", "exact_match"), higher_is_better=False
+    )
 
 
 # Small steps of the above
 
 
-def batched(config: Config, model, data: Data, part: speech.data.Utterances, *, name: str) -> "speech.batches.SoundBatches":
+def batched(
+    config: Config, model, data: Data, part: speech.data.Utterances, *, name: str
+) -> "speech.batches.SoundBatches":
     """Sounds as they are, or, in training, disturbed: other ones in every epoch."""
     noisy = name == "training"
-    limits = {"log_mel": model.get_layer("log_mel"), "stride": config.stride, "longest": config.max_seconds}
+    limits = {
+        "log_mel": model.get_layer("log_mel"),
+        "stride": config.stride,
+        "longest": config.max_seconds,
+    }
     usable = part if noisy else speech.predict.learnable(part, data.alphabet, **limits, name=name)
 
     def draw(epoch: int) -> "speech.batches.Drawn":
         now = usable
-        if noisy and data.recordings:  # from two digits up: CTC finds out sooner what is said where in short strings
-            longest = min(speech.digits.LONGEST, 2 + 10 * epoch // fit.plan(config, examples=len(data.train)).epochs)
-            now = speech.digits.digit_strings(data.recordings, config.strings, seed=[config.seed, 1 + epoch], longest=longest)
+        if (
+            noisy and data.recordings
+        ):  # from two digits up: CTC finds out sooner what is said where in short strings
+            longest = min(
+                speech.digits.LONGEST,
+                2 + 10 * epoch // fit.plan(config, examples=len(data.train)).epochs,
+            )
+            now = speech.digits.digit_strings(
+                data.recordings, config.strings, seed=[config.seed, 1 + epoch], longest=longest
+            )
 
         def load(i: int) -> np.ndarray:
-            how = {"speed": config.speed * noisy, "noise": config.noise if noisy and config.noise else np.inf}
-            return speech.batches.perturbed(now.samples(i, config.rate), np.random.default_rng([config.seed, epoch, i]), **how)
+            how = {
+                "speed": config.speed * noisy,
+                "noise": config.noise if noisy and config.noise else np.inf,
+            }
+            return speech.batches.perturbed(
+                now.samples(i, config.rate), np.random.default_rng([config.seed, epoch, i]), **how
+            )
 
-        return speech.batches.Drawn(now.seconds(config.rate), load, [data.alphabet.encode(text) for text in now.texts])
+        return speech.batches.Drawn(
+            now.seconds(config.rate), load, [data.alphabet.encode(text) for text in now.texts]
+        )
 
-    return speech.batches.SoundBatches(draw, batch_size=config.batch_size, shuffle=noisy, shortest_first=noisy, seed=config.seed)
+    return speech.batches.SoundBatches(
+        draw, batch_size=config.batch_size, shuffle=noisy, shortest_first=noisy, seed=config.seed
+    )
 
 
-def make_transcriber(config: Config, model, alphabet, opinion: "ngrams.NGrams | None", longest: float) -> "speech.predict.Transcriber":
-    search = {"beam": config.beam, "ngrams": opinion, "weight": config.ngram_weight, "bonus": config.bonus}
+def make_transcriber(
+    config: Config, model, alphabet, opinion: "ngrams.NGrams | None", longest: float
+) -> "speech.predict.Transcriber":
+    search = {
+        "beam": config.beam,
+        "ngrams": opinion,
+        "weight": config.ngram_weight,
+        "bonus": config.bonus,
+    }
     return speech.predict.Transcriber(model, alphabet, **search, longest=longest)
 
 

@@ -45,15 +45,21 @@ class Config:
     test_fraction: float = 0.05  # of the data, where there is no test split
     vocabulary_size: int = 4000  # subwords of each side
     subword_dropout: float = 0.0  # share of merges left out when a training text is cut into subwords, other ones every epoch
-    max_tokens: int = 100  # subwords; longer training pairs are left out, longer texts translated in parts
+    max_tokens: int = (
+        100  # subwords; longer training pairs are left out, longer texts translated in parts
+    )
     embedding: int = 256  # dimensions of the subword vectors
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
     units: int = 320  # size of the state, of the encoder in each direction
     depth: int = 1  # recurrent layers on either side
     attention: Literal["luong", "bahdanau", "none"] = "luong"  # how the decoder looks at the source
-    input_feeding: bool = False  # luong: what was said goes into the next step; several times slower to train
+    input_feeding: bool = (
+        False  # luong: what was said goes into the next step; several times slower to train
+    )
     dropout: float = 0.4  # of vector components, the same at every step
-    label_smoothing: float = 0.1  # share of the probability that is spread over all subwords in training
+    label_smoothing: float = (
+        0.1  # share of the probability that is spread over all subwords in training
+    )
     epochs: int = 10  # passes over the training pairs
     least_steps: int = 1000  # small data gets more epochs, and patience in proportion, so that there are so many steps
     batch_size: int = 64  # pairs a step
@@ -65,7 +71,9 @@ class Config:
     beam: int = 5  # width of the search; 1 is greedy
     alpha: float = 1.0  # exponent of its normalisation by length; 0 prefers short translations
     mixed_precision: bool = False  # half-precision arithmetic, for GPUs
-    baselines: bool = True  # score the copy, the nearest neighbour and the word-for-word translation, too
+    baselines: bool = (
+        True  # score the copy, the nearest neighbour and the word-for-word translation, too
+    )
     seed: int = 0  # of the split, the weights, the order and the dropout
 
     def __post_init__(self):
@@ -74,9 +82,32 @@ class Config:
         check_settings(
             self,
             positive=("learning_rate",),
-            at_least={"vocabulary_size": 8, "max_tokens": 2, "embedding": 1, "units": 1, "depth": 1, "epochs": 1, "least_steps": 0}
-            | {"batch_size": 1, "weight_decay": 0, "clip_norm": 0, "average": 1, "patience": 0, "beam": 1, "alpha": 0, "seed": 0},
-            shares=("validation_fraction", "test_fraction", "subword_dropout", "dropout", "label_smoothing"),
+            at_least={
+                "vocabulary_size": 8,
+                "max_tokens": 2,
+                "embedding": 1,
+                "units": 1,
+                "depth": 1,
+                "epochs": 1,
+                "least_steps": 0,
+            }
+            | {
+                "batch_size": 1,
+                "weight_decay": 0,
+                "clip_norm": 0,
+                "average": 1,
+                "patience": 0,
+                "beam": 1,
+                "alpha": 0,
+                "seed": 0,
+            },
+            shares=(
+                "validation_fraction",
+                "test_fraction",
+                "subword_dropout",
+                "dropout",
+                "label_smoothing",
+            ),
         )
 
 
@@ -92,7 +123,9 @@ class Prediction:
 
 
 SMALL = {"vocabulary_size": 160, "embedding": 64, "units": 96, "dropout": 0.0}
-SAMPLE = Config(data="sample", **SMALL, epochs=4, least_steps=0, batch_size=32, learning_rate=1e-2, average=2)
+SAMPLE = Config(
+    data="sample", **SMALL, epochs=4, least_steps=0, batch_size=32, learning_rate=1e-2, average=2
+)
 METRIC = "bleu"  # what the results are compared by
 SUBWORDS = "source.model", "target.model"  # files of a bundle
 SETTINGS = {"default": Config(), "sample": SAMPLE, "no_attention": Config(attention="none")}
@@ -112,7 +145,12 @@ def load_data(config: Config) -> Data:
     """Raw pairs, split. Only training text chooses the subwords; pairs that are too long to learn from are left out of it."""
     log.info("reading %s", config.data)
     if config.data == "sample":
-        parts = in_turn(translation.sample.translations(7500, seed=config.seed), train=6000, validation=500, test=1000)
+        parts = in_turn(
+            translation.sample.translations(7500, seed=config.seed),
+            train=6000,
+            validation=500,
+            test=1000,
+        )
     elif config.data == "multi30k":
         parts = translation.data.multi30k(config.data_dir)
     elif translation.data.is_own(config.data, config.target):
@@ -122,12 +160,20 @@ def load_data(config: Config) -> Data:
         parts = translation.data.tfds_pairs(config.data, data_dir=config.data_dir)
     if config.reverse:
         parts = {name: part.reversed() for name, part in parts.items()}
-    fractions = {"validation_fraction": config.validation_fraction, "test_fraction": config.test_fraction}
+    fractions = {
+        "validation_fraction": config.validation_fraction,
+        "test_fraction": config.test_fraction,
+    }
     parts = translation.data.split_pairs(parts, **fractions, seed=config.seed)
     train = parts["train"]
-    source, target = (encode.subwords.SubwordEncoder.fit(texts, size=config.vocabulary_size) for texts in (train.sources, train.targets))
+    source, target = (
+        encode.subwords.SubwordEncoder.fit(texts, size=config.vocabulary_size)
+        for texts in (train.sources, train.targets)
+    )
     train = short(config, train, source, target, name="training")
-    limits = translation.predict.Limits.fit(train.sources, source.encode(train.sources), target.encode(train.targets))
+    limits = translation.predict.Limits.fit(
+        train.sources, source.encode(train.sources), target.encode(train.targets)
+    )
     return Data(train, parts["validation"], parts["test"], source, target, limits)
 
 
@@ -145,10 +191,16 @@ def build_model(config: Config, data: Data):
         dropout=config.dropout,
         start=encode.subwords.START,
     )
-    rate = fit.warmup_cosine(config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps)
+    rate = fit.warmup_cosine(
+        config.learning_rate, steps=fit.plan(config, examples=len(data.train)).steps
+    )
     model.compile(
-        optimizer=optimizers.LazyAdam(rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None),
-        loss=losses.PaddedCrossEntropy(padding=encode.subwords.PADDING, label_smoothing=config.label_smoothing),
+        optimizer=optimizers.LazyAdam(
+            rate, weight_decay=config.weight_decay or None, clip_norm=config.clip_norm or None
+        ),
+        loss=losses.PaddedCrossEntropy(
+            padding=encode.subwords.PADDING, label_smoothing=config.label_smoothing
+        ),
         jit_compile=False,  # XLA would compile every length of batch anew
     )
     return model
@@ -156,9 +208,14 @@ def build_model(config: Config, data: Data):
 
 def train(config: Config, model, data: Data, run) -> dict:
     batches = batched(config, data, data.train, dropout=config.subword_dropout, shuffle=True)
-    validation = batched(config, data, short(config, data.validation, data.source, data.target, name="validation"))
+    validation = batched(
+        config, data, short(config, data.validation, data.source, data.target, name="validation")
+    )
     # Of greedy search, which takes seconds: how well it translates, not how sure it is of each next word.
-    some, greedy = data.validation.take(range(min(1000, len(data.validation)))), make_translator(config, model, data, beam=1)
+    some, greedy = (
+        data.validation.take(range(min(1000, len(data.validation)))),
+        make_translator(config, model, data, beam=1),
+    )
     plan = fit.plan(config, examples=batches.examples)
     log.info("training: %d epochs of %d pairs", plan.epochs, batches.examples)
     return fit.fit(
@@ -170,7 +227,11 @@ def train(config: Config, model, data: Data, run) -> dict:
         average=config.average,
         run=run,
         monitor="val_bleu",
-        scores=lambda: {"val_bleu": translation.scores.translation_scores(some.targets, greedy.best(some.sources))["bleu"]},
+        scores=lambda: {
+            "val_bleu": translation.scores.translation_scores(
+                some.targets, greedy.best(some.sources)
+            )["bleu"]
+        },
     )
 
 
@@ -182,43 +243,78 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
     found = search.translate(examples.sources)
     if run:
         translation.plots.write_translations(run, examples, found, search)
-    scores = translation.scores.translation_scores(examples.targets, [best[0].text if best else "" for best in found])
-    return {**scores, "bleu_greedy": translation.scores.translation_scores(examples.targets, greedy.best(examples.sources))["bleu"]}
+    scores = translation.scores.translation_scores(
+        examples.targets, [best[0].text if best else "" for best in found]
+    )
+    return {
+        **scores,
+        "bleu_greedy": translation.scores.translation_scores(
+            examples.targets, greedy.best(examples.sources)
+        )["bleu"],
+    }
 
 
 def baselines(config: Config, data: Data) -> dict:
     """What goes without a network, on the same test split. Nothing is chosen on the validation split: it is learnt from, too."""
-    known = translation.data.Pairs(data.train.sources + data.validation.sources, data.train.targets + data.validation.targets)
+    known = translation.data.Pairs(
+        data.train.sources + data.validation.sources, data.train.targets + data.validation.targets
+    )
     return translation.baselines.translation_baselines(known, data.test)
 
 
-def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None) -> Iterator[dict]:
+def predict(
+    loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None
+) -> Iterator[dict]:
     """Raw texts, list by list, to their translations with scores (nats). What training had no character for is named."""
     config, options = Config(**loaded.config), options or Prediction()
     source, target = subwords_of(loaded)
     together = [loaded.model]
     for folder in filter(None, options.ensemble.split(",")):
         other = bundle.load_bundle(folder)
-        if other.recipe != loaded.recipe or [one.model for one in subwords_of(other)] != [source.model, target.model]:
-            raise InputError(f"{folder} cannot join {loaded.path}: it has other subwords. Give runs on the same training pairs")
+        if other.recipe != loaded.recipe or [one.model for one in subwords_of(other)] != [
+            source.model,
+            target.model,
+        ]:
+            raise InputError(
+                f"{folder} cannot join {loaded.path}: it has other subwords. Give runs on the same training pairs"
+            )
         together.append(other.model)
-    settings = {"limits": translation.predict.Limits(**loaded.facts["limits"]), "longest": config.max_tokens, "alpha": config.alpha}
+    settings = {
+        "limits": translation.predict.Limits(**loaded.facts["limits"]),
+        "longest": config.max_tokens,
+        "alpha": config.alpha,
+    }
     beam = max(options.beam or config.beam, options.n_best)
-    search = translation.predict.Translator(together, source, target, **settings, beam=beam, n_best=options.n_best)
+    search = translation.predict.Translator(
+        together, source, target, **settings, beam=beam, n_best=options.n_best
+    )
     if options.attention and not search.attends:
-        raise InputError("there is no attention to show: the model was trained with --attention none")
+        raise InputError(
+            "there is no attention to show: the model was trained with --attention none"
+        )
     for texts in inputs:
         for text, found in zip(texts, search.translate(texts), strict=True):
             if not found:
                 yield {"text": text, "translation": None, "error": "no character in the text"}
                 continue
-            rows = [{"translation": one.text, "score": round(one.score, 5), "nats": round(one.log_probability, 5)} for one in found]
+            rows = [
+                {
+                    "translation": one.text,
+                    "score": round(one.score, 5),
+                    "nats": round(one.log_probability, 5),
+                }
+                for one in found
+            ]
             answer = {"text": text, **rows[0], **({"n_best": rows} if options.n_best > 1 else {})}
             if unknown := source.unknown(text):
                 answer["unknown"] = unknown
             if options.attention:
                 (seen,) = search.attention([text], [found[0].text])
-                answer["attention"] = {"source": seen.source, "target": seen.target, "weights": seen.weights.round(4).tolist()}
+                answer["attention"] = {
+                    "source": seen.source,
+                    "target": seen.target,
+                    "weights": seen.weights.round(4).tolist(),
+                }
             yield answer
 
 
@@ -226,10 +322,14 @@ def search_space(hp, config: Config) -> Config:
     """What is worth tuning, data settings included. `hp` is keras_tuner.HyperParameters."""
     return replace(
         config,
-        vocabulary_size=hp.Choice("vocabulary_size", [config.vocabulary_size, config.vocabulary_size * 2]),
+        vocabulary_size=hp.Choice(
+            "vocabulary_size", [config.vocabulary_size, config.vocabulary_size * 2]
+        ),
         cell=hp.Choice("cell", ["lstm", "gru"]),
         units=hp.Choice("units", [128, 256, 320]),
-        attention=hp.Choice("attention", ["luong"] if config.input_feeding else ["luong", "bahdanau"]),
+        attention=hp.Choice(
+            "attention", ["luong"] if config.input_feeding else ["luong", "bahdanau"]
+        ),
         dropout=hp.Float("dropout", 0.0, 0.5, step=0.1),
         label_smoothing=hp.Choice("label_smoothing", [0.0, 0.1]),
         learning_rate=hp.Float("learning_rate", 1e-3, 1e-2, sampling="log"),
@@ -242,9 +342,19 @@ def main(config: Config, run) -> str:
     data = load_data(config)
     model = build_model(config, data)
     history = train(config, model, data, run)
-    encoders = [partial(data.source.save, name=SUBWORDS[0]), partial(data.target.save, name=SUBWORDS[1])]
+    encoders = [
+        partial(data.source.save, name=SUBWORDS[0]),
+        partial(data.target.save, name=SUBWORDS[1]),
+    ]
     facts = {"limits": data.limits._asdict()}
-    bundle.save_bundle(run.path / "model", recipe=run.recipe, config=asdict(config), facts=facts, model=model, encoders=encoders)
+    bundle.save_bundle(
+        run.path / "model",
+        recipe=run.recipe,
+        config=asdict(config),
+        facts=facts,
+        model=model,
+        encoders=encoders,
+    )
     report.plot_training(run, history, metric="bleu", training="training (smoothed, with dropout)")
     measured = report.write_metrics(
         run,
@@ -263,14 +373,23 @@ def main(config: Config, run) -> str:
 # Small steps of the above
 
 
-def short(config: Config, part: translation.data.Pairs, source, target, *, name: str) -> translation.data.Pairs:
+def short(
+    config: Config, part: translation.data.Pairs, source, target, *, name: str
+) -> translation.data.Pairs:
     """Without those that are too long to learn from, which are counted in the log."""
     sources, targets = source.encode(part.sources), target.encode(part.targets)
-    return part.take(translation.batches.short_enough(sources, targets, longest=config.max_tokens, name=name))
+    return part.take(
+        translation.batches.short_enough(sources, targets, longest=config.max_tokens, name=name)
+    )
 
 
 def batched(
-    config: Config, data: Data, part: translation.data.Pairs, *, dropout: float = 0.0, shuffle: bool = False
+    config: Config,
+    data: Data,
+    part: translation.data.Pairs,
+    *,
+    dropout: float = 0.0,
+    shuffle: bool = False,
 ) -> "translation.batches.PairBatches":
     def cut(epoch: int) -> tuple[list, list]:
         noise = {"dropout": dropout, "seed": [config.seed, epoch]}
@@ -278,16 +397,28 @@ def batched(
 
     known = cut(0)
     return translation.batches.PairBatches(
-        cut if dropout else lambda _: known, batch_size=config.batch_size, shuffle=shuffle, seed=config.seed
+        cut if dropout else lambda _: known,
+        batch_size=config.batch_size,
+        shuffle=shuffle,
+        seed=config.seed,
     )
 
 
-def make_translator(config: Config, model, data: Data, *, beam: int) -> "translation.predict.Translator":
-    settings = {"limits": data.limits, "longest": config.max_tokens, "beam": beam, "alpha": config.alpha}
+def make_translator(
+    config: Config, model, data: Data, *, beam: int
+) -> "translation.predict.Translator":
+    settings = {
+        "limits": data.limits,
+        "longest": config.max_tokens,
+        "beam": beam,
+        "alpha": config.alpha,
+    }
     return translation.predict.Translator([model], data.source, data.target, **settings)
 
 
-def subwords_of(loaded: "bundle.Bundle") -> "tuple[encode.subwords.SubwordEncoder, encode.subwords.SubwordEncoder]":
+def subwords_of(
+    loaded: "bundle.Bundle",
+) -> "tuple[encode.subwords.SubwordEncoder, encode.subwords.SubwordEncoder]":
     """Of the source and of the target."""
     return tuple(encode.subwords.SubwordEncoder.load(loaded.path, name) for name in SUBWORDS)
 

@@ -15,7 +15,13 @@ def listing(items, limit: int = 5) -> str:
     return ", ".join(str(item) for item in items[:limit]) + more
 
 
-def check_settings(config, *, positive: tuple[str, ...] = (), at_least: dict[str, int] | None = None, shares: tuple[str, ...] = ()) -> None:
+def check_settings(
+    config,
+    *,
+    positive: tuple[str, ...] = (),
+    at_least: dict[str, int] | None = None,
+    shares: tuple[str, ...] = (),
+) -> None:
     """Raises InputError, naming the option, where a field of `config` is out of its range.
 
     Args:
@@ -29,7 +35,9 @@ def check_settings(config, *, positive: tuple[str, ...] = (), at_least: dict[str
     for name, least in (at_least or {}).items():
         _check(name, getattr(config, name), getattr(config, name) >= least, f"at least {least}")
     for name in shares:
-        _check(name, getattr(config, name), 0 <= getattr(config, name) < 1, "at least 0 and below 1")
+        _check(
+            name, getattr(config, name), 0 <= getattr(config, name) < 1, "at least 0 and below 1"
+        )
 
 
 def check_shares(**shares: float) -> None:
@@ -46,7 +54,12 @@ def rising_shares(name: str, text: str, *, including: float) -> tuple[float, ...
         shares = tuple(float(part) for part in text.split(","))
     except ValueError:
         shares = ()
-    _check(name, repr(text), bool(shares) and list(shares) == sorted(set(shares)), "numbers that rise, separated by commas")
+    _check(
+        name,
+        repr(text),
+        bool(shares) and list(shares) == sorted(set(shares)),
+        "numbers that rise, separated by commas",
+    )
     _check(name, repr(text), shares[0] > 0 and shares[-1] < 1, "numbers between 0 and 1")
     _check(name, repr(text), including in shares, f"numbers with {including} among them")
     return shares

@@ -1,6 +1,5 @@
 """Scores, by the field's own libraries."""
 
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,4 +10,11 @@ def groups_by_length(lengths: Sequence[float], groups: int) -> Iterator[tuple[np
     "examples"."""
     lengths = np.asarray(lengths)
     for part in np.array_split(np.argsort(lengths, kind="stable"), min(groups, len(lengths))):
-        yield part, {"shortest": lengths[part].min().item(), "longest": lengths[part].max().item(), "examples": len(part)}
+        yield (
+            part,
+            {
+                "shortest": lengths[part].min().item(),
+                "longest": lengths[part].max().item(),
+                "examples": len(part),
+            },
+        )

@@ -14,7 +14,12 @@ def recipe_files() -> dict[str, Path]:
     """Name to file of the recipes that come with the library, whether installed or in a checkout."""
     spec = importlib.util.find_spec("rnn_cookbook.recipes")
     folders = list(spec.submodule_search_locations or []) if spec else []
-    return {file.stem: file for folder in folders for file in sorted(Path(folder).glob("*.py")) if not file.stem.startswith("_")}
+    return {
+        file.stem: file
+        for folder in folders
+        for file in sorted(Path(folder).glob("*.py"))
+        if not file.stem.startswith("_")
+    }
 
 
 def names() -> str:

@@ -22,7 +22,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
-    from tensorflow.python.framework.config import disable_op_determinism  # TensorFlow has no public way back
+    from tensorflow.python.framework.config import (
+        disable_op_determinism,
+    )  # TensorFlow has no public way back
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("RNN_COOKBOOK_DATA") or ROOT.parent / "shared" / "data")
@@ -40,8 +42,20 @@ def run_sample(recipe: str, tmp_path_factory) -> tuple[Path, subprocess.Complete
             fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ended.json").exists():
             shutil.rmtree(folder / "run", ignore_errors=True)  # of tests that were killed in it
-            command = [sys.executable, "-m", "rnn_cookbook.cli", "run", recipe, "--data", "sample", "--output", "run"]
-            ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500)
+            command = [
+                sys.executable,
+                "-m",
+                "rnn_cookbook.cli",
+                "run",
+                recipe,
+                "--data",
+                "sample",
+                "--output",
+                "run",
+            ]
+            ended = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=1500
+            )
             (folder / "ended.json").write_text(json.dumps(vars(ended)))
     ended = subprocess.CompletedProcess(**json.loads((folder / "ended.json").read_text()))
     assert ended.returncode == 0, ended.stderr

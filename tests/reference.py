@@ -12,7 +12,14 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-def step(cell: str, x: np.ndarray, states: Sequence[np.ndarray], weights: Sequence[np.ndarray], *, reset_after: bool = True) -> list:
+def step(
+    cell: str,
+    x: np.ndarray,
+    states: Sequence[np.ndarray],
+    weights: Sequence[np.ndarray],
+    *,
+    reset_after: bool = True,
+) -> list:
     """One step of one row: (float[features], float[units] each state) -> the new states; the first is the output.
 
     Keras' order of the gates: LSTM input, forget, candidate, output; GRU update, reset, candidate.
@@ -35,7 +42,13 @@ def step(cell: str, x: np.ndarray, states: Sequence[np.ndarray], weights: Sequen
     return [z * h + (1 - z) * g]
 
 
-def read(cell: str, sequence: np.ndarray, states: Sequence[np.ndarray], weights: Sequence[np.ndarray], **options) -> tuple:
+def read(
+    cell: str,
+    sequence: np.ndarray,
+    states: Sequence[np.ndarray],
+    weights: Sequence[np.ndarray],
+    **options,
+) -> tuple:
     """One row without padding: float[length, features] -> (float[length, units], final states)."""
     outputs = []
     for x in sequence:
@@ -44,7 +57,15 @@ def read(cell: str, sequence: np.ndarray, states: Sequence[np.ndarray], weights:
     return np.stack(outputs), states
 
 
-def one_way(cell: str, x: np.ndarray, weights: Sequence[np.ndarray], *, lengths: Sequence[int], states: Sequence | None = None, **options):
+def one_way(
+    cell: str,
+    x: np.ndarray,
+    weights: Sequence[np.ndarray],
+    *,
+    lengths: Sequence[int],
+    states: Sequence | None = None,
+    **options,
+):
     """A right-padded batch: float[batch, time, features] -> (float[batch, time, units], final states float[batch, units] each).
 
     At padding the state stays, and the output is the last true step's once more.
@@ -53,25 +74,39 @@ def one_way(cell: str, x: np.ndarray, weights: Sequence[np.ndarray], *, lengths:
     states = np.zeros((count, len(x), units)) if states is None else states
     outputs, finals = np.zeros((*x.shape[:2], units)), np.zeros((count, len(x), units))
     for row, length in enumerate(lengths):
-        outputs[row, :length], finals[:, row] = read(cell, x[row, :length], [state[row] for state in states], weights, **options)
+        outputs[row, :length], finals[:, row] = read(
+            cell, x[row, :length], [state[row] for state in states], weights, **options
+        )
         outputs[row, length:] = outputs[row, length - 1]
     return outputs, list(finals)
 
 
 def both_ways(
-    cell: str, x: np.ndarray, weights: Sequence[np.ndarray], *, lengths: Sequence[int], states: Sequence | None = None, **options
+    cell: str,
+    x: np.ndarray,
+    weights: Sequence[np.ndarray],
+    *,
+    lengths: Sequence[int],
+    states: Sequence | None = None,
+    **options,
 ):
     """Forward and backward layer side by side: float[batch, time, features] -> (float[batch, time, 2 * units], states, forward ones first).
 
     The backward layer reads the true steps from the last to the first. At padding both outputs are zero.
     """
     half, count = len(weights) // 2, 2 if cell == "lstm" else 1
-    forward_states, backward_states = (None, None) if states is None else (states[:count], states[count:])
+    forward_states, backward_states = (
+        (None, None) if states is None else (states[:count], states[count:])
+    )
     reversed_x, padding = x.copy(), np.arange(x.shape[1]) >= np.array(lengths)[:, None]
     for row, length in enumerate(lengths):
         reversed_x[row, :length] = x[row, :length][::-1]
-    forward, forward_finals = one_way(cell, x, weights[:half], lengths=lengths, states=forward_states, **options)
-    backward, backward_finals = one_way(cell, reversed_x, weights[half:], lengths=lengths, states=backward_states, **options)
+    forward, forward_finals = one_way(
+        cell, x, weights[:half], lengths=lengths, states=forward_states, **options
+    )
+    backward, backward_finals = one_way(
+        cell, reversed_x, weights[half:], lengths=lengths, states=backward_states, **options
+    )
     for row, length in enumerate(lengths):
         backward[row, :length] = backward[row, :length][::-1].copy()
     outputs = np.concatenate([forward, backward], axis=-1)
@@ -79,7 +114,9 @@ def both_ways(
     return outputs, forward_finals + backward_finals
 
 
-def finite_differences(function: Callable[[], float], array: np.ndarray, *, size: float = 1e-5) -> np.ndarray:
+def finite_differences(
+    function: Callable[[], float], array: np.ndarray, *, size: float = 1e-5
+) -> np.ndarray:
     """Central differences of `function` with respect to every number in `array`, which it reads and which is put back."""
     gradient = np.zeros_like(array)
     for at in np.ndindex(array.shape):

@@ -68,9 +68,13 @@ class Case:
         """The part of each row's output that is not padding."""
         if not self.per_step:
             return list(outputs)
-        return [row[: -(-length // self.stride)] for row, length in zip(outputs, lengths, strict=True)]
+        return [
+            row[: -(-length // self.stride)] for row, length in zip(outputs, lengths, strict=True)
+        ]
 
-    def learn(self, model: keras.Model, inputs: list[np.ndarray], lengths=LENGTHS) -> tuple[tf.Tensor, list]:
+    def learn(
+        self, model: keras.Model, inputs: list[np.ndarray], lengths=LENGTHS
+    ) -> tuple[tf.Tensor, list]:
         """The loss of one training step and its gradients."""
         rng = np.random.default_rng(1)
         with tf.GradientTape() as tape:
@@ -84,9 +88,13 @@ class Case:
                 labels = np.array([[1, 2], [2, 0], [1, 0], [2, 0]], np.int32)[: shape[0]]
                 loss = CTCLoss()(labels, outputs)
             elif self.loss == "logits":
-                loss = PaddedCrossEntropy(padding=-1)(rng.integers(0, shape[-1], shape[:-1]), outputs)
+                loss = PaddedCrossEntropy(padding=-1)(
+                    rng.integers(0, shape[-1], shape[:-1]), outputs
+                )
             else:
-                target = shape if isinstance(self.loss, keras.losses.MeanSquaredError) else shape[:-1]
+                target = (
+                    shape if isinstance(self.loss, keras.losses.MeanSquaredError) else shape[:-1]
+                )
                 loss = self.loss(rng.normal(size=target).astype(np.float32), outputs)
             loss += sum(model.losses)  # what layers add
         return loss, tape.gradient(loss, model.trainable_variables)
@@ -97,7 +105,13 @@ def _one(inputs):
 
 
 TEXT = {"vocabulary_size": VOCABULARY, "embedding_size": 6, "units": 5}
-PAIR = {"source_vocabulary": VOCABULARY, "target_vocabulary": VOCABULARY, "embedding_size": 6, "units": 5, "depth": 2}
+PAIR = {
+    "source_vocabulary": VOCABULARY,
+    "target_vocabulary": VOCABULARY,
+    "embedding_size": 6,
+    "units": 5,
+    "depth": 2,
+}
 SOUND = {"features": 3, "symbols": 4, "units": 5, "filters": 6, "kernel_size": 3}
 WINDOW = {"lookback": 12, "horizon": 4, "channels": 3, "units": 5, "embedding_size": 6}
 TAGS = ["O", "B-X", "I-X"]
@@ -112,41 +126,78 @@ CASES: dict[str, Case] = {}
 for cell in ("simple_rnn", "lstm", "gru"):
     fast = cell != "simple_rnn"
     options = {"per_step": False, "fast": fast}
-    CASES[f"classifier {cell}"] = Case(classifier(cell, bidirectional=False, pooling=["max", "mean"]), causal=True, **options)
+    CASES[f"classifier {cell}"] = Case(
+        classifier(cell, bidirectional=False, pooling=["max", "mean"]), causal=True, **options
+    )
     CASES[f"classifier {cell} both"] = Case(classifier(cell, depth=2, pooling=["last"]), **options)
-    CASES[f"classifier {cell} segments"] = Case(classifier(cell, segment_length=4, pooling=["attention"]), **options)
+    CASES[f"classifier {cell} segments"] = Case(
+        classifier(cell, segment_length=4, pooling=["attention"]), **options
+    )
     CASES[f"online forecaster {cell}"] = Case(
-        lambda cell=cell: online_forecaster(channels=3, horizon=2, cell=cell, units=5, depth=2, residual=True),
+        lambda cell=cell: online_forecaster(
+            channels=3, horizon=2, cell=cell, units=5, depth=2, residual=True
+        ),
         ("sequence",),
         MEAN_SQUARE,
         causal=True,
         fast=fast,
     )
-CASES["classifier attention"] = Case(classifier(bidirectional=False, pooling=["attention", "last"]), causal=True, per_step=False)
+CASES["classifier attention"] = Case(
+    classifier(bidirectional=False, pooling=["attention", "last"]), causal=True, per_step=False
+)
 for merge in ("sum", "mul", "ave"):
     CASES[f"classifier {merge}"] = Case(classifier(merge=merge), per_step=False)
-every_dropout = {"input_dropout": 0.2, "recurrent_dropout": 0.2, "weight_drop": 0.2, "depth": 2, "layer_norm": True, "residual": True}
+every_dropout = {
+    "input_dropout": 0.2,
+    "recurrent_dropout": 0.2,
+    "weight_drop": 0.2,
+    "depth": 2,
+    "layer_norm": True,
+    "residual": True,
+}
 CASES["classifier every dropout"] = Case(
-    classifier(word_dropout=0.2, dropout=0.2, embedding_dropout=0.2, **every_dropout), per_step=False, fast=False
+    classifier(word_dropout=0.2, dropout=0.2, embedding_dropout=0.2, **every_dropout),
+    per_step=False,
+    fast=False,
 )
-CASES["classifier gru before"] = Case(classifier("gru", reset_after=False), per_step=False, fast=False)
+CASES["classifier gru before"] = Case(
+    classifier("gru", reset_after=False), per_step=False, fast=False
+)
 CASES["language model"] = Case(lambda: language_model(**TEXT, cell="gru"), causal=True)
 CASES["language model weight drop"] = Case(
     lambda: language_model(
-        **TEXT, depth=3, tie_weights=True, weight_drop=0.3, dropout=0.1, embedding_dropout=0.1, output_dropout=0.1, residual=True
+        **TEXT,
+        depth=3,
+        tie_weights=True,
+        weight_drop=0.3,
+        dropout=0.1,
+        embedding_dropout=0.1,
+        output_dropout=0.1,
+        residual=True,
     ),
     causal=True,
 )
-CASES["tagger"] = Case(lambda: sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False), causal=True)
+CASES["tagger"] = Case(
+    lambda: sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False), causal=True
+)
 CASES["tagger crf"] = Case(lambda: sequence_tagger(**TEXT, tags=3), loss="crf")
-CASES["tagger language model"] = Case(lambda: sequence_tagger(**TEXT, tags=3, depth=2, language_model=0.1), loss="crf")
+CASES["tagger language model"] = Case(
+    lambda: sequence_tagger(**TEXT, tags=3, depth=2, language_model=0.1), loss="crf"
+)
 CASES["tagger causal language model"] = Case(
-    lambda: sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False, language_model=0.1), causal=True
+    lambda: sequence_tagger(**TEXT, tags=3, bidirectional=False, crf=False, language_model=0.1),
+    causal=True,
 )
 for kind in ("recurrent", "convolution"):
     CASES[f"tagger crf {kind}"] = Case(
         lambda kind=kind: sequence_tagger(
-            **TEXT, tags=TAGS, scheme="bio", characters=9, character_encoder=kind, features=(2, 2), dropout=0.1
+            **TEXT,
+            tags=TAGS,
+            scheme="bio",
+            characters=9,
+            character_encoder=kind,
+            features=(2, 2),
+            dropout=0.1,
         ),
         ("tokens", "characters", "features"),
         "crf",
@@ -162,9 +213,12 @@ for options in (
         lambda options=options: encoder_decoder(**PAIR, dropout=0.1, **options),
         ("tokens", "target"),
         per_step=False,
-        fast=not {"input_feeding", "scheduled_sampling"} & set(options) and options.get("attention") != "bahdanau",
+        fast=not {"input_feeding", "scheduled_sampling"} & set(options)
+        and options.get("attention") != "bahdanau",
     )
-CASES["recognizer"] = Case(lambda: speech_recognizer(**SOUND), ("sequence", "lengths"), "ctc", stride=2)
+CASES["recognizer"] = Case(
+    lambda: speech_recognizer(**SOUND), ("sequence", "lengths"), "ctc", stride=2
+)
 CASES["recognizer causal"] = Case(
     lambda: speech_recognizer(**SOUND, bidirectional=False, strides=(2, 1, 2)),
     ("sequence", "lengths"),
@@ -180,18 +234,30 @@ CASES["recognizer that looks ahead"] = Case(
     stride=2,
 )
 CASES["recognizer of both"] = Case(
-    lambda: speech_recognizer(**SOUND, convolution="time_frequency"), ("sequence", "lengths"), "ctc", stride=2
+    lambda: speech_recognizer(**SOUND, convolution="time_frequency"),
+    ("sequence", "lengths"),
+    "ctc",
+    stride=2,
 )
 CASES["recognizer of both causal"] = Case(
-    lambda: speech_recognizer(**SOUND, convolution="time_frequency", bidirectional=False, strides=(2, 1, 2)),
+    lambda: speech_recognizer(
+        **SOUND, convolution="time_frequency", bidirectional=False, strides=(2, 1, 2)
+    ),
     ("sequence", "lengths"),
     "ctc",
     causal=True,
     stride=4,
 )
-for head, loss in {"quantiles": QuantileLoss(), "gaussian": GaussianLoss(), "student_t": StudentTLoss()}.items():
+for head, loss in {
+    "quantiles": QuantileLoss(),
+    "gaussian": GaussianLoss(),
+    "student_t": StudentTLoss(),
+}.items():
     CASES[f"online forecaster {head}"] = Case(
-        lambda head=head: online_forecaster(channels=3, head=head, units=5, output_dropout=0.1), ("sequence",), loss, causal=True
+        lambda head=head: online_forecaster(channels=3, head=head, units=5, output_dropout=0.1),
+        ("sequence",),
+        loss,
+        causal=True,
     )
     CASES[f"forecaster {head}"] = Case(
         lambda head=head: forecaster(**WINDOW, head=head, normalization="standard", dropout=0.1),
@@ -209,7 +275,9 @@ CASES["forecaster joint"] = Case(
 )
 for cell in ("lstm", "gru"):
     CASES[f"recursive forecaster {cell}"] = Case(
-        lambda cell=cell: recursive_forecaster(lookback=12, horizon=4, channels=3, units=5, depth=2, cell=cell, teacher=False),
+        lambda cell=cell: recursive_forecaster(
+            lookback=12, horizon=4, channels=3, units=5, depth=2, cell=cell, teacher=False
+        ),
         ("sequence",),
         MEAN_SQUARE,
         per_step=False,
@@ -224,12 +292,20 @@ CASES["forecaster linear"] = Case(
     fixed_time=12,
 )
 CASES["forecaster segments"] = Case(
-    lambda: forecaster(**WINDOW, segment_length=4, cell="lstm", depth=2), ("sequence",), MEAN_SQUARE, per_step=False, fixed_time=12
+    lambda: forecaster(**WINDOW, segment_length=4, cell="lstm", depth=2),
+    ("sequence",),
+    MEAN_SQUARE,
+    per_step=False,
+    fixed_time=12,
 )
 CASES["autoencoder"] = Case(
-    lambda: autoencoder(features=3, units=5, depth=2, bidirectional=True, lengths=True), ("sequence", "lengths"), MEAN_SQUARE
+    lambda: autoencoder(features=3, units=5, depth=2, bidirectional=True, lengths=True),
+    ("sequence", "lengths"),
+    MEAN_SQUARE,
 )
-CASES["autoencoder windows"] = Case(lambda: autoencoder(features=3, units=5, cell="gru"), ("sequence",), MEAN_SQUARE, fixed_time=9)
+CASES["autoencoder windows"] = Case(
+    lambda: autoencoder(features=3, units=5, cell="gru"), ("sequence",), MEAN_SQUARE, fixed_time=9
+)
 
 
 # Of each builder what is most unlike the others; the rest are variations, which the slower checks go through.
@@ -258,7 +334,11 @@ assert set(CASES) >= FIRST
 
 def choose(wanted: Callable[[Case], bool]):
     marks = {name: () if name in FIRST else pytest.mark.slow for name in CASES}
-    chosen = [pytest.param(case, id=name, marks=marks[name]) for name, case in CASES.items() if wanted(case)]
+    chosen = [
+        pytest.param(case, id=name, marks=marks[name])
+        for name, case in CASES.items()
+        if wanted(case)
+    ]
     return pytest.mark.parametrize("case", chosen)
 
 
@@ -305,7 +385,12 @@ def test_every_builder_is_in_the_table():
         "speech_recognizer": "recognizer",
     }
     for builder in __all__:
-        made_of_another = builder in ("encoding_model", "frame_model", "sound_recognizer", "without_teacher")  # tests of their own
+        made_of_another = builder in (
+            "encoding_model",
+            "frame_model",
+            "sound_recognizer",
+            "without_teacher",
+        )  # tests of their own
         assert made_of_another or words.get(builder, builder.replace("_", " ")) in names
 
 
@@ -341,8 +426,14 @@ def test_every_weight_gets_a_gradient_and_moves(case):
         w.path for w, g in zip(model.trainable_variables, gradients, strict=True) if g is None
     ]
     keras.optimizers.SGD(10.0).apply(gradients, model.trainable_variables)
-    still = [w.path for w, old in zip(model.trainable_variables, before, strict=True) if np.array_equal(np.array(w), old)]
-    for weight, old in zip(model.trainable_variables, before, strict=True):  # the next test finds the model as it was
+    still = [
+        w.path
+        for w, old in zip(model.trainable_variables, before, strict=True)
+        if np.array_equal(np.array(w), old)
+    ]
+    for weight, old in zip(
+        model.trainable_variables, before, strict=True
+    ):  # the next test finds the model as it was
         weight.assign(old)
     assert not still, "no gradient arrives, or none that counts"
 
@@ -358,7 +449,11 @@ def test_reload_predicts_the_same_without_custom_objects(case, tmp_path):
 
 @every
 @pytest.mark.parametrize(
-    ("trained", "loaded"), [pytest.param("float32", "mixed_float16", marks=pytest.mark.slow), ("mixed_float16", "float32")]
+    ("trained", "loaded"),
+    [
+        pytest.param("float32", "mixed_float16", marks=pytest.mark.slow),
+        ("mixed_float16", "float32"),
+    ],
 )
 def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp_path):
     model, inputs = kept(case, trained), case.inputs()
@@ -367,7 +462,9 @@ def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp
         again = keras.saving.load_model(tmp_path / "m.keras")
         # Keras reads a tied embedding in the precision of the model around it, which is the global one.
         tied = any(isinstance(layer, keras.layers.ReversibleEmbedding) for layer in model.layers)
-        np.testing.assert_allclose(again(_one(inputs)), model(_one(inputs)), atol=1e-3 if tied else 0, rtol=0)
+        np.testing.assert_allclose(
+            again(_one(inputs)), model(_one(inputs)), atol=1e-3 if tied else 0, rtol=0
+        )
 
 
 @every
@@ -385,7 +482,9 @@ def test_mixed_precision_stays_finite_and_ends_in_float32(case):
     with precision("mixed_float16"):
         loss, gradients = case.learn(model, case.inputs())
     assert np.isfinite(loss)
-    assert all(np.isfinite(np.array(tf.convert_to_tensor(gradient))).all() for gradient in gradients)
+    assert all(
+        np.isfinite(np.array(tf.convert_to_tensor(gradient))).all() for gradient in gradients
+    )
     outputs = model(_one(case.inputs()))
     assert outputs.dtype == tf.float32
     assert all(np.isfinite(row).all() for row in case.valid(np.array(outputs)))
@@ -395,7 +494,10 @@ def test_mixed_precision_stays_finite_and_ends_in_float32(case):
 def test_order_of_time_matters(case):
     """Every model here answers otherwise for a sequence turned round: none of them is a bag of steps."""
     model, inputs = kept(case), case.inputs([11] * 4)
-    turned = [x if name in ("lengths", "target") else x[:, ::-1] for name, x in zip(case.reads, inputs, strict=True)]
+    turned = [
+        x if name in ("lengths", "target") else x[:, ::-1]
+        for name, x in zip(case.reads, inputs, strict=True)
+    ]
     forwards, backwards = np.array(model(_one(inputs))), np.array(model(_one(turned)))
     if case.per_step:
         backwards = backwards[:, ::-1]
@@ -437,10 +539,15 @@ def test_a_stream_in_chunks_of_any_size_gives_what_the_whole_gives(case):
     for sizes in ([1] * 23, [5, 0, 1, 9, 2, 6]):
         stream.reset()
         ends = np.cumsum(sizes)
-        outputs = [stream.feed(*(x[:, end - size : end] for x in inputs)) for size, end in zip(sizes, ends, strict=True)]
+        outputs = [
+            stream.feed(*(x[:, end - size : end] for x in inputs))
+            for size, end in zip(sizes, ends, strict=True)
+        ]
         outputs.append(stream.finish())
         close([whole], [np.concatenate(outputs, axis=1) if case.per_step else outputs[-1]])
-    assert sum(state.shape.num_elements() for state in stream.states.values()) < 3 * 100, "memory does not grow with the stream"
+    assert sum(state.shape.num_elements() for state in stream.states.values()) < 3 * 100, (
+        "memory does not grow with the stream"
+    )
 
 
 @causal
@@ -450,7 +557,9 @@ def test_a_streaming_model_can_be_saved_and_called_as_any_other(case, tmp_path):
     step.save(tmp_path / "m.keras")
     again = keras.saving.load_model(tmp_path / "m.keras")
     stream = Stream(model, batch_size=2)
-    chunk = [x for name, x in zip(case.reads, case.inputs([4] * 2), strict=True) if name != "lengths"]
+    chunk = [
+        x for name, x in zip(case.reads, case.inputs([4] * 2), strict=True) if name != "lengths"
+    ]
     chunk = [tf.constant(x) for x in chunk]  # Keras does not mix arrays and tensors
     expected, states = step((_one(chunk), stream.states))
     outputs, after = again((_one(chunk), stream.states))

@@ -24,23 +24,42 @@ def test_there_are_notebooks_and_the_readme_names_each():
 
 
 def test_every_recipe_has_a_tour():
-    assert {path.stem for path in NOTEBOOKS if path.stem.startswith("tour_")} == {f"tour_{name}" for name in recipe_files()}
+    assert {path.stem for path in NOTEBOOKS if path.stem.startswith("tour_")} == {
+        f"tour_{name}" for name in recipe_files()
+    }
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_is_stored_as_it_ran(path):
     cells = read(path)
     code = [cell for cell in cells if cell["cell_type"] == "code"]
-    assert [cell["execution_count"] for cell in code] == [*range(1, len(code) + 1)], "run in order, in one go"
+    assert [cell["execution_count"] for cell in code] == [*range(1, len(code) + 1)], (
+        "run in order, in one go"
+    )
     outputs = [output for cell in code for output in cell["outputs"]]
-    assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"]
-    for cell in code:  # what is printed is one output, however it arrived: see `coalesce_streams` below
+    assert not [
+        output
+        for output in outputs
+        if output["output_type"] == "error" or output.get("name") == "stderr"
+    ]
+    for (
+        cell
+    ) in code:  # what is printed is one output, however it arrived: see `coalesce_streams` below
         assert sum(output["output_type"] == "stream" for output in cell["outputs"]) <= 1
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
-    shown = json.dumps([{k: v for k, v in output.get("data", output).items() if k != "image/png"} for output in outputs])
-    assert not re.search(r"/(home|root|tmp|usr|Users|work)/|site-packages|Warning|object at 0x", shown)
+    shown = json.dumps(
+        [
+            {k: v for k, v in output.get("data", output).items() if k != "image/png"}
+            for output in outputs
+        ]
+    )
+    assert not re.search(
+        r"/(home|root|tmp|usr|Users|work)/|site-packages|Warning|object at 0x", shown
+    )
     texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-    assert sum("$" in text for text in texts) >= (1 if path.stem.startswith("tour_") else 3), "formulas"
+    assert sum("$" in text for text in texts) >= (1 if path.stem.startswith("tour_") else 3), (
+        "formulas"
+    )
 
 
 @pytest.mark.slow
@@ -52,16 +71,24 @@ def test_it_runs_from_an_empty_folder(path, tmp_path):
     from nbclient import NotebookClient
 
     book = nbformat.read(path, as_version=4)
-    options = {"timeout": 1500, "kernel_name": "python3", "coalesce_streams": True}  # else when a line came decides how lines are grouped
+    options = {
+        "timeout": 1500,
+        "kernel_name": "python3",
+        "coalesce_streams": True,
+    }  # else when a line came decides how lines are grouped
     NotebookClient(book, **options, resources={"metadata": {"path": str(tmp_path)}}).execute()
     for stored, cell in zip(read(path), book.cells, strict=True):
         for one, other in zip(stored.get("outputs", []), cell.get("outputs", []), strict=True):
             assert one["output_type"] == other["output_type"]
-            if one["output_type"] == "stream" and "nbval-ignore-output" in cell["metadata"].get("tags", []):
+            if one["output_type"] == "stream" and "nbval-ignore-output" in cell["metadata"].get(
+                "tags", []
+            ):
                 assert other["text"].strip()
             elif one["output_type"] == "stream":
                 assert without_digits("".join(one["text"])) == without_digits(other["text"])
 
 
 def without_digits(text: str) -> str:
-    return re.sub(r" +", " ", re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?|–", "#", text))  # a shorter number moves its column
+    return re.sub(
+        r" +", " ", re.sub(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?|–", "#", text)
+    )  # a shorter number moves its column

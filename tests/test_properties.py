@@ -39,7 +39,11 @@ PIECES = [
 ]
 # fmt: on
 WEIRD = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=12).map("".join)
-WORDS = st.text(string.ascii_lowercase + string.digits + "'äßéñøдюλש\u0301\u093f\u0651\u200d", min_size=1, max_size=6)
+WORDS = st.text(
+    string.ascii_lowercase + string.digits + "'äßéñøдюλש\u0301\u093f\u0651\u200d",
+    min_size=1,
+    max_size=6,
+)
 SPACES = st.text(" \t\n\r\u00a0\u2003\u3000\u200b", min_size=1, max_size=3)
 
 
@@ -73,23 +77,49 @@ class TestTextEncoder:
             assert len(row) > 0
             assert UNKNOWN <= row.min() <= row.max() < len(encoder)
         for row, alone in zip(numbers[::-1], encoder.encode([other, *texts[::-1]]), strict=True):
-            np.testing.assert_array_equal(row, alone, "a text's numbers do not depend on the texts before it")
-        assert all(UNKNOWN not in row for row in full), "every word that the encoder was fitted on is known"
+            np.testing.assert_array_equal(
+                row, alone, "a text's numbers do not depend on the texts before it"
+            )
+        assert all(UNKNOWN not in row for row in full), (
+            "every word that the encoder was fitted on is known"
+        )
         # Words do not fall apart, or into others, when they are read again.
-        for row, again in zip(full, encoder.encode(" ".join(words(encoder, row)) for row in full), strict=True):
+        for row, again in zip(
+            full, encoder.encode(" ".join(words(encoder, row)) for row in full), strict=True
+        ):
             np.testing.assert_array_equal(row, again)
 
     @tries(25)
-    @given(st.lists(WEIRD, min_size=1, max_size=6), st.integers(1, 8), st.integers(1, 3), st.randoms(use_true_random=False))
-    def test_vocabulary_is_the_most_frequent_words_whatever_the_order_of_the_texts(self, texts, max_words, min_count, random):
+    @given(
+        st.lists(WEIRD, min_size=1, max_size=6),
+        st.integers(1, 8),
+        st.integers(1, 3),
+        st.randoms(use_true_random=False),
+    )
+    def test_vocabulary_is_the_most_frequent_words_whatever_the_order_of_the_texts(
+        self, texts, max_words, min_count, random
+    ):
         everything = fit(texts)
-        counts = Counter(word for row in everything.encode(texts) if UNKNOWN not in row for word in words(everything, row))
-        expected = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word.encode()))
+        counts = Counter(
+            word
+            for row in everything.encode(texts)
+            if UNKNOWN not in row
+            for word in words(everything, row)
+        )
+        expected = sorted(
+            (word for word in counts if counts[word] >= min_count),
+            key=lambda word: (-counts[word], word.encode()),
+        )
         shuffled = random.sample(texts, len(texts))
         assert len(set(everything.vocabulary)) == len(everything.vocabulary)
-        assert all(word and word.split() == [word] for word in everything.vocabulary), "a line of a file holds a word"
+        assert all(word and word.split() == [word] for word in everything.vocabulary), (
+            "a line of a file holds a word"
+        )
         if expected:
-            assert fit(shuffled, max_words=max_words, min_count=min_count).vocabulary == expected[:max_words]
+            assert (
+                fit(shuffled, max_words=max_words, min_count=min_count).vocabulary
+                == expected[:max_words]
+            )
         else:
             with pytest.raises(InputError, match="no word occurs"):
                 fit(shuffled, max_words=max_words, min_count=min_count)
@@ -98,7 +128,10 @@ class TestTextEncoder:
     @given(WEIRD, st.integers(1, 12), st.sampled_from(["head", "tail", "both"]))
     def test_what_is_cut_is_the_other_end(self, text, max_tokens, keep):
         encoder = fit([text])
-        (whole,), (kept,) = encoder.encode([text]), encoder.encode([text], max_tokens=max_tokens, keep=keep)
+        (whole,), (kept,) = (
+            encoder.encode([text]),
+            encoder.encode([text], max_tokens=max_tokens, keep=keep),
+        )
         assert len(kept) == min(len(whole), max_tokens)
         if len(whole) > max_tokens:
             head = {"head": max_tokens, "tail": 0, "both": max_tokens // 4}[keep]
@@ -111,7 +144,9 @@ class TestTextEncoder:
     def test_giant_texts_are_their_parts(self, text, times):
         encoder = fit(["word", text])
         (once,), (often,) = encoder.encode([text]), encoder.encode(["\n".join([text] * times)])
-        np.testing.assert_array_equal(often, np.tile(once, times) if has_token([text])[0] else [UNKNOWN])
+        np.testing.assert_array_equal(
+            often, np.tile(once, times) if has_token([text])[0] else [UNKNOWN]
+        )
 
     @tries(15)
     @given(st.lists(WEIRD, min_size=1, max_size=4))
@@ -121,7 +156,9 @@ class TestTextEncoder:
             encoder.save(Path(folder))
             loaded = TextEncoder.load(Path(folder))
         assert loaded.vocabulary == encoder.vocabulary
-        for one, two in zip(encoder.encode([*texts, "unseen"]), loaded.encode([*texts, "unseen"]), strict=True):
+        for one, two in zip(
+            encoder.encode([*texts, "unseen"]), loaded.encode([*texts, "unseen"]), strict=True
+        ):
             np.testing.assert_array_equal(one, two)
 
 
@@ -131,20 +168,38 @@ SEEDS = st.integers(0, 2**32)
 
 def sequences(lengths) -> list[np.ndarray]:
     """No two tokens of all the sequences are the same."""
-    return [np.arange(start + 1, start + 1 + length) for start, length in zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True)]
+    return [
+        np.arange(start + 1, start + 1 + length)
+        for start, length in zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True)
+    ]
 
 
 class TestBatches:
     @tries(20)
-    @given(LENGTHS, st.integers(1, 20), st.booleans(), SEEDS, st.integers(1, 9), st.none() | st.integers(30, 40))
-    def test_every_example_once_padded_on_the_right(self, lengths, batch_size, shuffle, seed, multiple_of, pad_to):
-        rows, options = sequences(lengths), {"shuffle": shuffle, "seed": seed, "multiple_of": multiple_of, "pad_to": pad_to}
+    @given(
+        LENGTHS,
+        st.integers(1, 20),
+        st.booleans(),
+        SEEDS,
+        st.integers(1, 9),
+        st.none() | st.integers(30, 40),
+    )
+    def test_every_example_once_padded_on_the_right(
+        self, lengths, batch_size, shuffle, seed, multiple_of, pad_to
+    ):
+        rows, options = (
+            sequences(lengths),
+            {"shuffle": shuffle, "seed": seed, "multiple_of": multiple_of, "pad_to": pad_to},
+        )
         batches = Batches(rows, np.arange(len(rows)), batch_size=batch_size, **options)
         seen, sizes = [], []
         for tokens, targets in batches.dataset().as_numpy_iterator():
             longest = max(lengths[i] for i in targets)
             assert tokens.dtype == np.int32
-            assert tokens.shape == (len(targets), pad_to or -(-longest // multiple_of) * multiple_of)
+            assert tokens.shape == (
+                len(targets),
+                pad_to or -(-longest // multiple_of) * multiple_of,
+            )
             for row, i in zip(tokens, targets, strict=True):
                 assert row.tolist() == [*rows[i], *[0] * (len(row) - len(rows[i]))]
             seen += targets.tolist()
@@ -163,7 +218,9 @@ class TestBatches:
             return [batch.tolist() for batch in order]
 
         assert plan(epoch) == plan(0, epoch + 3, epoch)
-        if len(lengths) >= 10 * batch_size:  # of fewer batches there are few orders: two may be the same by chance
+        if (
+            len(lengths) >= 10 * batch_size
+        ):  # of fewer batches there are few orders: two may be the same by chance
             assert plan(epoch) != plan(epoch + 1)
             assert plan(epoch) != plan(epoch, seed=seed + 1)
 
@@ -172,7 +229,10 @@ class TestBatches:
     def test_outputs_go_back_into_order(self, lengths, batch_size):
         batches = Batches(sequences(lengths), batch_size=batch_size)
         outputs = np.concatenate([np.stack([batch, -batch], axis=1) for batch in batches.plan()])
-        np.testing.assert_array_equal(batches.in_order(outputs), np.stack([np.arange(len(lengths)), -np.arange(len(lengths))], axis=1))
+        np.testing.assert_array_equal(
+            batches.in_order(outputs),
+            np.stack([np.arange(len(lengths)), -np.arange(len(lengths))], axis=1),
+        )
         assert [lengths[i] for batch in batches.plan() for i in batch] == sorted(lengths)
 
     @tries(40)
@@ -180,7 +240,14 @@ class TestBatches:
     def test_extras_take_turns(self, lengths, batch_size, seed, data):
         extras, rounds = data.draw(st.integers(0, len(lengths) - 1)), data.draw(st.integers(1, 5))
         turn, always = data.draw(st.integers(0, 20)) * rounds, len(lengths) - extras
-        batches = Batches(sequences(lengths), batch_size=batch_size, shuffle=True, seed=seed, extras=extras, rounds=rounds)
+        batches = Batches(
+            sequences(lengths),
+            batch_size=batch_size,
+            shuffle=True,
+            seed=seed,
+            extras=extras,
+            rounds=rounds,
+        )
         shown = []
         for batches.epoch in range(turn, turn + rounds):
             epoch = np.concatenate(batches.plan())
@@ -195,7 +262,11 @@ class TestStratifiedSplit:
     COUNTS = st.lists(st.integers(2, 60), min_size=2, max_size=6)
 
     def split(self, counts, fraction, seed):
-        labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts)).tolist()
+        labels = (
+            np.random.default_rng(seed)
+            .permutation(np.repeat(np.arange(len(counts)), counts))
+            .tolist()
+        )
         try:
             return labels, *stratified_split(labels, fraction=fraction, seed=seed)
         except InputError:
@@ -211,7 +282,9 @@ class TestStratifiedSplit:
         assert len(small) == max(round(fraction * len(labels)), len(counts))
         found = Counter(labels[i] for i in small)
         # A class whose share rounds to nothing gets an example of the largest one all the same.
-        rare = sum(min(count * len(part) for part in (small, large)) < len(labels) for count in counts)
+        rare = sum(
+            min(count * len(part) for part in (small, large)) < len(labels) for count in counts
+        )
         for label, count in enumerate(counts):
             assert abs(found[label] - count * len(small) / len(labels)) <= 1 + rare, (
                 "no class is off by more than the rounding of its share"
@@ -234,7 +307,11 @@ def padded(draw):
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     time = max(lengths) + draw(st.integers(0, 6))
     scale = draw(st.sampled_from([0.0, 1.0, 10.0]))
-    return rng.normal(scale=scale, size=(len(lengths), time, FEATURES)).astype(np.float32), lengths, draw(st.integers(0, 9))
+    return (
+        rng.normal(scale=scale, size=(len(lengths), time, FEATURES)).astype(np.float32),
+        lengths,
+        draw(st.integers(0, 9)),
+    )
 
 
 def mask(lengths, time):
@@ -243,7 +320,9 @@ def mask(lengths, time):
 
 def lengthen(sequence, more):
     """Other numbers in the padding, and more of it."""
-    return np.concatenate([sequence, np.full((len(sequence), more, FEATURES), 7.7, np.float32)], axis=1)
+    return np.concatenate(
+        [sequence, np.full((len(sequence), more, FEATURES), 7.7, np.float32)], axis=1
+    )
 
 
 class TestLayers:
@@ -256,11 +335,20 @@ class TestLayers:
             steps = mask(lengths, x.shape[1])
             segments, segment_mask = SplitSegments(length)((x, steps))
             assert np.array(segment_mask)[:, 0].all()
-            assert np.array(segment_mask).sum() == steps.sum() + (~np.array(steps)[:, ::length]).sum()
+            assert (
+                np.array(segment_mask).sum() == steps.sum() + (~np.array(steps)[:, ::length]).sum()
+            )
             joined = np.array(JoinSegments()((ops.cumsum(segments, axis=1), steps)))
             assert joined.shape == x.shape
-            for row, count, states in zip(sequence.astype(np.float64), lengths, joined, strict=True):
-                expected = np.concatenate([row[start : start + length].cumsum(axis=0) for start in range(0, count, length)])
+            for row, count, states in zip(
+                sequence.astype(np.float64), lengths, joined, strict=True
+            ):
+                expected = np.concatenate(
+                    [
+                        row[start : start + length].cumsum(axis=0)
+                        for start in range(0, count, length)
+                    ]
+                )
                 np.testing.assert_allclose(states[:count], expected[:count], rtol=1e-4, atol=1e-4)
 
     POOLING = MaskedPooling(POOLINGS)
@@ -269,12 +357,20 @@ class TestLayers:
     @given(padded())
     def test_pooling_is_that_of_the_unpadded_sequence(self, case):
         sequence, lengths, more = case
-        pooled, longer = (np.array(self.POOLING((x, mask(lengths, x.shape[1])))) for x in (sequence, lengthen(sequence, more)))
+        pooled, longer = (
+            np.array(self.POOLING((x, mask(lengths, x.shape[1]))))
+            for x in (sequence, lengthen(sequence, more))
+        )
         np.testing.assert_allclose(pooled, longer, rtol=1e-4, atol=1e-4)
         kernel = np.array(self.POOLING.score.kernel, np.float64)
         for row, count, found in zip(sequence.astype(np.float64), lengths, pooled, strict=True):
             states = row[:count]
             scores = states @ kernel
             weights = np.exp(scores - scores.max())
-            expected = [states[-1], states.mean(axis=0), states.max(axis=0), (weights * states).sum(axis=0) / weights.sum()]
+            expected = [
+                states[-1],
+                states.mean(axis=0),
+                states.max(axis=0),
+                (weights * states).sum(axis=0) / weights.sum(),
+            ]
             np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-4, atol=1e-4)

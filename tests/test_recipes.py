@@ -50,7 +50,9 @@ def check_config(name: str):
         assert isinstance(field.default, str | int | float | bool), field.name
     told = {action.dest: action.help for action in config_parser(module, name)._actions}
     source = Path(module.__file__).read_text(encoding="utf-8")
-    (definition,) = (node for node in ast.parse(source).body if getattr(node, "name", "") == "Config")
+    (definition,) = (
+        node for node in ast.parse(source).body if getattr(node, "name", "") == "Config"
+    )
     for field in (node for node in definition.body if isinstance(node, ast.AnnAssign)):
         comment = source.splitlines()[field.lineno - 1].partition("  # ")[2]
         assert comment, field.target.id
@@ -72,7 +74,12 @@ class TestEveryRecipe:
         check_config(name)
 
     def test_has_a_picture_in_the_gallery(self, name):
-        gallery = (ROOT / "README.md").read_text(encoding="utf-8").split("## What you get")[1].split("\n## ")[0]
+        gallery = (
+            (ROOT / "README.md")
+            .read_text(encoding="utf-8")
+            .split("## What you get")[1]
+            .split("\n## ")[0]
+        )
         (picture,) = re.findall(rf"recipes/results/{name}/\w+\.png", gallery)
         assert (ROOT / picture).exists()
 
@@ -80,7 +87,9 @@ class TestEveryRecipe:
         assert len(recipe_files()[name].read_text(encoding="utf-8").splitlines()) <= 300
 
     def test_has_its_cells_side_by_side(self, name):
-        cells = json.loads((ROOT / f"recipes/results/{name}/cells.json").read_text(encoding="utf-8"))
+        cells = json.loads(
+            (ROOT / f"recipes/results/{name}/cells.json").read_text(encoding="utf-8")
+        )
         assert [row["network"] for row in cells["networks"]] == ["simple_rnn", "lstm", "gru"]
         assert all(row["seeds"] >= 3 for row in cells["networks"])
 
@@ -93,10 +102,14 @@ class TestEveryRecipe:
             assert record["commit"]
             assert "/" not in record["command"], "no path of one machine"
             for score in record["test"].values():
-                assert score["mean"] == pytest.approx(sum(score["values"]) / len(score["values"]), abs=1e-4)
+                assert score["mean"] == pytest.approx(
+                    sum(score["values"]) / len(score["values"]), abs=1e-4
+                )
         assert records[0]["baselines"]
         assert recording.measured(records[0]) in recipe_files()[name].read_text(encoding="utf-8")
-        assert f"| [{name}](recipes/{name}.py) | default |" in (ROOT / "README.md").read_text(encoding="utf-8")
+        assert f"| [{name}](recipes/{name}.py) | default |" in (ROOT / "README.md").read_text(
+            encoding="utf-8"
+        )
 
     def test_search_space_gives_configurations_of_the_recipe(self, name):
         keras_tuner = pytest.importorskip("keras_tuner", reason="the tuner is an extra")
@@ -110,20 +123,42 @@ class TestEveryRecipe:
     def test_copied_alone_into_an_empty_folder_it_runs(self, name, tmp_path):
         copy(name, tmp_path)
         (tmp_path / f"{name}.py").rename("mine.py")
-        command = [sys.executable, "mine.py", "--data", "sample", "--epochs", "1", "--no-baselines", "--quiet", "--output", "out"]
+        command = [
+            sys.executable,
+            "mine.py",
+            "--data",
+            "sample",
+            "--epochs",
+            "1",
+            "--no-baselines",
+            "--quiet",
+            "--output",
+            "out",
+        ]
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1500)
         assert ended.returncode == 0, ended.stderr
         assert json.loads((tmp_path / "out/metrics.json").read_text())["recipe"] == "mine"
-        given = {"speech_to_text": ["good film.wav"], "forecasting": [], "anomaly_detection": []}.get(name, ["good film"])
+        given = {
+            "speech_to_text": ["good film.wav"],
+            "forecasting": [],
+            "anomaly_detection": [],
+        }.get(name, ["good film"])
         soundfile.write(tmp_path / "good film.wav", np.zeros(4000), 8000)
         answer = fresh.run("predict", "out", "--recipe", "mine.py", "--format", "jsonl", *given)
         first = json.loads(answer.stdout.splitlines()[0])
-        begins = {"forecasting": "2024-09-07 00:00:00", "anomaly_detection": "2024-01-01 00:00:00"}  # of what it answers for
+        begins = {
+            "forecasting": "2024-09-07 00:00:00",
+            "anomaly_detection": "2024-01-01 00:00:00",
+        }  # of what it answers for
         if name == "speech_to_text":
             assert first["audio"] == "good film.wav", answer.stderr
         else:
-            assert first["text"] == "good film" if given else first["ds"] == begins[name], answer.stderr
-        bad = subprocess.run([*command, "--units", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=900)
+            assert first["text"] == "good film" if given else first["ds"] == begins[name], (
+                answer.stderr
+            )
+        bad = subprocess.run(
+            [*command, "--units", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=900
+        )
         assert bad.returncode == 2
         assert "Traceback" not in bad.stderr
 
@@ -137,16 +172,39 @@ class TestTheTemplate:
         assert "_template" not in RECIPES
 
     def test_it_runs_and_predicts(self, tmp_path, capsys):
-        assert main(["run", self.file, "--epochs", "1", "--no-baselines", "--quiet", "--output", str(tmp_path / "run")]) == 0
+        assert (
+            main(
+                [
+                    "run",
+                    self.file,
+                    "--epochs",
+                    "1",
+                    "--no-baselines",
+                    "--quiet",
+                    "--output",
+                    str(tmp_path / "run"),
+                ]
+            )
+            == 0
+        )
         capsys.readouterr()
-        assert main(["predict", str(tmp_path / "run"), "--recipe", self.file, "the plot was not good ."]) == 0
+        assert (
+            main(
+                ["predict", str(tmp_path / "run"), "--recipe", self.file, "the plot was not good ."]
+            )
+            == 0
+        )
         assert json.loads(capsys.readouterr().out)["label"] in ("negative", "positive")
 
     @pytest.mark.slow
     def test_it_learns_what_no_counting_of_words_can(self, tmp_path):
         assert main(["run", self.file, "--quiet", "--output", str(tmp_path / "run")]) == 0
         scores = json.loads((tmp_path / "run/metrics.json").read_text())
-        assert scores["test"]["accuracy"] > 0.9 > max(baseline["accuracy"] for baseline in scores["baselines"].values())
+        assert (
+            scores["test"]["accuracy"]
+            > 0.9
+            > max(baseline["accuracy"] for baseline in scores["baselines"].values())
+        )
 
 
 def test_the_checklist_of_the_readme_names_tests_that_exist():
@@ -167,7 +225,9 @@ def test_the_readme_table_is_that_of_the_results():
 
 def test_the_readme_commands_parse():
     """Every `rnn-cookbook run` of the README names options and settings that exist."""
-    commands = re.findall(r"rnn-cookbook run ([\w./]+)([^`#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    commands = re.findall(
+        r"rnn-cookbook run ([\w./]+)([^`#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
     assert len(commands) >= 4
     for name, rest in commands:
         name = TestTheTemplate.file if name == "recipes/mine.py" else name  # of which it is a copy
@@ -184,7 +244,10 @@ def test_the_readme_commands_that_predict_parse(tmp_path):
         run = tmp_path / name
         (run / "model").mkdir(parents=True, exist_ok=True)
         (run / "model" / "bundle.json").write_text(json.dumps({"recipe": name}))
-        arguments = [str(run) if word.startswith("runs/") else word for word in shlex.split(rest.split(" > ")[0].split(" | ")[0])]
+        arguments = [
+            str(run) if word.startswith("runs/") else word
+            for word in shlex.split(rest.split(" > ")[0].split(" | ")[0])
+        ]
         parser = argparse.ArgumentParser(exit_on_error=False)
         assert _add_prediction_options(parser, arguments) is load_recipe(name)
         assert parser.parse_intermixed_args(arguments).run == str(run), rest
@@ -196,19 +259,33 @@ def test_the_readme_commands_that_search_and_compare_parse(monkeypatch):
     from rnn_cookbook.tune import search as tuning
 
     called = []
-    monkeypatch.setattr(tuning, "tune", lambda module, name, config, **options: called.append((name, options)) or "")
-    monkeypatch.setattr(comparing, "compare", lambda module, name, config, **options: called.append((name, options)) or "")
+    monkeypatch.setattr(
+        tuning, "tune", lambda module, name, config, **options: called.append((name, options)) or ""
+    )
+    monkeypatch.setattr(
+        comparing,
+        "compare",
+        lambda module, name, config, **options: called.append((name, options)) or "",
+    )
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"rnn-cookbook ((?:tune|compare) [^`#\n]*)", readme)
     assert len(commands) >= 6
     for command in commands:
         arguments = command.replace("$SLURM_PROCID", "1").split()
         if "--resume" not in arguments:  # which looks for the folder
-            assert main([*arguments, "--data", "sample"] if "--data" not in arguments else arguments) == 0, command
+            assert (
+                main([*arguments, "--data", "sample"] if "--data" not in arguments else arguments)
+                == 0
+            ), command
     assert {name for name, _ in called} >= {"sentiment", "ner", "translation"}
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL))
+@pytest.mark.parametrize(
+    "code",
+    re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    ),
+)
 def test_the_readme_code_runs(code):
     exec(compile(code, "README.md", "exec"), {})
 
@@ -229,8 +306,14 @@ def report(seed, accuracy, baselines=None):
 
 
 def test_summary_has_mean_and_spread_over_the_seeds():
-    reports = [report(0, 0.8, {"nb_lr": {"accuracy": 0.85, "seconds": 9.0}}), report(1, 0.9), report(2, 1.0)]
-    entry = recording.summary(reports, metric="accuracy", setting="default", command="rnn-cookbook run toy")
+    reports = [
+        report(0, 0.8, {"nb_lr": {"accuracy": 0.85, "seconds": 9.0}}),
+        report(1, 0.9),
+        report(2, 1.0),
+    ]
+    entry = recording.summary(
+        reports, metric="accuracy", setting="default", command="rnn-cookbook run toy"
+    )
     assert entry["test"]["accuracy"] == {"mean": 0.9, "std": 0.1, "values": [0.8, 0.9, 1.0]}
     assert entry["training_minutes"]["mean"] == 2
     assert entry["peak_memory_mb"] == 12
@@ -241,10 +324,20 @@ def test_summary_has_mean_and_spread_over_the_seeds():
 @pytest.mark.parametrize(("baseline", "wins"), [(0.85, "the network"), (0.95, "the baseline")])
 def test_the_table_says_plainly_who_wins(tmp_path, baseline, wins):
     reports = [
-        report(seed, 0.9, {"majority": {"accuracy": 0.5, "seconds": 0}, "nb_lr": {"accuracy": baseline, "seconds": 9.0}})
+        report(
+            seed,
+            0.9,
+            {
+                "majority": {"accuracy": 0.5, "seconds": 0},
+                "nb_lr": {"accuracy": baseline, "seconds": 9.0},
+            },
+        )
         for seed in range(3)
     ]
-    entries = [recording.summary(reports, metric="accuracy", setting=setting, command="") for setting in ("default", "other")]
+    entries = [
+        recording.summary(reports, metric="accuracy", setting=setting, command="")
+        for setting in ("default", "other")
+    ]
     entries[1]["baselines"] = {}
     (tmp_path / "toy.json").write_text(json.dumps(entries))
     rows = recording.table(tmp_path).splitlines()[2:]
@@ -256,14 +349,26 @@ def test_the_table_says_plainly_who_wins(tmp_path, baseline, wins):
 
 
 def test_what_was_recorded_is_there_as_data_with_what_is_published(tmp_path):
-    reports = [report(seed, accuracy, {"nb_lr": {"accuracy": 0.5, "seconds": 9.0}}) for seed, accuracy in enumerate((0.8, 0.9, 1.0))]
-    entries = [recording.summary(reports, metric="accuracy", setting=setting, command="") for setting in ("default", "other")]
+    reports = [
+        report(seed, accuracy, {"nb_lr": {"accuracy": 0.5, "seconds": 9.0}})
+        for seed, accuracy in enumerate((0.8, 0.9, 1.0))
+    ]
+    entries = [
+        recording.summary(reports, metric="accuracy", setting=setting, command="")
+        for setting in ("default", "other")
+    ]
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "toy.json").write_text(json.dumps(entries))
-    (tmp_path / "published.json").write_text(json.dumps({"toy": {"default": "0.97 somebody (somewhere)"}}))
+    (tmp_path / "published.json").write_text(
+        json.dumps({"toy": {"default": "0.97 somebody (somewhere)"}})
+    )
     first, second = recording.recorded(tmp_path / "results")
     assert (first["recipe"], first["mean"], first["std"], first["seeds"]) == ("toy", 0.9, 0.1, 3)
-    assert (first["baseline"], first["baseline_score"], first["network_wins"]) == ("nb_lr", 0.5, True)
+    assert (first["baseline"], first["baseline_score"], first["network_wins"]) == (
+        "nb_lr",
+        0.5,
+        True,
+    )
     assert (first["published"], second["published"]) == ("0.97 somebody (somewhere)", "")
     assert "| 0.97 somebody (somewhere) |" in recording.table(tmp_path / "results")
     assert {row["recipe"] for row in recording.recorded()} == {*RECIPES}
@@ -271,15 +376,32 @@ def test_what_was_recorded_is_there_as_data_with_what_is_published(tmp_path):
 
 def test_a_record_without_a_rival_on_its_test_split_is_refused(tmp_path):
     entry = recording.summary([report(0, 0.8)], metric="accuracy", setting="default", command="")
-    other = {**entry, "setting": "longer", "protocol": "8 train, 3 test", "baselines": {"nb_lr": {"accuracy": 0.5, "seconds": 9.0}}}
+    other = {
+        **entry,
+        "setting": "longer",
+        "protocol": "8 train, 3 test",
+        "baselines": {"nb_lr": {"accuracy": 0.5, "seconds": 9.0}},
+    }
     (tmp_path / "toy.json").write_text(json.dumps([entry, other]))
-    with pytest.raises(InputError, match=r"toy\.json: setting 'default' has no baselines, nor has another on its test split"):
+    with pytest.raises(
+        InputError,
+        match=r"toy\.json: setting 'default' has no baselines, nor has another on its test split",
+    ):
         recording.recorded(tmp_path)
 
 
 def test_where_less_is_better_the_least_wins(tmp_path):
-    reports = [report(seed, 0.3, {"a": {"accuracy": 0.5, "seconds": 0}, "b": {"accuracy": 0.4, "seconds": 2.0}}) for seed in range(3)]
-    entry = recording.summary(reports, metric="accuracy", setting="default", command="", higher_is_better=False)
+    reports = [
+        report(
+            seed,
+            0.3,
+            {"a": {"accuracy": 0.5, "seconds": 0}, "b": {"accuracy": 0.4, "seconds": 2.0}},
+        )
+        for seed in range(3)
+    ]
+    entry = recording.summary(
+        reports, metric="accuracy", setting="default", command="", higher_is_better=False
+    )
     (tmp_path / "toy.json").write_text(json.dumps([entry]))
     (row,) = recording.table(tmp_path).splitlines()[2:]
     assert "| **0.3000 ± 0.0000** (3 seeds) | 0.4000 b, 2 s | the network |" in row
@@ -289,15 +411,26 @@ def test_where_less_is_better_the_least_wins(tmp_path):
 def test_a_record_tells_what_decides_it_and_not_where_it_was_made(monkeypatch, capsys):
     monkeypatch.setattr(recording, "record", lambda *_, command, **__: command)
     for given, told in [
-        (["--seeds", "2", "--data-dir", "/mine", "--output", "/runs", "--resume", "--quiet"], "--record --seeds 2"),
-        (["--setting", "basic", "--no-baselines"], "--record --seeds 3 --setting basic --no-baselines"),
+        (
+            ["--seeds", "2", "--data-dir", "/mine", "--output", "/runs", "--resume", "--quiet"],
+            "--record --seeds 2",
+        ),
+        (
+            ["--setting", "basic", "--no-baselines"],
+            "--record --seeds 3 --setting basic --no-baselines",
+        ),
     ]:
         assert main(["run", "sentiment", "--record", *given]) == 0
         assert capsys.readouterr().out.strip() == f"rnn-cookbook run sentiment {told}"
 
 
 def test_one_seed_has_no_spread(tmp_path):
-    entry = recording.summary([report(0, 0.8, {"b": {"accuracy": 0.5, "seconds": 2}})], metric="accuracy", setting="default", command="")
+    entry = recording.summary(
+        [report(0, 0.8, {"b": {"accuracy": 0.5, "seconds": 2}})],
+        metric="accuracy",
+        setting="default",
+        command="",
+    )
     (tmp_path / "toy.json").write_text(json.dumps([entry]))
     (row,) = recording.table(tmp_path).splitlines()[2:]
     assert "| **0.8000** (1 seed) |" in row
@@ -329,7 +462,13 @@ def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
     Path("runs/toy/record-default/seed-1/metrics.json").unlink()
     module.REPORT = lambda seed, *rest: report(seed, 0.1)
     recording.record(module, "toy", module.Config(), **options, resume=True)
-    recording.record(module, "toy", module.Config(), **{**options, "setting": "other", "output": "elsewhere", "seeds": 1}, resume=False)
+    recording.record(
+        module,
+        "toy",
+        module.Config(),
+        **{**options, "setting": "other", "output": "elsewhere", "seeds": 1},
+        resume=False,
+    )
     entries = json.loads(Path("results/toy.json").read_text())
     assert [entry["setting"] for entry in entries] == ["default", "other"]
     assert entries[0]["test"]["accuracy"]["values"] == [0.7, 0.1, 0.9]
@@ -356,7 +495,9 @@ def test_baselines_are_trained_on_every_split(tmp_path):
     module.REPORT = report
     options = {"seeds": 3, "command": "c", "quiet": True, "resume": False}
     recording.record(module, "toy", module.Config(), setting="default", output="one", **options)
-    recording.record(module, "toy", module.Config(split="speaker"), setting="speaker", output="other", **options)
+    recording.record(
+        module, "toy", module.Config(split="speaker"), setting="speaker", output="other", **options
+    )
     one, other = json.loads(Path("results/toy.json").read_text())
     assert one["baselines"]["b"]["accuracy"] == 0
     assert other["baselines"]["b"]["accuracy"] == 1, "the mean over the seeds"
@@ -369,7 +510,9 @@ def test_a_record_is_never_pieced_together_from_other_settings(tmp_path):
     from rnn_cookbook.run.folder import Run
 
     other = dataclasses.replace(sentiment.SAMPLE, units=7)
-    Run(recipe="sentiment", config=other, output="runs/sentiment/record-sample/seed-0", quiet=True).write_json("metrics.json", {})
+    Run(
+        recipe="sentiment", config=other, output="runs/sentiment/record-sample/seed-0", quiet=True
+    ).write_json("metrics.json", {})
     with pytest.raises(InputError, match="units was 7, now 32"):
         main(["run", "sentiment", "--data", "sample", "--record", "--resume", "--debug"])
     assert main(["run", "sentiment", "--record", "--epochs", "1"]) == 2

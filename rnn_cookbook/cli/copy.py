@@ -17,7 +17,10 @@ from rnn_cookbook.recipe import recipe_file
 
 _PACKAGE = "rnn_cookbook"
 _HOME = Path(__file__).parent.parent
-_OURS = {f"{_PACKAGE}.commands", f"{_PACKAGE}.recording"}  # what works on many recipes or keeps their records stays here
+_OURS = {
+    f"{_PACKAGE}.commands",
+    f"{_PACKAGE}.recording",
+}  # what works on many recipes or keeps their records stays here
 _DISTRIBUTION = "rnn-cookbook"
 _UNSAID = {"callbacks.TensorBoard": "tensorboard"}  # what is imported elsewhere once this is called
 _WIDTH = 140  # of a line
@@ -38,12 +41,17 @@ def copy(recipe: str, destination: str | Path, *, vendor: bool = False) -> str:
     name, folder = file.stem, Path(destination)
     if folder.is_file():
         raise InputError(f"{folder} is a file: name a folder, which need not exist")
-    texts = {f"{name}.py": file.read_text(encoding="utf-8"), f"test_{name}.py": _TEST.format(name=name)}
+    texts = {
+        f"{name}.py": file.read_text(encoding="utf-8"),
+        f"test_{name}.py": _TEST.format(name=name),
+    }
     modules = used_modules(file) if vendor else {}
     texts |= {module.path: module.text for module in modules.values()}
     needed = [f"{_DISTRIBUTION}>={__version__}"]
     if vendor:
-        needed = requirements([texts[f"{name}.py"], *(texts[module.path] for module in modules.values())])
+        needed = requirements(
+            [texts[f"{name}.py"], *(texts[module.path] for module in modules.values())]
+        )
     texts["requirements.txt"] = "\n".join([*needed, f"pytest  # for test_{name}.py", ""])
     texts["README.md"] = _readme(name, texts[f"{name}.py"], modules)
     others = _data_files(modules)
@@ -53,7 +61,9 @@ def copy(recipe: str, destination: str | Path, *, vendor: bool = False) -> str:
     if vendor and (folder / _PACKAGE).exists():
         there = [_PACKAGE]
     if there:
-        raise InputError(f"{folder} has {listing(there)} already, and nothing is overwritten: choose another folder")
+        raise InputError(
+            f"{folder} has {listing(there)} already, and nothing is overwritten: choose another folder"
+        )
     for path, text in texts.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
@@ -106,7 +116,11 @@ def used_modules(recipe: Path) -> dict[str, Module]:
             module, rest = found[name], parts[end:]
             if rest and module.gathers and rest[0] not in module.asked:
                 module.asked.add(rest[0])
-                waiting += [f"{source}.{rest[0]}" for source, exported in module.exported if rest[0] in exported]
+                waiting += [
+                    f"{source}.{rest[0]}"
+                    for source, exported in module.exported
+                    if rest[0] in exported
+                ]
     return dict(sorted(found.items()))
 
 
@@ -115,7 +129,9 @@ def _references(tree: ast.Module) -> set[str]:
     known, found = {}, set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
-            known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            known |= {
+                alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names
+            }
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == _PACKAGE}
     for node in ast.walk(tree):
@@ -136,14 +152,20 @@ def _tree(file: Path) -> ast.Module:
 def _file(name: str) -> Path | None:
     """Of a module of the library; None where there is no such module."""
     path = _HOME.joinpath(*name.split(".")[1:])
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+    return next(
+        (file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None
+    )
 
 
 def _exported(tree: ast.Module) -> list[tuple[str, set[str]]]:
     """What a package takes from its own modules to give it on: (module, names)."""
     given = next((ast.literal_eval(node.value) for node in tree.body if _is_all(node)), ())
     taken = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    return [(node.module, names) for node in taken if (names := {alias.name for alias in node.names} & set(given))]
+    return [
+        (node.module, names)
+        for node in taken
+        if (names := {alias.name for alias in node.names} & set(given))
+    ]
 
 
 def _is_all(node: ast.stmt) -> bool:
@@ -156,11 +178,18 @@ def _trimmed(module: Module) -> str:
     for source, exported in module.exported:
         if kept := sorted(exported & module.asked):
             line = f"from {source} import {', '.join(kept)}"
-            lines.append(line if len(line) <= _WIDTH else f"from {source} import (\n" + "".join(f"    {each},\n" for each in kept) + ")")
+            lines.append(
+                line
+                if len(line) <= _WIDTH
+                else f"from {source} import (\n" + "".join(f"    {each},\n" for each in kept) + ")"
+            )
             given.update(kept)
     parts = [f'"""{ast.get_docstring(module.tree)}"""']
     if given:
-        parts += ["\n".join(lines), "__all__ = [\n" + "".join(f'    "{name}",\n' for name in sorted(given)) + "]"]
+        parts += [
+            "\n".join(lines),
+            "__all__ = [\n" + "".join(f'    "{name}",\n' for name in sorted(given)) + "]",
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -169,9 +198,22 @@ def _trimmed(module: Module) -> str:
 
 def _data_files(modules: dict[str, Module]) -> dict[str, Path]:
     """Files of the library that are no modules and are named in one: path below the destination to file."""
-    there = {file.name: file for file in _HOME.rglob("*") if file.suffix in (".json", ".csv", ".txt") and "recipes" not in file.parts}
-    named = {node.value for module in modules.values() for node in ast.walk(module.tree) if isinstance(node, ast.Constant)}
-    return {f"{_PACKAGE}/{file.relative_to(_HOME).as_posix()}": file for name, file in there.items() if name in named}
+    there = {
+        file.name: file
+        for file in _HOME.rglob("*")
+        if file.suffix in (".json", ".csv", ".txt") and "recipes" not in file.parts
+    }
+    named = {
+        node.value
+        for module in modules.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant)
+    }
+    return {
+        f"{_PACKAGE}/{file.relative_to(_HOME).as_posix()}": file
+        for name, file in there.items()
+        if name in named
+    }
 
 
 def requirements(texts: list[str]) -> list[str]:
@@ -179,9 +221,18 @@ def requirements(texts: list[str]) -> list[str]:
     try:
         wanted = [Requirement(line) for line in metadata.requires(_DISTRIBUTION) or ()]
     except metadata.PackageNotFoundError as error:
-        raise InputError(f"pip knows no {_DISTRIBUTION}: install it (pip install -e .), its requirements are copied") from error
-    wanted = {canonicalize_name(each.name): f"{each.name}{each.specifier}" for each in wanted if each.marker is None}
-    everywhere, here = _of_the_library(), set().union(*(_distributions(ast.parse(text)) for text in texts))
+        raise InputError(
+            f"pip knows no {_DISTRIBUTION}: install it (pip install -e .), its requirements are copied"
+        ) from error
+    wanted = {
+        canonicalize_name(each.name): f"{each.name}{each.specifier}"
+        for each in wanted
+        if each.marker is None
+    }
+    everywhere, here = (
+        _of_the_library(),
+        set().union(*(_distributions(ast.parse(text)) for text in texts)),
+    )
     here |= {package for call, package in _UNSAID.items() if any(call in text for text in texts)}
     return [line for name, line in wanted.items() if name in here or name not in everywhere]
 
@@ -195,7 +246,11 @@ def _distributions(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             imported.add((node.module or "").split(".")[0])
     known = _installed()
-    return {canonicalize_name(each) for name in imported - set(sys.stdlib_module_names) for each in known.get(name, [name])}
+    return {
+        canonicalize_name(each)
+        for name in imported - set(sys.stdlib_module_names)
+        for each in known.get(name, [name])
+    }
 
 
 @functools.cache
@@ -211,7 +266,11 @@ def _installed() -> dict[str, list[str]]:
 
 def _license() -> Path:
     """Among what pip keeps of the installed library, or in the checkout."""
-    kept = [Path(str(file.locate())) for file in metadata.files(_DISTRIBUTION) or () if file.name == "LICENSE"]
+    kept = [
+        Path(str(file.locate()))
+        for file in metadata.files(_DISTRIBUTION) or ()
+        if file.name == "LICENSE"
+    ]
     return next(path for path in [*kept, _HOME.parent / "LICENSE"] if path.is_file())
 
 
@@ -246,12 +305,17 @@ def _readme(name: str, text: str, modules: dict[str, Module]) -> str:
     if modules:
         uses = [line.replace("rnn-cookbook", f"python -m {_PACKAGE}.cli") for line in uses]
         predict = predict.replace("rnn-cookbook", f"python -m {_PACKAGE}.cli")
-        about = (
-            f"`{_PACKAGE}/` holds the {len(modules)} modules of RNN Cookbook {__version__} that the recipe uses, under the licence in it."
-        )
+        about = f"`{_PACKAGE}/` holds the {len(modules)} modules of RNN Cookbook {__version__} that the recipe uses, under the licence in it."
     else:
-        about = (
-            f"It needs `{_DISTRIBUTION}` {__version__} or later; `{_DISTRIBUTION} copy {name} FOLDER --vendor` gives a copy that does not."
-        )
-    commands = "\n".join(["    pip install -r requirements.txt", *uses, f"    {predict}", f"    pytest test_{name}.py"])
-    return f"# {summary}\n\n{commands}\n\nThe recipe is `{name}.py`: it is yours, change it. {about}\n"
+        about = f"It needs `{_DISTRIBUTION}` {__version__} or later; `{_DISTRIBUTION} copy {name} FOLDER --vendor` gives a copy that does not."
+    commands = "\n".join(
+        [
+            "    pip install -r requirements.txt",
+            *uses,
+            f"    {predict}",
+            f"    pytest test_{name}.py",
+        ]
+    )
+    return (
+        f"# {summary}\n\n{commands}\n\nThe recipe is `{name}.py`: it is yours, change it. {about}\n"
+    )

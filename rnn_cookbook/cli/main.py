@@ -20,7 +20,14 @@ from pathlib import Path
 from types import ModuleType
 
 from rnn_cookbook import __version__
-from rnn_cookbook.cli.options import Parser, add_fields, check_recordable, given_settings, recipe_parser, starting_point
+from rnn_cookbook.cli.options import (
+    Parser,
+    add_fields,
+    check_recordable,
+    given_settings,
+    recipe_parser,
+    starting_point,
+)
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.quiet import quiet_tensorflow
 from rnn_cookbook.recipe import load_recipe, names, read_config, recipe_files, trained_by
@@ -42,7 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         if debug:
             raise
-        advice = "; `run … --resume` goes on after the last finished epoch" if arguments[:1] == ["run"] else ""
+        advice = (
+            "; `run … --resume` goes on after the last finished epoch"
+            if arguments[:1] == ["run"]
+            else ""
+        )
         print(f"rnn-cookbook: interrupted{advice}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `predict … | head` closed the pipe
@@ -58,7 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")  # JSON lines are UTF-8, on Windows too
+        stream.reconfigure(
+            encoding="utf-8", errors="replace"
+        )  # JSON lines are UTF-8, on Windows too
     answering = sys.argv[1:2] in (["predict"], ["score"])
     if answering:  # a service that is stopped ends as by an error: what it learnt is kept
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -82,14 +95,29 @@ _MORE = {
 
 def _dispatch(arguments: list[str]) -> int:
     parser = Parser(
-        prog="rnn-cookbook", description="Recurrent-network recipes for Keras 3, measured beside their baselines.", allow_abbrev=False
+        prog="rnn-cookbook",
+        description="Recurrent-network recipes for Keras 3, measured beside their baselines.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"rnn-cookbook {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=Parser
+    )
     commands.add_parser("list", help="name the recipes and what they do", allow_abbrev=False)
-    about = {"run": "train and evaluate a recipe, on its benchmark, a sample or your own files", **(_MORE if _has("cli.commands") else {})}
-    of_a_recipe = {name: commands.add_parser(name, help=text, add_help=False, allow_abbrev=False) for name, text in about.items()}
-    predict = commands.add_parser("predict", aliases=["score"], help="answer raw input with a trained model", allow_abbrev=False)
+    about = {
+        "run": "train and evaluate a recipe, on its benchmark, a sample or your own files",
+        **(_MORE if _has("cli.commands") else {}),
+    }
+    of_a_recipe = {
+        name: commands.add_parser(name, help=text, add_help=False, allow_abbrev=False)
+        for name, text in about.items()
+    }
+    predict = commands.add_parser(
+        "predict",
+        aliases=["score"],
+        help="answer raw input with a trained model",
+        allow_abbrev=False,
+    )
     for command in (parser, *of_a_recipe.values()):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     # The recipe's own options are known only once the recipe is.
@@ -97,9 +125,14 @@ def _dispatch(arguments: list[str]) -> int:
         if arguments[:1] == [name]:
             if not arguments[1:2] and name != "export":
                 of_a_recipe[name].error("which recipe? " + names())
-            if arguments[1:2] in (["-h"], ["--help"]) and name not in ("copy", "export"):  # which have options of their own
+            if arguments[1:2] in (["-h"], ["--help"]) and name not in (
+                "copy",
+                "export",
+            ):  # which have options of their own
                 usage = f"usage: rnn-cookbook {name} RECIPE [options]"
-                print(f"{usage}\n\nThe options are the recipe's: rnn-cookbook {name} RECIPE --help\n{names()}")
+                print(
+                    f"{usage}\n\nThe options are the recipe's: rnn-cookbook {name} RECIPE --help\n{names()}"
+                )
                 return 0
             if name == "run":
                 return _run(arguments[1:])
@@ -124,7 +157,9 @@ def _list() -> int:
     import ast
 
     for name, file in recipe_files().items():
-        summary = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()[:1]
+        summary = (
+            ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        ).splitlines()[:1]
         print(f"{name:<20} {summary[0] if summary else ''}")
     return 0
 
@@ -137,12 +172,26 @@ def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
     # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is an error.
     parser = recipe_parser("run", module, name)
     folder = parser.add_argument_group("run options")
-    folder.add_argument("--output", metavar="DIR", help="the run's folder (default: runs/RECIPE/<time>)")
-    folder.add_argument("--resume", action="store_true", help="go on with the interrupted run in --output (default: the latest one)")
-    folder.add_argument("--quiet", action="store_true", help="no progress; warnings and the table at the end stay")
+    folder.add_argument(
+        "--output", metavar="DIR", help="the run's folder (default: runs/RECIPE/<time>)"
+    )
+    folder.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the interrupted run in --output (default: the latest one)",
+    )
+    folder.add_argument(
+        "--quiet", action="store_true", help="no progress; warnings and the table at the end stay"
+    )
     if _has("run.record"):
-        folder.add_argument("--record", action="store_true", help="run --seeds seeds and record the result under recipes/results/")
-        folder.add_argument("--seeds", type=int, default=3, help="how many seeds --record runs (default: 3)")
+        folder.add_argument(
+            "--record",
+            action="store_true",
+            help="run --seeds seeds and record the result under recipes/results/",
+        )
+        folder.add_argument(
+            "--seeds", type=int, default=3, help="how many seeds --record runs (default: 3)"
+        )
     parser.set_defaults(record=False)
     return parser
 
@@ -155,7 +204,9 @@ def _run(arguments: list[str]) -> int:
     setting, start = starting_point(module, name, options)
     if options.resume and options.config:
         raise InputError("--resume goes on with the settings of the run: leave --config out")
-    if options.resume and not options.record:  # the run's own settings: whoever resumes need not repeat them
+    if (
+        options.resume and not options.record
+    ):  # the run's own settings: whoever resumes need not repeat them
         from rnn_cookbook.run.folder import saved_settings
 
         start = read_config(module, saved_settings(name, options.output))
@@ -168,7 +219,9 @@ def _run(arguments: list[str]) -> int:
 
         # What decides the figures; not where data and runs are on this machine, nor how often it was interrupted.
         command = ["rnn-cookbook", "run", arguments[0], "--record", "--seeds", str(options.seeds)]
-        command += ([] if setting == "default" else ["--setting", setting]) + ([] if config.baselines else ["--no-baselines"])
+        command += ([] if setting == "default" else ["--setting", setting]) + (
+            [] if config.baselines else ["--no-baselines"]
+        )
         print(
             record(
                 module,
@@ -185,14 +238,25 @@ def _run(arguments: list[str]) -> int:
         return 0
     from rnn_cookbook.run.folder import Run
 
-    run = Run(recipe=name, config=config, output=options.output, resume=options.resume, quiet=options.quiet)
+    run = Run(
+        recipe=name,
+        config=config,
+        output=options.output,
+        resume=options.resume,
+        quiet=options.quiet,
+    )
     try:
         report = module.main(config, run)
     except InputError:
         run.discard_if_untrained()
         raise
     program = ["rnn-cookbook"] if _has("cli.commands") else ["python", "-m", "rnn_cookbook.cli"]
-    predict = [*program, "predict", str(run.path), *([] if name in recipe_files() else ["--recipe", arguments[0]])]
+    predict = [
+        *program,
+        "predict",
+        str(run.path),
+        *([] if name in recipe_files() else ["--recipe", arguments[0]]),
+    ]
     example = "--output answers.csv" if _reads_tables(module) else getattr(module, "INPUT", '"…"')
     print(f"\n{report}\n\nrun folder: {run.path}\npredict:    {shlex.join(predict)} {example}")
     return 0
@@ -205,7 +269,9 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     from rnn_cookbook.data.lines import read_inputs
 
     recipe = _add_prediction_options(parser, arguments)
-    options, unknown = parser.parse_known_intermixed_args(arguments)  # intermixed: inputs may stand after options
+    options, unknown = parser.parse_known_intermixed_args(
+        arguments
+    )  # intermixed: inputs may stand after options
     if unknown:
         if not recipe:  # whose options they might be
             from rnn_cookbook.run.bundle import load_bundle
@@ -221,7 +287,11 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     if hasattr(recipe, "Prediction"):
         fields = {field.name for field in dataclasses.fields(recipe.Prediction)}
         settings["options"] = recipe.Prediction(
-            **{key: value for key, value in vars(options).items() if key in fields and value is not None}
+            **{
+                key: value
+                for key, value in vars(options).items()
+                if key in fields and value is not None
+            }
         )
     with quiet_tensorflow():
         import tensorflow  # noqa: F401
@@ -230,7 +300,9 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 
     loaded = load_bundle(options.run)
     if not options.recipe and loaded.recipe not in recipe_files():
-        raise InputError(f"{options.run} was trained by a recipe of your own, {loaded.recipe!r}: name its file with --recipe")
+        raise InputError(
+            f"{options.run} was trained by a recipe of your own, {loaded.recipe!r}: name its file with --recipe"
+        )
     recipe = recipe or load_recipe(options.recipe or loaded.recipe)
     read_config(recipe, loaded.config)
     log_to_console()  # what is worth telling beside the answers
@@ -267,32 +339,66 @@ def _write_lines(path: Path, lines: Iterator[str]) -> None:
                 count += 1
     except BaseException:
         if count:
-            print(f"rnn-cookbook: what was answered until then, {count} lines, is in {partial}", file=sys.stderr)
+            print(
+                f"rnn-cookbook: what was answered until then, {count} lines, is in {partial}",
+                file=sys.stderr,
+            )
         else:
             partial.unlink(missing_ok=True)
         raise
     os.replace(partial, path)
 
 
-def _add_prediction_options(parser: argparse.ArgumentParser, arguments: list[str]) -> ModuleType | None:
+def _add_prediction_options(
+    parser: argparse.ArgumentParser, arguments: list[str]
+) -> ModuleType | None:
     """Options of every recipe's predictions, and those of the recipe that trained the run in `arguments`, if there is one to be read."""
     parser.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
-    parser.add_argument("inputs", metavar="INPUT", nargs="*", help="raw inputs, or tables; without any, lines from --input")
     parser.add_argument(
-        "--input", metavar="FILE", help="a file with one input a line (.jsonl: one object a line), or a table; - is standard input"
+        "inputs",
+        metavar="INPUT",
+        nargs="*",
+        help="raw inputs, or tables; without any, lines from --input",
     )
-    parser.add_argument("--recipe", metavar="FILE", help="the recipe file that trained it, where that is a copy of your own")
-    parser.add_argument("--format", choices=("jsonl", "csv"), help="of the answers (default: csv of tables, else jsonl)")
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        help="a file with one input a line (.jsonl: one object a line), or a table; - is standard input",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        help="the recipe file that trained it, where that is a copy of your own",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("jsonl", "csv"),
+        help="of the answers (default: csv of tables, else jsonl)",
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     after = [value for option, value in itertools.pairwise(arguments) if option == "--recipe"]
-    given = next(iter(after + [argument[9:] for argument in arguments if argument.startswith("--recipe=")]), None)
+    given = next(
+        iter(after + [argument[9:] for argument in arguments if argument.startswith("--recipe=")]),
+        None,
+    )
     # The run is the first argument that is one: the values of options that are not known yet may stand before it.
-    name = given or next(filter(None, (trained_by(Path(argument)) for argument in arguments if not argument.startswith("-"))), None)
+    name = given or next(
+        filter(
+            None,
+            (trained_by(Path(argument)) for argument in arguments if not argument.startswith("-")),
+        ),
+        None,
+    )
     recipe = load_recipe(name) if name and (given or name in recipe_files()) else None
     if hasattr(recipe, "Prediction"):
         add_fields(parser.add_argument_group(f"options of {Path(name).stem}"), recipe, "Prediction")
     if not hasattr(getattr(recipe, "Prediction", None), "output"):
-        parser.add_argument("--output", metavar="FILE", default="", help="where the answers go (default: standard output)")
+        parser.add_argument(
+            "--output",
+            metavar="FILE",
+            default="",
+            help="where the answers go (default: standard output)",
+        )
     return recipe
 
 
@@ -308,7 +414,10 @@ def _lines(answers: Iterator[dict], form: str) -> Iterator[str]:
             columns = list(answer)
             writer.writerow(columns)
         cells = (answer.get(column, "") for column in columns)
-        writer.writerow(json.dumps(cell, ensure_ascii=False) if isinstance(cell, dict | list) else cell for cell in cells)
+        writer.writerow(
+            json.dumps(cell, ensure_ascii=False) if isinstance(cell, dict | list) else cell
+            for cell in cells
+        )
         yield line.getvalue()
         line.seek(0)
         line.truncate()

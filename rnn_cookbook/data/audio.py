@@ -13,7 +13,14 @@ SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".a
 _CHUNK = 30  # seconds that are read at a time
 
 
-def read_sound(source: str | Path | BinaryIO, *, rate: int, name: str = "", start: float = 0.0, length: float | None = None) -> np.ndarray:
+def read_sound(
+    source: str | Path | BinaryIO,
+    *,
+    rate: int,
+    name: str = "",
+    start: float = 0.0,
+    length: float | None = None,
+) -> np.ndarray:
     """float32[samples] of one channel at `rate` Hz, within [-1, 1] for the most part.
 
     Args:
@@ -52,15 +59,25 @@ def sound_chunks(
 
     name = name or str(source)
     with _opened(source, name) as file:
-        resampler = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32") if file.samplerate != rate else None
+        resampler = (
+            soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32")
+            if file.samplerate != rate
+            else None
+        )
         first = min(round(start * file.samplerate), file.frames)
-        wanted = file.frames - first if length is None else min(round(length * file.samplerate), file.frames - first)
+        wanted = (
+            file.frames - first
+            if length is None
+            else min(round(length * file.samplerate), file.frames - first)
+        )
         size, left = max(1, round(seconds * file.samplerate)), wanted
         if first:
             file.seek(first)
         while True:
             try:
-                block = file.read(min(size, left) if length is not None else size, dtype="float32", always_2d=True)
+                block = file.read(
+                    min(size, left) if length is not None else size, dtype="float32", always_2d=True
+                )
             except soundfile.LibsndfileError as error:
                 raise InputError(f"{name} is damaged or cut off: {error.error_string}") from error
             left -= len(block)
@@ -74,7 +91,9 @@ def sound_chunks(
             raise InputError(f"{name} is cut off: {wanted - left} of {wanted} samples are there")
 
 
-def raw_chunks(file: BinaryIO, *, rate: int, raw_rate: int, seconds: float = 0.1) -> Iterator[np.ndarray]:
+def raw_chunks(
+    file: BinaryIO, *, rate: int, raw_rate: int, seconds: float = 0.1
+) -> Iterator[np.ndarray]:
     """Raw samples (16 bits, signed, little-endian, one channel) as they come: float32[samples] at `rate` Hz.
 
     Args:
@@ -85,7 +104,9 @@ def raw_chunks(file: BinaryIO, *, rate: int, raw_rate: int, seconds: float = 0.1
     """
     import soxr
 
-    resampler = soxr.ResampleStream(raw_rate, rate, 1, dtype="float32") if raw_rate != rate else None
+    resampler = (
+        soxr.ResampleStream(raw_rate, rate, 1, dtype="float32") if raw_rate != rate else None
+    )
     size = 2 * max(1, round(seconds * raw_rate))
     while block := file.read(size):  # half a sample at the very end is none
         samples = np.frombuffer(block[: len(block) // 2 * 2], "<i2").astype(np.float32) / 2**15
@@ -129,9 +150,15 @@ def _opened(source: str | Path | BinaryIO, name: str):
     try:
         file = soundfile.SoundFile(source)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"{name} is no sound that can be read ({error.error_string}); accepted are {', '.join(SOUNDS)}") from error
+        raise InputError(
+            f"{name} is no sound that can be read ({error.error_string}); accepted are {', '.join(SOUNDS)}"
+        ) from error
     cut = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, flags=re.MULTILINE)
     if cut or not file.frames:
         file.close()
-        raise InputError(f"{name} is cut off: it says that it has {cut[1]} bytes of sound, and has {cut[2]}" if cut else f"{name} is empty")
+        raise InputError(
+            f"{name} is cut off: it says that it has {cut[1]} bytes of sound, and has {cut[2]}"
+            if cut
+            else f"{name} is empty"
+        )
     return file

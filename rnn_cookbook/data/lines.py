@@ -34,9 +34,13 @@ def _lines(file: BinaryIO, name: str, *, parse) -> Iterator[str]:
     with file:
         for number, raw in enumerate(file, start=1):
             try:
-                yield clean(parse(raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")))
+                yield clean(
+                    parse(raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n"))
+                )
             except UnicodeDecodeError as error:
-                raise InputError(f"{name} is not UTF-8: byte 0x{raw[error.start]:02x} in row {number}") from error
+                raise InputError(
+                    f"{name} is not UTF-8: byte 0x{raw[error.start]:02x} in row {number}"
+                ) from error
             except ValueError as error:
                 raise InputError(f"{name}, row {number}: {error}") from error
 
@@ -46,7 +50,11 @@ def _text_of(line: str) -> str:
     if isinstance(value, str):
         return value
     names = list(value) if isinstance(value, dict) else []
-    name = next((name for name in TEXT_NAMES if name in names), names[0] if len(names) == 1 else None)
+    name = next(
+        (name for name in TEXT_NAMES if name in names), names[0] if len(names) == 1 else None
+    )
     if name is None or not isinstance(value[name], str):
-        raise ValueError(f"no text found; it has {listing(names) or 'no names'}, accepted are {', '.join(TEXT_NAMES)}")
+        raise ValueError(
+            f"no text found; it has {listing(names) or 'no names'}, accepted are {', '.join(TEXT_NAMES)}"
+        )
     return value[name]

@@ -25,8 +25,12 @@ _WHOLE = regex.compile(
 _MARKS = regex.compile(r"(?<!\S)[^\s\p{L}\p{N}]{2,}+(?!\S)")  # which syntok leaves in one piece
 _CURRENCY = regex.compile(r"(?<!\p{L})\p{Lu}{1,3}\$(?=\d)")
 # No cut within what is one character to the eye: accents, skin tones, joined emoji, flags.
-_CLUSTER = regex.compile(r"\S(?:\u200d\S|[\p{M}\u200c\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])+|[\U0001f1e6-\U0001f1ff]{2}")
-_CONTRACTION = regex.compile(rf"(?i)(?<=\p{{L}})(?:n[{_APOSTROPHE}]t|[{_APOSTROPHE}](?:s|m|d|re|ve|ll))(?![\p{{L}}\p{{N}}{_APOSTROPHE}])")
+_CLUSTER = regex.compile(
+    r"\S(?:\u200d\S|[\p{M}\u200c\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])+|[\U0001f1e6-\U0001f1ff]{2}"
+)
+_CONTRACTION = regex.compile(
+    rf"(?i)(?<=\p{{L}})(?:n[{_APOSTROPHE}]t|[{_APOSTROPHE}](?:s|m|d|re|ve|ll))(?![\p{{L}}\p{{N}}{_APOSTROPHE}])"
+)
 _ENDS = regex.compile(r"[.!?…\u203c\u203d\u2047-\u2049。！？｡．](?:\s*[\"'´’”»›)\]}])*+\s*+")
 _ENDS_UNSPACED = regex.compile(r"[。！？｡]+[”’」』）]*")  # of writing that sets no spaces
 _ABBREVIATIONS = frozenset(
@@ -39,7 +43,9 @@ _ABBREVIATIONS = frozenset(
 )
 _BEFORE_NUMBERS = frozenset(("No", "Nos", "no", "nos", "pp", "Art", "Vol", "vol"))
 # Words as well as abbreviations: with their dot only where the sentence goes on.
-_ALSO_WORDS = frozenset(regex.findall(r"\w+", "Mar Jun Jul Del Ill Ind Mass Miss Mo La Pa Ore Wash Co Sen Rep Hon"))
+_ALSO_WORDS = frozenset(
+    regex.findall(r"\w+", "Mar Jun Jul Del Ill Ind Mass Miss Mo La Pa Ore Wash Co Sen Rep Hon")
+)
 _TOKENIZER = Tokenizer(emit_hyphen_or_underscore_sep=True, replace_not_contraction=False)
 
 
@@ -64,7 +70,9 @@ def sentences(text: str) -> list[list[Token]]:
     for blank in [*_BLANK_LINES.finditer(text), None]:
         end = blank.start() if blank else len(text)
         for sentence in _paragraph(spaced[start:end]):
-            found.append([Token(text[start + a : start + b], start + a, start + b) for a, b in sentence])
+            found.append(
+                [Token(text[start + a : start + b], start + a, start + b) for a, b in sentence]
+            )
         start = blank.end() if blank else end
     return found
 
@@ -99,7 +107,9 @@ def _paragraph(text: str) -> list[list[tuple[int, int]]]:
     return _with_dots(text, places, begins)
 
 
-def _with_dots(text: str, places: list[tuple[int, int]], begins: set[int]) -> list[list[tuple[int, int]]]:
+def _with_dots(
+    text: str, places: list[tuple[int, int]], begins: set[int]
+) -> list[list[tuple[int, int]]]:
     """Sentences, their abbreviations and the numbers of lists joined with the dots behind them."""
     found: list[list[tuple[int, int]]] = []
     for i, (start, end) in enumerate(places):
@@ -109,7 +119,9 @@ def _with_dots(text: str, places: list[tuple[int, int]], begins: set[int]) -> li
             following = text[slice(*places[i + 1])] if i + 1 < len(places) else ""
             goes_on = bool(following) and places[i + 1][0] not in begins
             first = len(sentence) == 1 and following[:1].isalpha()
-            if (first and word.isdecimal() and len(word) < 3) or _is_abbreviation(word, following if goes_on else ""):
+            if (first and word.isdecimal() and len(word) < 3) or _is_abbreviation(
+                word, following if goes_on else ""
+            ):
                 sentence[-1] = (sentence[-1][0], end)
                 if first:  # "2. Silva": syntok may end the sentence before the name
                     begins.discard(places[i + 1][0])

@@ -22,7 +22,11 @@ ID_NAMES = ("unique_id", "series_id", "item_id", "series")
 VALUE_NAMES = ("y", "value", "target")
 FILLS = ("refuse", "linear", "last", "zero", "keep")
 MISSING = ("", "na", "n/a", "nan", "null", "none")  # how missing values are written
-_MONTHS = ((31, 28, "M"), (92, 90, "Q"), (366, 365, "Y"))  # days at most and at least, pandas' letter
+_MONTHS = (
+    (31, 28, "M"),
+    (92, 90, "Q"),
+    (366, 365, "Y"),
+)  # days at most and at least, pandas' letter
 _ZONE = re.compile(r"\d\d:\d\d.*?(Z|[+-]\d\d:?(?:\d\d)?)$")
 
 
@@ -76,7 +80,9 @@ class Series:
 
     def future(self, horizon: int) -> pd.DatetimeIndex:
         """The times of the next `horizon` steps after the last value."""
-        return pd.date_range(self.times[len(self) - 1], periods=horizon + 1, freq=self.times.freq)[1:]
+        return pd.date_range(self.times[len(self) - 1], periods=horizon + 1, freq=self.times.freq)[
+            1:
+        ]
 
 
 def read_series(
@@ -116,7 +122,9 @@ def read_series(
     """
     path = Path(path)
     if fill not in FILLS:
-        raise InputError(f"unknown rule {fill!r} for steps without a value; accepted are {', '.join(FILLS)}")
+        raise InputError(
+            f"unknown rule {fill!r} for steps without a value; accepted are {', '.join(FILLS)}"
+        )
     frame = read_table(path) if table is None else table.copy(deep=False)
     if not len(frame):
         raise InputError(f"{path} has no rows")
@@ -133,12 +141,23 @@ def read_series(
         check_column(path, names, identifier, option="--id-column")
         unknown = frame.index[frame[identifier].isna()]
         if len(unknown):
-            raise InputError(f"{path}, row {unknown[0]}: no name of a series in column {identifier!r} ({len(unknown)} such rows)")
+            raise InputError(
+                f"{path}, row {unknown[0]}: no name of a series in column {identifier!r} ({len(unknown)} such rows)"
+            )
         wanted = wanted or [
-            _the_column(path, [n for n in names if n not in (time, identifier, *known)], "", VALUE_NAMES, "value", "--columns")
+            _the_column(
+                path,
+                [n for n in names if n not in (time, identifier, *known)],
+                "",
+                VALUE_NAMES,
+                "value",
+                "--columns",
+            )
         ]
         if len(wanted) > 1:
-            raise InputError(f"a long table ({identifier!r} tells its series apart) has one value column, got {listing(wanted)}")
+            raise InputError(
+                f"a long table ({identifier!r} tells its series apart) has one value column, got {listing(wanted)}"
+            )
     wanted = wanted or [name for name in names if name not in (time, *known)]
     if clash := {time, identifier} & {*wanted, *known} | {*wanted} & {*known}:
         raise InputError(
@@ -149,15 +168,30 @@ def read_series(
     numbers = pd.DataFrame({name: _numbers(path, frame[name]) for name in [*wanted, *known]})
     times = read_times(path, frame[time])
     fills = fill, fill_covariates or fill
-    groups = frame.groupby(frame[identifier].astype(str), sort=False).groups if identifier else {"": frame.index}
+    groups = (
+        frame.groupby(frame[identifier].astype(str), sort=False).groups
+        if identifier
+        else {"": frame.index}
+    )
     series = [
-        _on_grid(path, str(name), times.loc[rows], numbers.loc[rows], wanted=wanted, known=known, frequency=(frequency, step), fills=fills)
+        _on_grid(
+            path,
+            str(name),
+            times.loc[rows],
+            numbers.loc[rows],
+            wanted=wanted,
+            known=known,
+            frequency=(frequency, step),
+            fills=fills,
+        )
         for name, rows in groups.items()
     ]
     steps = {one.times.freqstr: one.name for one in series}
     if len(steps) > 1:
         told = ", ".join(f"{step} in {name!r}" for step, name in steps.items())
-        raise InputError(f"the series of {path} have different steps: {told}. Bring them to one with --frequency")
+        raise InputError(
+            f"the series of {path} have different steps: {told}. Bring them to one with --frequency"
+        )
     return series
 
 
@@ -177,19 +211,25 @@ def split_by_time(
         InputError: every series is too short; says what would fit the longest. The shares leave nothing to train on.
     """
     if validation + test >= 1:
-        raise InputError(f"--validation-fraction {validation} and --test-fraction {test} leave nothing to train on")
+        raise InputError(
+            f"--validation-fraction {validation} and --test-fraction {test} leave nothing to train on"
+        )
     kept, spans = [], {"train": [], "validation": [], "test": []}
     for one in series:
         first, second = _borders(len(one), validation, test)
         if first >= lookback + horizon and min(second - first, len(one) - second) >= horizon:
             kept.append(one)
-            for name, span in zip(spans, ((0, first), (first, second), (second, len(one))), strict=True):
+            for name, span in zip(
+                spans, ((0, first), (first, second), (second, len(one))), strict=True
+            ):
                 spans[name].append(span)
     if not kept:
         longest = len(max(series, key=len))
         first, second = _borders(longest, validation, test)
         most = min(second - first, longest - second, first - 1)
-        fits = f"--horizon {most} and --lookback {first - most}" if most > 0 else "none, nor any other"
+        fits = (
+            f"--horizon {most} and --lookback {first - most}" if most > 0 else "none, nor any other"
+        )
         raise InputError(
             f"{'the series has' if len(series) == 1 else f'the longest of {len(series)} series has'} {longest} steps: {first} to train, "
             f"{second - first} to validate, {longest - second} to test. That is too few for a look-back of {lookback} and a horizon of "
@@ -213,7 +253,15 @@ def _borders(steps: int, validation: float, test: float) -> tuple[int, int]:
     return second - round(steps * validation), second
 
 
-def matching(series: Sequence[Series], *, path: str | Path, channels: int, frequency: str, lookback: int, horizon: int = 0) -> list[Series]:
+def matching(
+    series: Sequence[Series],
+    *,
+    path: str | Path,
+    channels: int,
+    frequency: str,
+    lookback: int,
+    horizon: int = 0,
+) -> list[Series]:
     """Those of the series of a table that a trained model can go on with; shorter ones, and those whose covariates end too early, are left
     out, which is logged.
 
@@ -227,15 +275,27 @@ def matching(series: Sequence[Series], *, path: str | Path, channels: int, frequ
     """
     found = series[0].times.freqstr
     if found != frequency:
-        raise InputError(f"{path} has steps of {found}; the model was trained on steps of {frequency} and can forecast no others")
+        raise InputError(
+            f"{path} has steps of {found}; the model was trained on steps of {frequency} and can forecast no others"
+        )
     if len(series[0].channels) != channels:
-        raise InputError(f"{path} has {len(series[0].channels)} value columns; the model was trained on {channels}")
+        raise InputError(
+            f"{path} has {len(series[0].channels)} value columns; the model was trained on {channels}"
+        )
     short = [one for one in series if len(one) < lookback]
     if len(short) == len(series):
-        raise InputError(f"{path} has {max(map(len, series))} steps at most; the model reads {lookback} to forecast what follows")
+        raise InputError(
+            f"{path} has {max(map(len, series))} steps at most; the model reads {lookback} to forecast what follows"
+        )
     if short:
         names = listing(one.name for one in short)
-        log.warning("%d of %d series have less than %d steps and get no forecast: %s", len(short), len(series), lookback, names)
+        log.warning(
+            "%d of %d series have less than %d steps and get no forecast: %s",
+            len(short),
+            len(series),
+            lookback,
+            names,
+        )
     found, failures = [], []
     for one in (one for one in series if len(one) >= lookback):
         try:
@@ -271,7 +331,9 @@ def season_of(frequency: pd.DateOffset) -> int:
 # Columns
 
 
-def _the_column(path: Path, names: list[str], given: str, usual: Sequence[str], what: str, option: str) -> str:
+def _the_column(
+    path: Path, names: list[str], given: str, usual: Sequence[str], what: str, option: str
+) -> str:
     if given:
         check_column(path, names, given, option=option)
     found = given or usual_column(names, usual) or (names[0] if len(names) == 1 else "")
@@ -285,7 +347,11 @@ def _the_column(path: Path, names: list[str], given: str, usual: Sequence[str], 
 
 def _named(path: Path, names: list[str], given: str | Sequence[str], *, option: str) -> list[str]:
     if isinstance(given, str):  # as in a CSV, a name with a comma stands in double quotes
-        given = [name.strip() for name in next(csv.reader([given], skipinitialspace=True), []) if name.strip()]
+        given = [
+            name.strip()
+            for name in next(csv.reader([given], skipinitialspace=True), [])
+            if name.strip()
+        ]
     for name in given:
         check_column(path, names, name, option=option)
     return list(dict.fromkeys(given))
@@ -294,12 +360,16 @@ def _named(path: Path, names: list[str], given: str | Sequence[str], *, option: 
 def _numbers(path: Path, column: pd.Series) -> pd.Series:
     """float64, missing values as NaN."""
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-        raise InputError(f"{path}: column {column.name!r} holds times, no numbers; name the columns to forecast with --columns")
+        raise InputError(
+            f"{path}: column {column.name!r} holds times, no numbers; name the columns to forecast with --columns"
+        )
     text = column.map(lambda value: isinstance(value, str) and value.strip().lower() in MISSING)
     try:
         numbers = pd.to_numeric(column.mask(text), errors="coerce").astype(float)
     except OverflowError as error:
-        raise InputError(f"{path}: column {column.name!r} has a number beyond what 64 bits hold") from error
+        raise InputError(
+            f"{path}: column {column.name!r} has a number beyond what 64 bits hold"
+        ) from error
     wrong = column.index[numbers.isna() & ~text & column.notna()]
     if len(wrong):
         raise InputError(
@@ -308,7 +378,9 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
         )
     infinite = column.index[np.isinf(numbers)]
     if len(infinite):
-        raise InputError(f"{path}, row {infinite[0]}: column {column.name!r} is infinite ({len(infinite)} such rows)")
+        raise InputError(
+            f"{path}, row {infinite[0]}: column {column.name!r} is infinite ({len(infinite)} such rows)"
+        )
     return numbers
 
 
@@ -321,15 +393,21 @@ def read_times(path: Path, column: pd.Series) -> pd.Series:
         text = column.map(lambda value: "" if pd.isna(value) else str(value).strip())
         zones = text.map(lambda value: found[1] if (found := _ZONE.search(value)) else "none")
         if zones.nunique() > 1:
-            first = {zone: rows[0] for zone, rows in zones.groupby(zones, sort=False).groups.items()}
+            first = {
+                zone: rows[0] for zone, rows in zones.groupby(zones, sort=False).groups.items()
+            }
             raise InputError(
-                f"{path} mixes time zones: " + ", ".join(f"{zone} in row {row}" for zone, row in first.items()) + ". Write all of column "
+                f"{path} mixes time zones: "
+                + ", ".join(f"{zone} in row {row}" for zone, row in first.items())
+                + ". Write all of column "
                 f"{column.name!r} in one, such as UTC"
             )
         column = _parsed(path, text)
     missing = column.index[column.isna()]
     if len(missing):
-        raise InputError(f"{path}, row {missing[0]}: no time stamp in column {column.name!r} ({len(missing)} such rows)")
+        raise InputError(
+            f"{path}, row {missing[0]}: no time stamp in column {column.name!r} ({len(missing)} such rows)"
+        )
     return column
 
 
@@ -338,7 +416,9 @@ def _parsed(path: Path, text: pd.Series) -> pd.Series:
     readings = [pd.to_datetime(text, format="ISO8601", errors="coerce")]
     if readings[0].isna().any():
         for day_first in (False, True):
-            readings.append(pd.to_datetime(text, format="mixed", dayfirst=day_first, errors="coerce"))
+            readings.append(
+                pd.to_datetime(text, format="mixed", dayfirst=day_first, errors="coerce")
+            )
         # In a whole year of days the wrong order gives the same days, mixed up: rows go on, nearly all. The first or last days of months
         # are even, though months are not; the days of Januaries only look so.
         readings.sort(
@@ -388,7 +468,11 @@ def _on_grid(
                 f"{of}: {at} occurs more than once, in row {rows[twice[0] - 1]} and row {rows[twice[0]]} ({len(twice)} such rows). Leave "
                 "one out, say which series they belong to with --id-column, or average them with --frequency"
             )
-        grid = pd.date_range(frame.index[0], frame.index[-1], freq=frequency[1]) if frequency[1] else _grid(of, frame.index)
+        grid = (
+            pd.date_range(frame.index[0], frame.index[-1], freq=frequency[1])
+            if frequency[1]
+            else _grid(of, frame.index)
+        )
         off = np.flatnonzero(~frame.index.isin(grid))
         if len(off):
             told = f"{of}, row {rows[off[0]]}: {frame.index[off[0]]} does not lie on the grid"
@@ -397,7 +481,14 @@ def _on_grid(
                     f"{told} from {frame.index[0]} on in steps of {frequency[1]}, those of the training ({len(off)} such rows)"
                 )
             usual = (grid[1] - grid[0]) / pd.Timedelta("1D")
-            better = next((f"{letter}S" for longest, shortest, letter in _MONTHS if shortest <= usual <= longest), grid.freqstr)
+            better = next(
+                (
+                    f"{letter}S"
+                    for longest, shortest, letter in _MONTHS
+                    if shortest <= usual <= longest
+                ),
+                grid.freqstr,
+            )
             raise InputError(
                 f"{told} that starts at {grid[0]} in steps of {grid.freqstr} ({len(off)} such rows). Say --frequency {better} (or another) "
                 "to average the rows of each step"
@@ -410,20 +501,40 @@ def _on_grid(
         steps = int(present[-1]) + 1 if len(present) else 0
     if not values.iloc[:steps].notna().any(axis=None):
         raise InputError(f"{of} has no value in {listing(map(repr, wanted))}")
-    values, covariates = _filled(of, values.iloc[:steps], fills[0]), _filled(of, covariates, fills[1])
+    values, covariates = (
+        _filled(of, values.iloc[:steps], fills[0]),
+        _filled(of, covariates, fills[1]),
+    )
     constant = [column for column in wanted if values[column].nunique() == 1]
     if constant:
-        log.warning("%s: constant from start to end: %s. A forecast of it says nothing", of, listing(map(repr, constant)))
-    return Series(frame.index, values.to_numpy(float), list(wanted), name, covariates.to_numpy(float), list(known))
+        log.warning(
+            "%s: constant from start to end: %s. A forecast of it says nothing",
+            of,
+            listing(map(repr, constant)),
+        )
+    return Series(
+        frame.index,
+        values.to_numpy(float),
+        list(wanted),
+        name,
+        covariates.to_numpy(float),
+        list(known),
+    )
 
 
 def _resampled(of: str, frame: pd.DataFrame, frequency: str) -> pd.DataFrame:
     try:
         offset = pd.tseries.frequencies.to_offset(frequency)
         start = frame.index[0]
-        steps = (frame.index[-1] - start) / (start + offset - start) if start + offset > start else np.inf
+        steps = (
+            (frame.index[-1] - start) / (start + offset - start)
+            if start + offset > start
+            else np.inf
+        )
         if steps > 100 * len(frame) + 1000:
-            raise InputError(f"--frequency {frequency!r} does not suit {of}: it would put {len(frame)} rows into {steps:g} steps")
+            raise InputError(
+                f"--frequency {frequency!r} does not suit {of}: it would put {len(frame)} rows into {steps:g} steps"
+            )
         resampled = frame.resample(frequency).mean()
     except InputError:
         raise
@@ -432,14 +543,22 @@ def _resampled(of: str, frame: pd.DataFrame, frequency: str) -> pd.DataFrame:
             f"--frequency {frequency!r} is none that pandas knows ({error}); write h, 15min, D, W-MON, MS, for example"
         ) from error
     if len(resampled) != len(frame):
-        log.info("%s: %d rows in %d steps of %s, averaged where several fall into one", of, len(frame), len(resampled), frequency)
+        log.info(
+            "%s: %d rows in %d steps of %s, averaged where several fall into one",
+            of,
+            len(frame),
+            len(resampled),
+            frequency,
+        )
     return resampled
 
 
 def _grid(of: str, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """From the first to the last time stamp in the most frequent distance between neighbours."""
     if len(times) < 3:
-        raise InputError(f"{of} has {len(times)} rows, too few to tell the distance between them: give --frequency")
+        raise InputError(
+            f"{of} has {len(times)} rows, too few to tell the distance between them: give --frequency"
+        )
     usual = pd.Series(times[1:] - times[:-1]).mode()[0]
     days = usual / pd.Timedelta("1D")
     if days == 1 and not (times.day_of_week > 4).any() and len(times) > 10:
@@ -451,9 +570,13 @@ def _grid(of: str, times: pd.DatetimeIndex) -> pd.DatetimeIndex:
             month = times[0].month if letter == "Y" else (times[0].month - 1) % 3 + 1
             anchor = "" if letter == "M" else f"-{pd.Timestamp(2000, month, 1):%b}".upper()
             if ends or (times.day == 1).all():
-                return pd.date_range(times[0], times[-1], freq=f"{letter}{'E' if ends else 'S'}{anchor}")
+                return pd.date_range(
+                    times[0], times[-1], freq=f"{letter}{'E' if ends else 'S'}{anchor}"
+                )
     # Days by the calendar: where clocks are put forward and back, they have 23 hours and 25.
-    return pd.date_range(times[0], times[-1], freq=f"{days:.0f}D" if days >= 1 and days == round(days) else usual)
+    return pd.date_range(
+        times[0], times[-1], freq=f"{days:.0f}D" if days >= 1 and days == round(days) else usual
+    )
 
 
 def _filled(of: str, frame: pd.DataFrame, fill: str) -> pd.DataFrame:

@@ -12,15 +12,26 @@ ETTH1 = {  # two years of a transformer's load and oil temperature, hourly (Zhou
     "url": "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv",
     "sha256": "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
 }
-_WAYS_ON = "Use --data sample, which needs no download, or point --data-dir at a folder that holds it"
+_WAYS_ON = (
+    "Use --data sample, which needs no download, or point --data-dir at a folder that holds it"
+)
 
 
 def data_folder(data_dir: str | Path | None = None) -> Path:
     """Where data sets are kept: `data_dir`, else `$RNN_COOKBOOK_DATA`, else TFDS' own `~/tensorflow_datasets`."""
-    return Path(data_dir or os.environ.get("RNN_COOKBOOK_DATA") or "~/tensorflow_datasets").expanduser()
+    return Path(
+        data_dir or os.environ.get("RNN_COOKBOOK_DATA") or "~/tensorflow_datasets"
+    ).expanduser()
 
 
-def download(file: str, *, url: str, sha256: str, data_dir: str | Path | None = None, part: Callable[[bytes], bytes] | None = None) -> Path:
+def download(
+    file: str,
+    *,
+    url: str,
+    sha256: str,
+    data_dir: str | Path | None = None,
+    part: Callable[[bytes], bytes] | None = None,
+) -> Path:
     """Where `file` ("ett/ETTh1.csv") lies in the data folder; downloaded if it is not there yet, and checked in either case.
 
     The download shows its progress, and the file appears whole or not at all.
@@ -58,7 +69,9 @@ def download(file: str, *, url: str, sha256: str, data_dir: str | Path | None = 
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as partial:
             loaded = Path(get_file(path.name, url, cache_dir=partial, cache_subdir=""))
             if (found := checksum(loaded)) != sha256:
-                raise ValueError(f"what came from {url} has the SHA-256 {found[:12]}…, not {sha256[:12]}…")
+                raise ValueError(
+                    f"what came from {url} has the SHA-256 {found[:12]}…, not {sha256[:12]}…"
+                )
             os.replace(loaded, path)
     # Keras raises a bare Exception for what the network does; OSError is the disk's.
     except Exception as error:
@@ -68,7 +81,9 @@ def download(file: str, *, url: str, sha256: str, data_dir: str | Path | None = 
     return path
 
 
-def load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None = None) -> list[list[dict]]:
+def load_tfds(
+    name: str, *, splits: list[str], data_dir: str | Path | None = None
+) -> list[list[dict]]:
     """Examples of a TFDS data set, split by split, as dictionaries of NumPy values in the order on disk.
 
     What lies in the data folder is read without touching the network; otherwise TFDS downloads and prepares it there.
@@ -91,7 +106,9 @@ def _load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None):
     import tensorflow_datasets as tfds
 
     def read(builder):
-        return [list(tfds.as_numpy(builder.as_dataset(split=split))) for split in splits], builder.info.features
+        return [
+            list(tfds.as_numpy(builder.as_dataset(split=split))) for split in splits
+        ], builder.info.features
 
     return with_tfds(name, read, data_dir=data_dir)
 

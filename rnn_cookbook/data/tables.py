@@ -35,7 +35,9 @@ def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     for file in sorted(folder.iterdir()):
         split = SPLIT_NAMES.get(file.stem.lower())
         if split and file.suffix.lower() in suffixes and found.setdefault(split, file) != file:
-            raise InputError(f"{folder} has two files for its {split} split: {found[split].name} and {file.name}")
+            raise InputError(
+                f"{folder} has two files for its {split} split: {found[split].name} and {file.name}"
+            )
     return found
 
 
@@ -49,7 +51,9 @@ def read_table(path: Path):
 
     suffix = path.suffix.lower()
     if suffix not in TABLES:
-        raise InputError(f"{path} is no table that this recipe reads: it ends in {suffix or 'nothing'}, accepted are {', '.join(TABLES)}")
+        raise InputError(
+            f"{path} is no table that this recipe reads: it ends in {suffix or 'nothing'}, accepted are {', '.join(TABLES)}"
+        )
     try:
         if suffix == ".parquet":
             return pd.read_parquet(path)
@@ -62,8 +66,20 @@ def read_table(path: Path):
         dialect = {"sep": "\t", "quoting": _quoting(text)} if suffix == ".tsv" else {"sep": ","}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(StringIO(text), **dialect, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, OSError) as error:
+            return pd.read_csv(
+                StringIO(text),
+                **dialect,
+                dtype=str,
+                keep_default_na=False,
+                na_values=[""],
+                index_col=False,
+            )
+    except (
+        pd.errors.ParserError,
+        pd.errors.ParserWarning,
+        pd.errors.EmptyDataError,
+        OSError,
+    ) as error:
         raise InputError(f"{path} cannot be read as {suffix[1:]}: {error}") from error
     except ValueError as error:  # pyarrow's errors are ValueErrors
         if isinstance(error, InputError):
@@ -86,7 +102,9 @@ def read_utf8(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if b"\0" in raw:
-        raise InputError(f"{path} is a binary file (a zero byte at position {raw.index(0)}), not text")
+        raise InputError(
+            f"{path} is a binary file (a zero byte at position {raw.index(0)}), not text"
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -105,7 +123,9 @@ def clean(text: str) -> str:
 def check_column(path: Path, columns: list[str], name: str, *, option: str) -> None:
     """Raises InputError, naming the option that asked for it, where the table has no such column."""
     if name not in columns:
-        raise InputError(f"{path} has no column {name!r} ({option}); it has {listing(map(repr, columns), 12)}")
+        raise InputError(
+            f"{path} has no column {name!r} ({option}); it has {listing(map(repr, columns), 12)}"
+        )
 
 
 def usual_column(columns: list[str], names: tuple[str, ...]) -> str:
@@ -123,7 +143,9 @@ def _quoting(text: str) -> int:
 
 
 def _json_rows(text: str, path: Path) -> Iterator[dict]:
-    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines(), which cuts inside values, at U+2028
+    for number, line in enumerate(
+        text.split("\n"), start=1
+    ):  # not splitlines(), which cuts inside values, at U+2028
         if not line.strip():
             continue
         try:
@@ -131,5 +153,7 @@ def _json_rows(text: str, path: Path) -> Iterator[dict]:
         except json.JSONDecodeError as error:
             raise InputError(f"{path}, row {number} is not JSON: {error}") from error
         if not isinstance(row, dict):
-            raise InputError(f"{path}, row {number} is a JSON {type(row).__name__}, not an object with a text and a label")
+            raise InputError(
+                f"{path}, row {number} is a JSON {type(row).__name__}, not an object with a text and a label"
+            )
         yield row

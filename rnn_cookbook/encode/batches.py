@@ -12,7 +12,11 @@ POOL = 50  # batches that are drawn at random and sorted by length together
 
 
 def bucketed(
-    order: np.ndarray, *lengths: np.ndarray, size: int, pool: int = POOL, rng: np.random.Generator | None = None
+    order: np.ndarray,
+    *lengths: np.ndarray,
+    size: int,
+    pool: int = POOL,
+    rng: np.random.Generator | None = None,
 ) -> list[np.ndarray]:
     """Batches of examples of about the same length: `order` is cut into pools, each is sorted and cut into batches, and those are shuffled.
 
@@ -83,8 +87,13 @@ class Batches:
     ):
         inputs = sequences if isinstance(sequences, dict) else {"": sequences}
         # A list of numbers is one target an example, too.
-        stepwise = isinstance(targets, (list, tuple)) and len(targets) > 0 and np.ndim(targets[0]) > 0
-        lengths = {name: np.array([len(sequence) for sequence in part], np.int64) for name, part in inputs.items()}
+        stepwise = (
+            isinstance(targets, (list, tuple)) and len(targets) > 0 and np.ndim(targets[0]) > 0
+        )
+        lengths = {
+            name: np.array([len(sequence) for sequence in part], np.int64)
+            for name, part in inputs.items()
+        }
         self.lengths = next(iter(lengths.values()), np.zeros(0, np.int64))
         if not len(self.lengths) or not self.lengths.all():
             raise InputError("batches need sequences, and each of them one token or more")
@@ -93,17 +102,27 @@ class Batches:
         for name, others in lengths.items():
             self._check_steps(name, others)
         if targets is not None and len(targets) != len(self.lengths):
-            raise InputError(f"{len(self.lengths)} sequences and {len(targets)} targets do not go together")
+            raise InputError(
+                f"{len(self.lengths)} sequences and {len(targets)} targets do not go together"
+            )
         if batch_size < 1:
             raise InputError(f"the batch size must be 1 or more, got {batch_size}")
         if min(multiple_of, rounds) < 1:
-            raise InputError(f"multiple_of and rounds must be 1 or more, got {multiple_of} and {rounds}")
+            raise InputError(
+                f"multiple_of and rounds must be 1 or more, got {multiple_of} and {rounds}"
+            )
         if extras and not shuffle:
-            raise InputError(f"extras take turns in shuffled batches only, got extras={extras} without shuffle")
+            raise InputError(
+                f"extras take turns in shuffled batches only, got extras={extras} without shuffle"
+            )
         if pad_to is not None and self.lengths.max() > pad_to:
-            raise InputError(f"a sequence of {self.lengths.max()} tokens does not fit batches padded to {pad_to}")
+            raise InputError(
+                f"a sequence of {self.lengths.max()} tokens does not fit batches padded to {pad_to}"
+            )
         self._inputs = {name: self._ragged(part) for name, part in inputs.items()}
-        self._targets = self._ragged(targets) if stepwise else None if targets is None else tf.constant(targets)
+        self._targets = (
+            self._ragged(targets) if stepwise else None if targets is None else tf.constant(targets)
+        )
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.pad_to, self.multiple_of = pad_to, multiple_of
         self.extras, self.rounds = extras, rounds
@@ -111,13 +130,19 @@ class Batches:
 
     def _check_steps(self, name: str, lengths: np.ndarray) -> None:
         if len(lengths) != len(self.lengths):
-            raise InputError(f"{len(self.lengths)} sequences and {len(lengths)} of {name} do not go together")
+            raise InputError(
+                f"{len(self.lengths)} sequences and {len(lengths)} of {name} do not go together"
+            )
         if len(wrong := np.flatnonzero(lengths != self.lengths)):
             i = wrong[0]
-            raise InputError(f"sequence {i} has {self.lengths[i]} steps, but {lengths[i]} of {name}")
+            raise InputError(
+                f"sequence {i} has {self.lengths[i]} steps, but {lengths[i]} of {name}"
+            )
 
     def _ragged(self, sequences: Sequence[np.ndarray]) -> tf.RaggedTensor:
-        return tf.RaggedTensor.from_row_lengths(np.concatenate(sequences).astype(np.int32), self.lengths)
+        return tf.RaggedTensor.from_row_lengths(
+            np.concatenate(sequences).astype(np.int32), self.lengths
+        )
 
     @property
     def examples(self) -> int:
@@ -132,13 +157,17 @@ class Batches:
         if not self.shuffle:
             return bucketed(np.arange(self.examples), self.lengths, size=self.batch_size)
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(np.concatenate([np.arange(len(self.lengths) - self.extras), self._turn()]))
+        order = rng.permutation(
+            np.concatenate([np.arange(len(self.lengths) - self.extras), self._turn()])
+        )
         return bucketed(order, self.lengths, size=self.batch_size, rng=rng)
 
     def _turn(self) -> np.ndarray:
         """Which of the extras have their turn in the current epoch; a round of epochs shows nearly all of them once."""
         first, size = len(self.lengths) - self.extras, self.extras // self.rounds
-        order = np.random.default_rng([self.seed, self.epoch // self.rounds, 1]).permutation(self.extras)
+        order = np.random.default_rng([self.seed, self.epoch // self.rounds, 1]).permutation(
+            self.extras
+        )
         return first + order[(self.epoch % self.rounds) * size :][:size]
 
     def dataset(self) -> tf.data.Dataset:
@@ -146,17 +175,24 @@ class Batches:
 
         Dictionaries of int32[batch, time, ...] where there are several, and targets int32[batch, time] where they go step by step.
         """
-        indices = tf.data.Dataset.from_generator(self.plan, output_signature=tf.TensorSpec([None], tf.int64))
+        indices = tf.data.Dataset.from_generator(
+            self.plan, output_signature=tf.TensorSpec([None], tf.int64)
+        )
         indices = indices.apply(tf.data.experimental.assert_cardinality(len(self)))
         return indices.map(self._gather, num_parallel_calls=2, deterministic=True).prefetch(4)
 
     def _gather(self, indices: tf.Tensor):
-        inputs = {name: self._pad(tf.gather(ragged, indices), value=0) for name, ragged in self._inputs.items()}
+        inputs = {
+            name: self._pad(tf.gather(ragged, indices), value=0)
+            for name, ragged in self._inputs.items()
+        }
         inputs = inputs.get("", inputs)
         if self._targets is None:
             return inputs
         targets = tf.gather(self._targets, indices)
-        return inputs, self._pad(targets, value=PADDING_TARGET) if isinstance(targets, tf.RaggedTensor) else targets
+        return inputs, self._pad(targets, value=PADDING_TARGET) if isinstance(
+            targets, tf.RaggedTensor
+        ) else targets
 
     def _pad(self, rows: tf.RaggedTensor, *, value: int) -> tf.Tensor:
         if self.pad_to is not None:

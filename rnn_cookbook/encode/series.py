@@ -21,7 +21,10 @@ class SeriesScaler:
     """
 
     def __init__(self, facts: dict[str, tuple[np.ndarray, np.ndarray]]):
-        self.facts = {name: (np.asarray(mean, float), np.asarray(scale, float)) for name, (mean, scale) in facts.items()}
+        self.facts = {
+            name: (np.asarray(mean, float), np.asarray(scale, float))
+            for name, (mean, scale) in facts.items()
+        }
 
     @classmethod
     def fit(cls, series: dict[str, np.ndarray]) -> "SeriesScaler":
@@ -51,35 +54,62 @@ class SeriesEncoder:
         calendar: the cycles of `calendar_features` that are covariates, too.
     """
 
-    def __init__(self, values: SeriesScaler, covariates: SeriesScaler, *, calendar: Sequence[str] = ()):
+    def __init__(
+        self, values: SeriesScaler, covariates: SeriesScaler, *, calendar: Sequence[str] = ()
+    ):
         self.values, self.covariates, self.calendar = values, covariates, list(calendar)
 
     @classmethod
-    def fit(cls, series: Sequence[Series], spans: Sequence[tuple[int, int]], *, calendar: bool = False) -> "SeriesEncoder":
+    def fit(
+        cls, series: Sequence[Series], spans: Sequence[tuple[int, int]], *, calendar: bool = False
+    ) -> "SeriesEncoder":
         """From the training steps [first, end) of each series; with `calendar` the cycles that they are long enough for."""
         parts = [(one, slice(*span)) for one, span in zip(series, spans, strict=True)]
         values = SeriesScaler.fit({one.name: one.values[part] for one, part in parts})
-        covariates = SeriesScaler.fit({"": np.concatenate([one.known[part] for one, part in parts])})
-        cycles = max((calendar_cycles(one.times[part]) for one, part in parts), key=len) if calendar else []
+        covariates = SeriesScaler.fit(
+            {"": np.concatenate([one.known[part] for one, part in parts])}
+        )
+        cycles = (
+            max((calendar_cycles(one.times[part]) for one, part in parts), key=len)
+            if calendar
+            else []
+        )
         if calendar:
-            log.info("calendar: %s", ", ".join(cycles) or "the training steps are too few for any cycle")
+            log.info(
+                "calendar: %s", ", ".join(cycles) or "the training steps are too few for any cycle"
+            )
         return cls(values, covariates, calendar=cycles)
 
     def adapted(self, series: Sequence[Series]) -> "SeriesEncoder":
         """The same for these series: those that training did not see are scaled by what their own values are, which is logged."""
         new = [one for one in series if one.name not in self.values.facts]
         if new:
-            log.info("%d series that training did not see are scaled by their own values: %s", len(new), listing(one.name for one in new))
+            log.info(
+                "%d series that training did not see are scaled by their own values: %s",
+                len(new),
+                listing(one.name for one in new),
+            )
         for one in (one for one in series if one.name in self.values.facts):
             mean, scale = self.values.facts[one.name]
             far = np.abs(np.median(one.values, axis=0) - mean) > 10 * scale
             if far.any():
-                named = listing(repr(channel) for channel, is_far in zip(one.channels, far, strict=True) if is_far)
-                log.warning("%s: far from what the model was trained on; its forecasts will say little", named)
+                named = listing(
+                    repr(channel)
+                    for channel, is_far in zip(one.channels, far, strict=True)
+                    if is_far
+                )
+                log.warning(
+                    "%s: far from what the model was trained on; its forecasts will say little",
+                    named,
+                )
         own = SeriesScaler.fit({one.name: one.values for one in new})
-        return SeriesEncoder(SeriesScaler(self.values.facts | own.facts), self.covariates, calendar=self.calendar)
+        return SeriesEncoder(
+            SeriesScaler(self.values.facts | own.facts), self.covariates, calendar=self.calendar
+        )
 
-    def windows(self, series: Sequence[Series], spans: Sequence[tuple[int, int]], **options) -> "Windows":
+    def windows(
+        self, series: Sequence[Series], spans: Sequence[tuple[int, int]], **options
+    ) -> "Windows":
         """`Windows` of what is to be forecast; `options` are its further arguments."""
         values = [self.values.transform(one.name, one.values) for one in series]
         return Windows(values, spans, known=self._known(series), **options)
@@ -87,7 +117,10 @@ class SeriesEncoder:
     def windows_ahead(self, series: Sequence[Series], *, horizon: int, **options) -> "Windows":
         """The one window of each series after which no value is known. Its targets are zeros, and mean nothing."""
         series = [one.ahead(horizon) for one in series]
-        values = [np.pad(self.values.transform(one.name, one.values), ((0, horizon), (0, 0))) for one in series]
+        values = [
+            np.pad(self.values.transform(one.name, one.values), ((0, horizon), (0, 0)))
+            for one in series
+        ]
         spans = [(len(one), len(one) + horizon) for one in series]
         return Windows(values, spans, known=self._known(series), horizon=horizon, **options)
 
@@ -95,11 +128,19 @@ class SeriesEncoder:
         known = [self.covariates.transform("", one.known) for one in series]
         if self.calendar:
             known = [
-                np.concatenate([part, calendar_features(one.times, self.calendar)], axis=1) for part, one in zip(known, series, strict=True)
+                np.concatenate([part, calendar_features(one.times, self.calendar)], axis=1)
+                for part, one in zip(known, series, strict=True)
             ]
         return known if known[0].shape[1] else None
 
-    def own_units(self, series: Sequence[Series], windows: "Windows", scaled: np.ndarray | None, *, rows=slice(None)) -> np.ndarray | None:
+    def own_units(
+        self,
+        series: Sequence[Series],
+        windows: "Windows",
+        scaled: np.ndarray | None,
+        *,
+        rows=slice(None),
+    ) -> np.ndarray | None:
         """float[windows, time, channels] or float[windows, time, channels, quantiles] of `windows` of `series`, unscaled: float64. None,
         of a forecast without quantiles, stays None.
 
@@ -111,18 +152,32 @@ class SeriesEncoder:
         if scaled is None:
             return None
         facts = zip(*(self.values.facts[one.name] for one in series), strict=True)
-        mean, scale = (np.stack(part)[windows.series[rows]][:, None] for part in facts)  # [windows, 1, channels]
+        mean, scale = (
+            np.stack(part)[windows.series[rows]][:, None] for part in facts
+        )  # [windows, 1, channels]
         scaled = scaled[rows]
-        return scaled * scale[..., None] + mean[..., None] if scaled.ndim == 4 else scaled * scale + mean
+        return (
+            scaled * scale[..., None] + mean[..., None]
+            if scaled.ndim == 4
+            else scaled * scale + mean
+        )
 
     def save(self, folder: Path) -> None:
-        facts = {"values": self.values.to_json(), "covariates": self.covariates.to_json(), "calendar": self.calendar}
+        facts = {
+            "values": self.values.to_json(),
+            "covariates": self.covariates.to_json(),
+            "calendar": self.calendar,
+        }
         write_json(folder / "series.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> "SeriesEncoder":
         facts = json.loads((folder / "series.json").read_text(encoding="utf-8"))
-        return cls(SeriesScaler(facts["values"]), SeriesScaler(facts["covariates"]), calendar=facts["calendar"])
+        return cls(
+            SeriesScaler(facts["values"]),
+            SeriesScaler(facts["covariates"]),
+            calendar=facts["calendar"],
+        )
 
 
 class Windows:
@@ -163,13 +218,19 @@ class Windows:
                 f"windows need a lookback, horizon, batch_size and stride of 1 or more, got {lookback}, {horizon}, {batch_size}, {stride}"
             )
         if not len(series) or len(series) != len(spans):
-            raise InputError(f"windows need series, and a span of each of them, got {len(series)} and {len(spans)}")
+            raise InputError(
+                f"windows need series, and a span of each of them, got {len(series)} and {len(spans)}"
+            )
         for values, (first, end) in zip(series, spans, strict=True):
             if not 0 <= first <= end <= len(values):
-                raise InputError(f"a span must lie within its series of {len(values)} steps, got {first} to {end}")
+                raise InputError(
+                    f"a span must lie within its series of {len(values)} steps, got {first} to {end}"
+                )
         for i, (values, covariates) in enumerate(zip(series, known or (), strict=bool(known))):
             if len(covariates) < len(values):
-                raise InputError(f"the covariates of series {i} end after {len(covariates)} steps, its values after {len(values)}")
+                raise InputError(
+                    f"the covariates of series {i} end after {len(covariates)} steps, its values after {len(values)}"
+                )
         offsets = np.cumsum([0, *(len(values) for values in series)])
         starts = [  # of the targets, within their series
             np.arange(max(first, lookback), end - horizon + 1, stride) for first, end in spans
@@ -187,7 +248,11 @@ class Windows:
         self._known = (
             None
             if known is None
-            else tf.constant(np.concatenate([part[: len(values)] for part, values in zip(known, series, strict=True)]).astype(np.float32))
+            else tf.constant(
+                np.concatenate(
+                    [part[: len(values)] for part, values in zip(known, series, strict=True)]
+                ).astype(np.float32)
+            )
         )
         self.lookback, self.horizon, self.batch_size = lookback, horizon, batch_size
         self.teacher, self.shuffle, self.seed = teacher, shuffle, seed
@@ -208,7 +273,9 @@ class Windows:
 
     def dataset(self) -> tf.data.Dataset:
         """One pass over all windows."""
-        rows = tf.data.Dataset.from_generator(self._plan, output_signature=tf.TensorSpec([None], tf.int64))
+        rows = tf.data.Dataset.from_generator(
+            self._plan, output_signature=tf.TensorSpec([None], tf.int64)
+        )
         rows = rows.apply(tf.data.experimental.assert_cardinality(len(self)))
         return rows.map(self._gather, num_parallel_calls=2, deterministic=True).prefetch(4)
 
@@ -218,7 +285,11 @@ class Windows:
 
     def _order(self) -> np.ndarray:
         windows = np.arange(self.examples)
-        return np.random.default_rng([self.seed, self.epoch]).permutation(windows) if self.shuffle else windows
+        return (
+            np.random.default_rng([self.seed, self.epoch]).permutation(windows)
+            if self.shuffle
+            else windows
+        )
 
     def _plan(self):
         order = self._rows[self._order()]
@@ -226,18 +297,30 @@ class Windows:
             yield order[start : start + self.batch_size]
 
     def _gather(self, rows: tf.Tensor):
-        steps = tf.gather(self._values, rows[:, None] + tf.range(-self.lookback, self.horizon, dtype=tf.int64))
-        window = tf.ensure_shape(steps[:, : self.lookback], [None, self.lookback, self._values.shape[1]])
-        target = tf.ensure_shape(steps[:, self.lookback :], [None, self.horizon, self._values.shape[1]])
+        steps = tf.gather(
+            self._values, rows[:, None] + tf.range(-self.lookback, self.horizon, dtype=tf.int64)
+        )
+        window = tf.ensure_shape(
+            steps[:, : self.lookback], [None, self.lookback, self._values.shape[1]]
+        )
+        target = tf.ensure_shape(
+            steps[:, self.lookback :], [None, self.horizon, self._values.shape[1]]
+        )
         inputs = {"window": window, **({"target": target} if self.teacher else {})}
         if self._known is not None:
-            known = tf.gather(self._known, rows[:, None] + tf.range(-self.lookback, self.horizon, dtype=tf.int64))
-            inputs["covariates"] = tf.ensure_shape(known, [None, self.lookback + self.horizon, self._known.shape[1]])
+            known = tf.gather(
+                self._known, rows[:, None] + tf.range(-self.lookback, self.horizon, dtype=tf.int64)
+            )
+            inputs["covariates"] = tf.ensure_shape(
+                known, [None, self.lookback + self.horizon, self._known.shape[1]]
+            )
         return (inputs if len(inputs) > 1 else window), target
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """All windows and targets in their order, float32[windows, lookback, channels] and [windows, horizon, channels]: copies."""
-        values = np.lib.stride_tricks.sliding_window_view(self._values.numpy(), self.lookback + self.horizon, axis=0)
+        values = np.lib.stride_tricks.sliding_window_view(
+            self._values.numpy(), self.lookback + self.horizon, axis=0
+        )
         steps = values[self._rows - self.lookback].transpose(0, 2, 1)
         return steps[:, : self.lookback], steps[:, self.lookback :]
 
@@ -253,12 +336,22 @@ def calendar_cycles(times: pd.DatetimeIndex) -> list[str]:
     if len(times) < 2:
         return []
     step, span = (times[1:] - times[:-1]).min(), times[-1] - times[0]
-    return [name for name, length in CYCLES.items() if 2 * step <= length and 2 * length <= span + step]
+    return [
+        name for name, length in CYCLES.items() if 2 * step <= length and 2 * length <= span + step
+    ]
 
 
 def calendar_features(times: pd.DatetimeIndex, cycles: Sequence[str]) -> np.ndarray:
     """Sine and cosine of the time within each of the cycles, "day", "week" or "year": float32[steps, 2 * cycles] between -1 and 1."""
     day = (times.hour + times.minute / 60 + times.second / 3600) / 24
-    shares = {"day": day, "week": (times.day_of_week + day) / 7, "year": (times.day_of_year - 1 + day) / 366}
+    shares = {
+        "day": day,
+        "week": (times.day_of_week + day) / 7,
+        "year": (times.day_of_year - 1 + day) / 366,
+    }
     columns = [wave(2 * np.pi * shares[name]) for name in cycles for wave in (np.sin, np.cos)]
-    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(times), 0), np.float32)
+    return (
+        np.stack(columns, axis=1).astype(np.float32)
+        if columns
+        else np.zeros((len(times), 0), np.float32)
+    )

@@ -40,13 +40,20 @@ class Streams:
         seed: int = 0,
     ):
         if rows < 1 or window < 1:
-            raise InputError(f"streams need 1 or more rows and steps a window, got rows={rows}, window={window}")
+            raise InputError(
+                f"streams need 1 or more rows and steps a window, got rows={rows}, window={window}"
+            )
         sequences = [np.asarray(sequence) for sequence in sequences]
         targets = None if targets is None else [np.asarray(target) for target in targets]
         if targets is None:
-            sequences, targets = [sequence[:-1] for sequence in sequences], [sequence[1:] for sequence in sequences]
+            sequences, targets = (
+                [sequence[:-1] for sequence in sequences],
+                [sequence[1:] for sequence in sequences],
+            )
         if not len(sequences) or not all(len(sequence) for sequence in sequences):
-            raise InputError("streams need sequences, and each of them one step or more, two where the next step is the target")
+            raise InputError(
+                "streams need sequences, and each of them one step or more, two where the next step is the target"
+            )
         if [len(sequence) for sequence in sequences] != [len(target) for target in targets]:
             raise InputError("every sequence needs a target for each of its steps")
         self.rows, self.window, self.shuffle, self.seed = rows, window, shuffle, seed
@@ -55,11 +62,15 @@ class Streams:
         self.examples = sum(len(sequence) for sequence in sequences)  # steps an epoch
         if len(pairs) < rows:
             size = -(-self.examples // rows)
-            pairs = [(s[i : i + size], t[i : i + size]) for s, t in pairs for i in range(0, len(s), size)]
+            pairs = [
+                (s[i : i + size], t[i : i + size]) for s, t in pairs for i in range(0, len(s), size)
+            ]
         self._pairs = pairs
         self._lanes: list[list[int]] = [[] for _ in range(rows)]
         self._windows = np.zeros(rows, int)
-        for index in sorted(range(len(pairs)), key=lambda i: -len(pairs[i][0])):  # the longest first, to the emptiest row
+        for index in sorted(
+            range(len(pairs)), key=lambda i: -len(pairs[i][0])
+        ):  # the longest first, to the emptiest row
             lane = int(np.argmin(self._windows))
             self._lanes[lane].append(index)
             self._windows[lane] += -(-len(pairs[index][0]) // window)
@@ -73,7 +84,11 @@ class Streams:
         plan: list[list[tuple[int, int] | None]] = [[None] * self.rows for _ in range(len(self))]
         for row, lane in enumerate(self._lanes):
             order = rng.permutation(lane) if self.shuffle else lane
-            windows = [(int(i), start) for i in order for start in range(0, len(self._pairs[i][0]), self.window)]
+            windows = [
+                (int(i), start)
+                for i in order
+                for start in range(0, len(self._pairs[i][0]), self.window)
+            ]
             for batch, place in enumerate(windows):
                 plan[batch][row] = place
         return plan
@@ -94,14 +109,23 @@ class Streams:
 
     def _batches(self):
         for places in self.plan():
-            inputs, targets = (np.zeros((self.rows, self.window, *array.shape[1:]), array.dtype) for array in self._pairs[0])
-            starts, weights = np.ones(self.rows, bool), np.zeros((self.rows, self.window), np.float32)
+            inputs, targets = (
+                np.zeros((self.rows, self.window, *array.shape[1:]), array.dtype)
+                for array in self._pairs[0]
+            )
+            starts, weights = (
+                np.ones(self.rows, bool),
+                np.zeros((self.rows, self.window), np.float32),
+            )
             for row, place in enumerate(places):
                 if place is None:
                     continue
                 (source, target), start = self._pairs[place[0]], place[1]
                 steps = min(self.window, len(source) - start)
-                inputs[row, :steps], targets[row, :steps] = source[start : start + steps], target[start : start + steps]
+                inputs[row, :steps], targets[row, :steps] = (
+                    source[start : start + steps],
+                    target[start : start + steps],
+                )
                 starts[row], weights[row, :steps] = start == 0, 1
             yield (inputs, starts), targets, weights
 
@@ -132,12 +156,25 @@ class Chunks:
         seed: int = 0,
     ):
         if min(length, stride, batch_size) < 1:
-            raise InputError(f"chunks need a length, stride and batch_size of 1 or more, got {length}, {stride} and {batch_size}")
-        starts = [sorted({*range(0, len(x) - length + 1, stride), len(x) - length}) if len(x) >= length else [] for x, _ in pairs]
+            raise InputError(
+                f"chunks need a length, stride and batch_size of 1 or more, got {length}, {stride} and {batch_size}"
+            )
+        starts = [
+            sorted({*range(0, len(x) - length + 1, stride), len(x) - length})
+            if len(x) >= length
+            else []
+            for x, _ in pairs
+        ]
         if not any(starts):
             longest = max((len(x) for x, _ in pairs), default=0)
-            raise InputError(f"no stretch of {length} steps fits: the longest of {len(pairs)} sequences has {longest}")
-        cut = [(x[at : at + length], y[at : at + length]) for (x, y), places in zip(pairs, starts, strict=True) for at in places]
+            raise InputError(
+                f"no stretch of {length} steps fits: the longest of {len(pairs)} sequences has {longest}"
+            )
+        cut = [
+            (x[at : at + length], y[at : at + length])
+            for (x, y), places in zip(pairs, starts, strict=True)
+            for at in places
+        ]
         self._inputs, self._targets = (np.stack(part) for part in zip(*cut, strict=True))
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.epoch = 0
@@ -152,7 +189,10 @@ class Chunks:
 
     def dataset(self) -> tf.data.Dataset:
         """One pass is one epoch."""
-        signature = tuple(tf.TensorSpec((None, *part.shape[1:]), tf.as_dtype(part.dtype)) for part in (self._inputs, self._targets))
+        signature = tuple(
+            tf.TensorSpec((None, *part.shape[1:]), tf.as_dtype(part.dtype))
+            for part in (self._inputs, self._targets)
+        )
         dataset = tf.data.Dataset.from_generator(self._batches, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(4)
 

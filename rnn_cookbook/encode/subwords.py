@@ -52,31 +52,43 @@ class SubwordEncoder:
             )
         except RuntimeError as error:
             if most := re.search(r"Please set it to a value <= (\d+)", str(error)):
-                raise InputError(f"--vocabulary-size {size} is more than the training text has subwords: at most {most[1]} fit") from error
+                raise InputError(
+                    f"--vocabulary-size {size} is more than the training text has subwords: at most {most[1]} fit"
+                ) from error
             if least := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):
                 raise InputError(
                     f"--vocabulary-size {size} is less than the training text has characters: {least[1]} or more are needed"
                 ) from error
-            raise InputError(f"no subwords can be learnt from the training text: {error}") from error
+            raise InputError(
+                f"no subwords can be learnt from the training text: {error}"
+            ) from error
         return cls(written.getvalue())
 
     def __len__(self) -> int:
         """How many numbers there are, those of padding, unknown, start and end included: the size of the embedding."""
         return self._processor.vocab_size()
 
-    def encode(self, texts: Sequence[str], *, dropout: float = 0.0, seed: int | Sequence[int] = 0) -> list[np.ndarray]:
+    def encode(
+        self, texts: Sequence[str], *, dropout: float = 0.0, seed: int | Sequence[int] = 0
+    ) -> list[np.ndarray]:
         """Subword numbers, one int32[tokens] a text, the end symbol last, unpadded.
 
         With `dropout` each merge is left out at that rate (BPE-dropout: Provilkov et al. 2020): a text has other subwords with each `seed`.
         """
         options = {"enable_sampling": True, "alpha": dropout} if dropout else {}
         if dropout:
-            sentencepiece.set_random_generator_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        return [np.array([*self._processor.encode(text, **options), END], np.int32) for text in texts]
+            sentencepiece.set_random_generator_seed(
+                int(np.random.SeedSequence(seed).generate_state(1)[0])
+            )
+        return [
+            np.array([*self._processor.encode(text, **options), END], np.int32) for text in texts
+        ]
 
     def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
         """Texts of subword numbers up to the first end symbol; what is unknown is left out."""
-        kept = ([int(number) for number in _until_end(numbers) if number > END] for numbers in sequences)
+        kept = (
+            [int(number) for number in _until_end(numbers) if number > END] for numbers in sequences
+        )
         return [" ".join(self._processor.decode(numbers).split()) for numbers in kept]
 
     def pieces(self, numbers: Sequence[int]) -> list[str]:
@@ -85,8 +97,12 @@ class SubwordEncoder:
 
     def unknown(self, text: str) -> list[str]:
         """What the training text has no character for, such as emoji and other scripts; nothing twice."""
-        pieces = zip(self._processor.encode(text), self._processor.encode(text, out_type=str), strict=True)
-        return list(dict.fromkeys(piece.strip("▁") for number, piece in pieces if number == UNKNOWN))
+        pieces = zip(
+            self._processor.encode(text), self._processor.encode(text, out_type=str), strict=True
+        )
+        return list(
+            dict.fromkeys(piece.strip("▁") for number, piece in pieces if number == UNKNOWN)
+        )
 
     def save(self, folder: Path, name: str = _FILE) -> None:
         (folder / name).write_bytes(self.model)

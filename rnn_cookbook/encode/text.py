@@ -34,13 +34,22 @@ def standardize(text: tf.Tensor) -> tf.Tensor:
     text = lower(text)
     text = tf.strings.regex_replace(text, r"<br ?/?>|[\pZ\p{Cc}\x{200B}\x{2060}\x{FEFF}]", " ")
     text = tf.strings.regex_replace(text, "[\u2018\u2019]", "'")
-    text = tf.strings.regex_replace(text, r"([^\pL\pM\pN\s'\x{200C}\x{200D}]|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])", r" \1 ")
+    text = tf.strings.regex_replace(
+        text,
+        r"([^\pL\pM\pN\s'\x{200C}\x{200D}]|[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}])",
+        r" \1 ",
+    )
     return text
 
 
 def has_token(texts: Sequence[str]) -> np.ndarray:
     """bool[texts]: whether anything is left of each text after tokenisation."""
-    return np.concatenate([tf.strings.split(standardize(_tensor(chunk))).row_lengths().numpy() > 0 for chunk in _chunks(texts)])
+    return np.concatenate(
+        [
+            tf.strings.split(standardize(_tensor(chunk))).row_lengths().numpy() > 0
+            for chunk in _chunks(texts)
+        ]
+    )
 
 
 def without_empty(examples: Texts, *, name: str, drop: bool) -> Texts:
@@ -65,7 +74,9 @@ class TextEncoder:
 
     def __init__(self, vocabulary: Sequence[str]):
         self.vocabulary = list(vocabulary)
-        self._layer = keras.layers.TextVectorization(standardize=standardize, split="whitespace", ragged=True, vocabulary=self.vocabulary)
+        self._layer = keras.layers.TextVectorization(
+            standardize=standardize, split="whitespace", ragged=True, vocabulary=self.vocabulary
+        )
 
     @classmethod
     def fit(cls, texts: Iterable[str], *, max_words: int, min_count: int = 1) -> "TextEncoder":
@@ -78,9 +89,14 @@ class TextEncoder:
             raise InputError(f"the vocabulary needs room for a word or more, got {max_words}")
         counts: Counter[bytes] = Counter()
         for chunk in _chunks(texts):
-            counts.update(tf.strings.split(standardize(_tensor(chunk))).flat_values.numpy().tolist())
+            counts.update(
+                tf.strings.split(standardize(_tensor(chunk))).flat_values.numpy().tolist()
+            )
         # Equally frequent words are ordered by their letters, so that the same texts in another order give the same numbers.
-        ranked = sorted(((word, count) for word, count in counts.items() if count >= min_count), key=lambda item: (-item[1], item[0]))
+        ranked = sorted(
+            ((word, count) for word, count in counts.items() if count >= min_count),
+            key=lambda item: (-item[1], item[0]),
+        )
         if not ranked:
             raise InputError(f"no word occurs {min_count} times or more in the training texts")
         return cls([word.decode("utf-8", errors="replace") for word, _ in ranked[:max_words]])
@@ -90,7 +106,11 @@ class TextEncoder:
         return len(self.vocabulary) + 2
 
     def encode(
-        self, texts: Iterable[str], *, max_tokens: int | None = None, keep: Literal["head", "tail", "both"] = "head"
+        self,
+        texts: Iterable[str],
+        *,
+        max_tokens: int | None = None,
+        keep: Literal["head", "tail", "both"] = "head",
     ) -> list[np.ndarray]:
         """Word numbers, one int32[tokens] a text, unpadded.
 
@@ -106,9 +126,13 @@ class TextEncoder:
             ragged = self._layer(_tensor(chunk))
             values, ends = ragged.flat_values.numpy().astype(np.int32), ragged.row_splits.numpy()
             sequences += [cut(values[start:end], max_tokens, keep) for start, end in pairwise(ends)]
-        return [sequence if len(sequence) else np.array([UNKNOWN], np.int32) for sequence in sequences]
+        return [
+            sequence if len(sequence) else np.array([UNKNOWN], np.int32) for sequence in sequences
+        ]
 
-    def reader(self, *, max_tokens: int | None = None, keep: Literal["head", "tail", "both"] = "head") -> "TextReader":
+    def reader(
+        self, *, max_tokens: int | None = None, keep: Literal["head", "tail", "both"] = "head"
+    ) -> "TextReader":
         """As `encode`, by TensorFlow alone: for a SavedModel."""
         return TextReader(self, max_tokens=max_tokens, keep=keep)
 
@@ -133,13 +157,21 @@ class TextReader(keras.layers.Layer):
         rows = tf.cast(self.numbers(text), tf.int32)
         empty = tf.equal(rows.row_lengths(), 0)
         rows = tf.concat(
-            [rows, tf.RaggedTensor.from_row_lengths(tf.fill([tf.math.count_nonzero(empty)], UNKNOWN), tf.cast(empty, tf.int64))], 1
+            [
+                rows,
+                tf.RaggedTensor.from_row_lengths(
+                    tf.fill([tf.math.count_nonzero(empty)], UNKNOWN), tf.cast(empty, tf.int64)
+                ),
+            ],
+            1,
         )
         if self.max_tokens:
             head = _head(self.max_tokens, self.keep)
             left_out = tf.maximum(rows.row_lengths() - self.max_tokens, 0)
             place = tf.ragged.range(rows.row_lengths())
-            rows = tf.ragged.boolean_mask(rows, (place < head) | (place >= head + left_out[:, None]))
+            rows = tf.ragged.boolean_mask(
+                rows, (place < head) | (place >= head + left_out[:, None])
+            )
         return rows.to_tensor(PADDING)
 
 

@@ -8,7 +8,14 @@ from rnn_cookbook.encode.text import UNKNOWN
 from rnn_cookbook.errors import InputError
 
 
-def ppmi_vectors(sequences: Sequence[np.ndarray], *, vocabulary_size: int, dimensions: int, window: int = 5, seed: int = 0) -> np.ndarray:
+def ppmi_vectors(
+    sequences: Sequence[np.ndarray],
+    *,
+    vocabulary_size: int,
+    dimensions: int,
+    window: int = 5,
+    seed: int = 0,
+) -> np.ndarray:
     """Word vectors: the truncated SVD of the PPMI matrix of words and the words around them.
 
     Levy, Goldberg and Dagan (2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings"), with
@@ -34,19 +41,27 @@ def ppmi_vectors(sequences: Sequence[np.ndarray], *, vocabulary_size: int, dimen
     rank = min(dimensions, vocabulary_size - 1)
     # `window` zeros between the texts, so that no context reaches from one into the next.
     gap = np.zeros(window, np.int64)
-    words = np.concatenate([part for sequence in sequences for part in (sequence, gap)]).astype(np.int64)
+    words = np.concatenate([part for sequence in sequences for part in (sequence, gap)]).astype(
+        np.int64
+    )
     counts = sparse.csr_matrix((vocabulary_size, vocabulary_size), dtype=np.float32)
     for distance in range(1, window + 1):
         left, right = words[:-distance], words[distance:]
         both = (left > UNKNOWN) & (right > UNKNOWN)
         weight = np.full(both.sum(), (window + 1 - distance) / window, np.float32)
-        counts = counts + sparse.coo_matrix((weight, (left[both], right[both])), shape=counts.shape).tocsr()
+        counts = (
+            counts
+            + sparse.coo_matrix((weight, (left[both], right[both])), shape=counts.shape).tocsr()
+        )
     counts = (counts + counts.T).tocoo()
     total = np.asarray(counts.sum(axis=1)).ravel()
     context = total**0.75 / max((total**0.75).sum(), 1e-12)
     information = np.log(counts.data / (total[counts.row] * context[counts.col]))
     positive = information > 0
-    matrix = sparse.csr_matrix((information[positive].astype(np.float32), (counts.row[positive], counts.col[positive])), shape=counts.shape)
+    matrix = sparse.csr_matrix(
+        (information[positive].astype(np.float32), (counts.row[positive], counts.col[positive])),
+        shape=counts.shape,
+    )
     left, values, _ = randomized_svd(matrix, n_components=rank, n_iter=3, random_state=seed)
     vectors = left * np.sqrt(values)
     vectors[total == 0] = 0  # not only nearly

@@ -23,18 +23,28 @@ class ServedNetwork(Served):
         super().__init__()
         self.model, self.steps, self.about = model, steps, ""
         names, count = model.output if isinstance(model.output, dict) else (), len(model.outputs)
-        self.outputs = tuple(sorted(names)) or (("output",) if count == 1 else tuple(f"output_{number}" for number in range(count)))
+        self.outputs = tuple(sorted(names)) or (
+            ("output",) if count == 1 else tuple(f"output_{number}" for number in range(count))
+        )
         self.signature = self._shapes(steps, batch=None)
-        self._function = tf.function(self, input_signature=self._shapes(None, batch=None), autograph=False)
+        self._function = tf.function(
+            self, input_signature=self._shapes(None, batch=None), autograph=False
+        )
 
     def __call__(self, *inputs):
-        outputs = call_by_name(self.model, {one.name: value for one, value in zip(self.signature, inputs, strict=True)})
+        outputs = call_by_name(
+            self.model, {one.name: value for one, value in zip(self.signature, inputs, strict=True)}
+        )
         return dict(zip(self.outputs, keras.tree.flatten(outputs), strict=True))
 
     def _shapes(self, steps: int | None, *, batch: int | None) -> tuple[tf.TensorSpec, ...]:
         free = [batch, steps, LETTERS if steps else None]
         return tuple(
-            tf.TensorSpec([free[axis] if size is None else size for axis, size in enumerate(one.shape)], one.dtype, name=one.name)
+            tf.TensorSpec(
+                [free[axis] if size is None else size for axis, size in enumerate(one.shape)],
+                one.dtype,
+                name=one.name,
+            )
             for one in keras.tree.flatten(self.model.input)
         )
 
@@ -47,15 +57,30 @@ class ServedNetwork(Served):
         if not self.steps:
             lengths[0] = longest
 
-        numbers = min((v.shape[0] for v in self.model.variables if v.path.endswith("embeddings")), default=2)
+        numbers = min(
+            (v.shape[0] for v in self.model.variables if v.path.endswith("embeddings")), default=2
+        )
         made = {}
-        for spec, fixed in zip(self._shapes(None, batch=None), self._shapes(longest, batch=size), strict=True):
+        for spec, fixed in zip(
+            self._shapes(None, batch=None), self._shapes(longest, batch=size), strict=True
+        ):
             shape = fixed.shape.as_list()
             if spec.name == "lengths":
                 made[spec.name] = lengths.astype(np.int32)
                 continue
             if spec.name == "features":
-                values = rng.integers(0, next((part.counts for part in self.model.layers if isinstance(part, FeatureEmbedding)), 2), shape)
+                values = rng.integers(
+                    0,
+                    next(
+                        (
+                            part.counts
+                            for part in self.model.layers
+                            if isinstance(part, FeatureEmbedding)
+                        ),
+                        2,
+                    ),
+                    shape,
+                )
             elif spec.dtype.is_integer:
                 values = rng.integers(min(1, numbers - 1), numbers, shape)
             elif spec.dtype == tf.bool:
@@ -69,4 +94,9 @@ class ServedNetwork(Served):
         return made
 
     def expected(self, inputs):
-        return {name: value.numpy() for name, value in self._function(*(tf.constant(inputs[spec.name]) for spec in self.signature)).items()}
+        return {
+            name: value.numpy()
+            for name, value in self._function(
+                *(tf.constant(inputs[spec.name]) for spec in self.signature)
+            ).items()
+        }

@@ -38,7 +38,9 @@ class Served(tf.Module, ABC):
     def expected(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the library itself answers to raw inputs, by the way that predictions take; strings as bytes."""
 
-    def sizes(self, inputs: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def sizes(
+        self, inputs: dict[str, np.ndarray], wanted: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
         """What a difference to each expected number is to be seen as a share of."""
         return {name: size_in_row(value) for name, value in wanted.items() if value.dtype != object}
 

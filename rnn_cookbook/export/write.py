@@ -15,7 +15,9 @@ from types import ModuleType
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2  # LiteRT holds no variables
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+)  # LiteRT holds no variables
 
 from rnn_cookbook import __version__, models
 from rnn_cookbook.errors import InputError
@@ -52,7 +54,14 @@ _INPUTS = {
 }
 
 
-def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, output: str | Path = "", length: int = 0) -> str:
+def export(
+    run: str | Path,
+    *,
+    form: str,
+    recipe: ModuleType | None = None,
+    output: str | Path = "",
+    length: int = 0,
+) -> str:
     """Writes the network of a run and what its inputs are made with; gives what is told at the end.
 
     Args:
@@ -72,14 +81,24 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
     if form not in _WRITERS:
         raise InputError(f"no format {form!r}; accepted are {', '.join(_WRITERS)}")
     if length and form != "litert":
-        raise InputError(f"--length is of litert, whose inputs have a fixed length; {form} takes any")
+        raise InputError(
+            f"--length is of litert, whose inputs have a fixed length; {form} takes any"
+        )
     if length < 0:
         raise InputError(f"--length must be at least 1, got {length}")
-    if missing := [name.replace("_", "-") for name in _NEEDS.get(form, ()) if not importlib.util.find_spec(name)]:
-        raise InputError(f"--format {form} needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+    if missing := [
+        name.replace("_", "-")
+        for name in _NEEDS.get(form, ())
+        if not importlib.util.find_spec(name)
+    ]:
+        raise InputError(
+            f"--format {form} needs {' and '.join(missing)}: pip install {' '.join(missing)}"
+        )
     loaded = load_bundle(run)
     if length and all(None not in one.shape[1:] for one in loaded.model.inputs):
-        raise InputError(f"--length has no use here: this network reads {loaded.model.inputs[0].shape[1]} steps, neither more nor less")
+        raise InputError(
+            f"--length has no use here: this network reads {loaded.model.inputs[0].shape[1]} steps, neither more nor less"
+        )
     if recipe:
         read_config(recipe, loaded.config)  # another recipe would read it otherwise
     folder = Path(output or loaded.path.absolute().parent / "export" / form).absolute()
@@ -87,21 +106,37 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         raise InputError("--output is the folder that you are in: name a new one")
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise InputError(f"{folder} is there already: name another folder with --output")
-    network = ServedNetwork(without_teacher(loaded.model), steps=length or _most_steps(loaded.config) if form == "litert" else None)
+    network = ServedNetwork(
+        without_teacher(loaded.model),
+        steps=length or _most_steps(loaded.config) if form == "litert" else None,
+    )
     served = recipe.served(loaded) if hasattr(recipe, "served") else network
     if form == "saved_model":
-        signatures = {"serving_default": served, **({"network": network} if served is not network else {})}
+        signatures = {
+            "serving_default": served,
+            **({"network": network} if served is not network else {}),
+        }
     else:
-        signatures = {"serving_default": served if served.model else network}  # of strings these formats hold none
+        signatures = {
+            "serving_default": served if served.model else network
+        }  # of strings these formats hold none
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        run, batches = _WRITERS[form](signatures, partial), [1] * EXAMPLES if form == "litert" else _BATCHES
-        found = [_largest_difference(one, functools.partial(run, name), batches=batches) for name, one in signatures.items()]
+        run, batches = (
+            _WRITERS[form](signatures, partial),
+            [1] * EXAMPLES if form == "litert" else _BATCHES,
+        )
+        found = [
+            _largest_difference(one, functools.partial(run, name), batches=batches)
+            for name, one in signatures.items()
+        ]
         difference = float(np.max(found))
         if not difference <= TOLERANCE:
-            raise InputError(f"{form} answers otherwise than the bundle: by up to {difference:.2g}, where {TOLERANCE:g} is accepted")
+            raise InputError(
+                f"{form} answers otherwise than the bundle: by up to {difference:.2g}, where {TOLERANCE:g} is accepted"
+            )
         _write_facts(loaded, partial, form=form, difference=difference, signatures=signatures)
         if folder.exists():
             folder.rmdir()
@@ -114,7 +149,9 @@ def export(run: str | Path, *, form: str, recipe: ModuleType | None = None, outp
         f"what goes in and what comes out: {folder / 'README.md'}",
     ]
     if not recipe and form == "saved_model":
-        told.append(f"the recipe {loaded.recipe!r} is not known here: where it can read raw input, name its file with --recipe")
+        told.append(
+            f"the recipe {loaded.recipe!r} is not known here: where it can read raw input, name its file with --recipe"
+        )
     return "\n".join(told)
 
 
@@ -125,28 +162,38 @@ def _write_saved_model(signatures: dict[str, Served], folder: Path) -> Callable:
     archive = keras.export.ExportArchive()
     for name, served in signatures.items():
         archive.track(served)
-        archive.add_endpoint(name, tf.function(served, input_signature=served.signature, autograph=False))
+        archive.add_endpoint(
+            name, tf.function(served, input_signature=served.signature, autograph=False)
+        )
     with quiet_tensorflow():
         archive.write_out(str(folder / "1"), verbose=False)
     written = tf.saved_model.load(str(folder / "1"))
-    return lambda name, inputs: written.signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
+    return lambda name, inputs: written.signatures[name](
+        **{key: tf.constant(value) for key, value in inputs.items()}
+    )
 
 
 def _write_litert(signatures: dict[str, Served], folder: Path) -> Callable:
     from ai_edge_litert.interpreter import Interpreter
 
     (served,) = signatures.values()
-    specs = [tf.TensorSpec([1, *one.shape[1:]], one.dtype, name=one.name) for one in served.signature]
+    specs = [
+        tf.TensorSpec([1, *one.shape[1:]], one.dtype, name=one.name) for one in served.signature
+    ]
     function = tf.function(served, input_signature=specs, autograph=False).get_concrete_function()
     # From the SavedModel of the rolled network the converter makes operations of TensorFlow, or loses the variables in the loops; with
     # fixed shapes, and the weights made constants, its own operations are enough.
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
     holder, outputs = tf.Module(), sorted(function.structured_outputs)
     holder.network = tf.function(
-        lambda *inputs: dict(zip(outputs, tf.nest.flatten(frozen(*inputs)), strict=True)), input_signature=specs, autograph=False
+        lambda *inputs: dict(zip(outputs, tf.nest.flatten(frozen(*inputs)), strict=True)),
+        input_signature=specs,
+        autograph=False,
     )
     with tempfile.TemporaryDirectory() as between, _converting("LiteRT", otherwise="saved_model"):
-        tf.saved_model.save(holder, between, signatures={"serving_default": holder.network.get_concrete_function()})
+        tf.saved_model.save(
+            holder, between, signatures={"serving_default": holder.network.get_concrete_function()}
+        )
         content = tf.lite.TFLiteConverter.from_saved_model(between).convert()
     (folder / "model.tflite").write_bytes(content)
     runner = Interpreter(model_content=content).get_signature_runner()
@@ -163,10 +210,14 @@ def _write_onnx(signatures: dict[str, Served], folder: Path) -> Callable:
 
     file, (served,) = folder / "model.onnx", signatures.values()
     first = served.examples(1, np.random.default_rng(0))
-    served(*(tf.constant(first[one.name]) for one in served.signature))  # Keras exports what was called once
+    served(
+        *(tf.constant(first[one.name]) for one in served.signature)
+    )  # Keras exports what was called once
     with _converting("ONNX", otherwise="saved_model or litert"):
         served.model.export(str(file), format="onnx", verbose=False)
-        session = onnxruntime.InferenceSession(str(file))  # it refuses what tf2onnx could not convert, and has only logged
+        session = onnxruntime.InferenceSession(
+            str(file)
+        )  # it refuses what tf2onnx could not convert, and has only logged
     return lambda name, inputs: dict(zip(served.outputs, session.run(None, inputs), strict=True))
 
 
@@ -197,7 +248,9 @@ def _most_steps(config: dict) -> int:
 # The check
 
 
-def _largest_difference(served: Served, run: Callable[[dict], dict], *, batches: Sequence[int]) -> float:
+def _largest_difference(
+    served: Served, run: Callable[[dict], dict], *, batches: Sequence[int]
+) -> float:
     """Between the numbers that both answer on examples of these batches; NaN where one of them has it. Raises InputError where their words
     differ, and not by a rounding."""
     largest, others, rng = 0.0, 0, np.random.default_rng(0)
@@ -208,7 +261,9 @@ def _largest_difference(served: Served, run: Callable[[dict], dict], *, batches:
             found = run(inputs)
         wanted = served.expected(inputs)
         if found.keys() != wanted.keys():
-            raise InputError(f"what was exported answers with {', '.join(sorted(found))}, the bundle with {', '.join(sorted(wanted))}")
+            raise InputError(
+                f"what was exported answers with {', '.join(sorted(found))}, the bundle with {', '.join(sorted(wanted))}"
+            )
         sizes = served.sizes(inputs, wanted)
         for name, right in wanted.items():
             one = np.asarray(found[name])
@@ -218,16 +273,22 @@ def _largest_difference(served: Served, run: Callable[[dict], dict], *, batches:
                 wrong = (one != right).reshape(size, -1).any(axis=1)
                 others += int((wrong & ~served.ties(inputs, wanted)).sum()) if wrong.any() else 0
             else:
-                largest = np.maximum(largest, (np.abs(one.astype(np.float64) - right) / sizes[name]).max())
+                largest = np.maximum(
+                    largest, (np.abs(one.astype(np.float64) - right) / sizes[name]).max()
+                )
     if others:
-        raise InputError(f"what was exported answers {others} of {EXAMPLES} inputs in other words than the bundle")
+        raise InputError(
+            f"what was exported answers {others} of {EXAMPLES} inputs in other words than the bundle"
+        )
     return float(largest)
 
 
 # What lies beside it
 
 
-def _write_facts(loaded: Bundle, folder: Path, *, form: str, signatures: dict[str, Served], difference: float) -> None:
+def _write_facts(
+    loaded: Bundle, folder: Path, *, form: str, signatures: dict[str, Served], difference: float
+) -> None:
     model, served = loaded.model, signatures["serving_default"]
     for file in sorted(loaded.path.iterdir()):
         if file.is_file() and file.name not in ("model.keras", "bundle.json"):
@@ -235,18 +296,34 @@ def _write_facts(loaded: Bundle, folder: Path, *, form: str, signatures: dict[st
     batch = 1 if form == "litert" else None
     shapes = {
         name: {
-            "inputs": [{"name": spec.name, "type": spec.dtype.name, "shape": [batch, *spec.shape[1:]]} for spec in one.signature],
+            "inputs": [
+                {"name": spec.name, "type": spec.dtype.name, "shape": [batch, *spec.shape[1:]]}
+                for spec in one.signature
+            ],
             "outputs": list(one.outputs),
         }
         for name, one in signatures.items()
     }
     checked = {"examples": EXAMPLES, "largest_difference": difference, "tolerance": TOLERANCE}
-    versions = {"rnn_cookbook": __version__, "keras": keras.__version__, "tensorflow": tf.__version__}
-    facts = {"recipe": loaded.recipe, "format": form, "signatures": shapes, "checked": checked, "versions": versions}
+    versions = {
+        "rnn_cookbook": __version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+    }
+    facts = {
+        "recipe": loaded.recipe,
+        "format": form,
+        "signatures": shapes,
+        "checked": checked,
+        "versions": versions,
+    }
     crf = next((layer for layer in model.layers if isinstance(layer, CRF)), None)
     if crf:
         transitions = keras.ops.convert_to_numpy(crf.transitions).astype(float).tolist()
-        facts["crf"] = {"tags": TagEncoder(loaded.facts["types"]).tags if "types" in loaded.facts else None, "transitions": transitions}
+        facts["crf"] = {
+            "tags": TagEncoder(loaded.facts["types"]).tags if "types" in loaded.facts else None,
+            "transitions": transitions,
+        }
     write_json(folder / "export.json", {**facts, "config": loaded.config, "facts": loaded.facts})
     lines = [
         f"# {loaded.recipe}, exported by rnn-cookbook {__version__}",
@@ -255,8 +332,14 @@ def _write_facts(loaded: Bundle, folder: Path, *, form: str, signatures: dict[st
     for name, one in signatures.items():
         alone = isinstance(one, ServedNetwork)
         title = f"signature `{name}`" if len(signatures) > 1 else "what goes in and what comes out"
-        lines += [f"## {'The network alone' if alone else 'From raw input to the answer'}: {title}", _about(model) if alone else one.about]
-        lines += [_table(shapes[name]["inputs"], explained=alone), *([_PATH] if alone and crf else [])]
+        lines += [
+            f"## {'The network alone' if alone else 'From raw input to the answer'}: {title}",
+            _about(model) if alone else one.about,
+        ]
+        lines += [
+            _table(shapes[name]["inputs"], explained=alone),
+            *([_PATH] if alone and crf else []),
+        ]
     lines += [
         f"## Running it\n\n```python\n{_RUNNING[form].format(**_example(served, array=_ARRAYS[form]))}\n```",
         *([_SERVING] if form == "saved_model" else []),
@@ -268,7 +351,11 @@ def _write_facts(loaded: Bundle, folder: Path, *, form: str, signatures: dict[st
 def _about(model: keras.Model) -> str:
     """The first paragraphs of what built it."""
     builder = getattr(models, model.name, None)
-    return inspect.getdoc(builder).split("\n\nArgs:")[0] if builder else f"A network of the name {model.name}."
+    return (
+        inspect.getdoc(builder).split("\n\nArgs:")[0]
+        if builder
+        else f"A network of the name {model.name}."
+    )
 
 
 def _table(inputs: list[dict], *, explained: bool) -> str:
@@ -276,7 +363,10 @@ def _table(inputs: list[dict], *, explained: bool) -> str:
     rows = [["input", "type and shape", *(["what it is"] if explained else [])]]
     rows.append(["---"] * len(rows[0]))
     for one in inputs:
-        row = [f"`{one['name']}`", f"{one['type']} {json.dumps(one['shape']).replace('null', 'any')}"]
+        row = [
+            f"`{one['name']}`",
+            f"{one['type']} {json.dumps(one['shape']).replace('null', 'any')}",
+        ]
         rows.append([*row, *([_INPUTS.get(one["name"], _OTHER)] if explained else [])])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -288,7 +378,11 @@ def _example(served: Served, *, array: str) -> dict[str, str]:
         shape = [1, *(_EXAMPLE_STEPS if size is None else size for size in one.shape[1:])]
         text = "[" * len(shape) + '"…"' + "]" * len(shape)
         made = "zeros" if one.name == "features" else "ones"  # some have one value only
-        values[one.name] = f"tf.constant({text})" if one.dtype == tf.string else f"{array}.{made}({shape}, {array}.{one.dtype.name})"
+        values[one.name] = (
+            f"tf.constant({text})"
+            if one.dtype == tf.string
+            else f"{array}.{made}({shape}, {array}.{one.dtype.name})"
+        )
     return {
         "keywords": ", ".join(f"{name}={value}" for name, value in values.items()),
         "dictionary": ", ".join(f'"{name}": {value}' for name, value in values.items()),

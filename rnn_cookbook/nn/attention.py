@@ -51,10 +51,15 @@ class LuongAttention(_Attention):
 
     def build(self, input_shape):
         query, memory, _ = input_shape
-        self.kernel = self.add_weight(shape=(memory[-1], query[-1]), initializer="glorot_uniform", name="kernel")
+        self.kernel = self.add_weight(
+            shape=(memory[-1], query[-1]), initializer="glorot_uniform", name="kernel"
+        )
 
     def keys(self, memory):
-        return ops.matmul(memory, ops.cast(self.kernel, self.compute_dtype)) / self.kernel.shape[1] ** 0.5
+        return (
+            ops.matmul(memory, ops.cast(self.kernel, self.compute_dtype))
+            / self.kernel.shape[1] ** 0.5
+        )
 
     def score(self, query, keys):
         return ops.matmul(query, ops.swapaxes(keys, 1, 2))
@@ -76,17 +81,27 @@ class BahdanauAttention(_Attention):
 
     def build(self, input_shape):
         query, memory, _ = input_shape
-        self.query_kernel = self.add_weight(shape=(query[-1], self.units), initializer="glorot_uniform", name="query_kernel")
-        self.memory_kernel = self.add_weight(shape=(memory[-1], self.units), initializer="glorot_uniform", name="memory_kernel")
+        self.query_kernel = self.add_weight(
+            shape=(query[-1], self.units), initializer="glorot_uniform", name="query_kernel"
+        )
+        self.memory_kernel = self.add_weight(
+            shape=(memory[-1], self.units), initializer="glorot_uniform", name="memory_kernel"
+        )
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
-        self.vector = self.add_weight(shape=(self.units, 1), initializer="glorot_uniform", name="vector")
+        self.vector = self.add_weight(
+            shape=(self.units, 1), initializer="glorot_uniform", name="vector"
+        )
 
     def keys(self, memory):
-        return ops.matmul(memory, ops.cast(self.memory_kernel, self.compute_dtype)) + ops.cast(self.bias, self.compute_dtype)
+        return ops.matmul(memory, ops.cast(self.memory_kernel, self.compute_dtype)) + ops.cast(
+            self.bias, self.compute_dtype
+        )
 
     def score(self, query, keys):
         query = ops.matmul(query, ops.cast(self.query_kernel, self.compute_dtype))
-        return ops.matmul(ops.tanh(query[:, :, None] + keys[:, None]), ops.cast(self.vector, self.compute_dtype))[..., 0]
+        return ops.matmul(
+            ops.tanh(query[:, :, None] + keys[:, None]), ops.cast(self.vector, self.compute_dtype)
+        )[..., 0]
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}
@@ -146,16 +161,35 @@ class AttentionDecoder(keras.layers.Layer):
         if cell not in CELLS:
             raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
         if attention not in ATTENTIONS:
-            raise InputError(f"unknown attention {attention!r}; accepted are {', '.join(ATTENTIONS)}")
+            raise InputError(
+                f"unknown attention {attention!r}; accepted are {', '.join(ATTENTIONS)}"
+            )
         if input_feeding and attention != "luong":
-            raise InputError(f"input_feeding goes with luong attention, got attention={attention!r}")
+            raise InputError(
+                f"input_feeding goes with luong attention, got attention={attention!r}"
+            )
         if units < 1 or depth < 1:
-            raise InputError(f"a decoder needs 1 or more units and layers, got units={units}, depth={depth}")
+            raise InputError(
+                f"a decoder needs 1 or more units and layers, got units={units}, depth={depth}"
+            )
         check_shares(dropout=dropout)
         if not 0 < start < vocabulary_size:
-            raise InputError(f"the start symbol must be a word number from 1 to {vocabulary_size - 1}, got {start}")
-        self.vocabulary_size, self.embedding_size, self.cell, self.units, self.depth = vocabulary_size, embedding_size, cell, units, depth
-        self.attention_type, self.input_feeding, self.dropout, self.tie_weights = attention, input_feeding, dropout, tie_weights
+            raise InputError(
+                f"the start symbol must be a word number from 1 to {vocabulary_size - 1}, got {start}"
+            )
+        self.vocabulary_size, self.embedding_size, self.cell, self.units, self.depth = (
+            vocabulary_size,
+            embedding_size,
+            cell,
+            units,
+            depth,
+        )
+        self.attention_type, self.input_feeding, self.dropout, self.tie_weights = (
+            attention,
+            input_feeding,
+            dropout,
+            tie_weights,
+        )
         self.start, self.scheduled_sampling = start, scheduled_sampling
         self.supports_masking = True
         # XLA cannot differentiate products of three axes by two inside a loop, which additive attention is.
@@ -166,22 +200,35 @@ class AttentionDecoder(keras.layers.Layer):
         vectors = keras.initializers.RandomNormal(stddev=embedding_size**-0.5)
         options = {"embeddings_initializer": vectors, "name": "embedding", **policy}
         if tie_weights:
-            self.embedding = keras.layers.ReversibleEmbedding(vocabulary_size, embedding_size, reverse_dtype="float32", **options)
+            self.embedding = keras.layers.ReversibleEmbedding(
+                vocabulary_size, embedding_size, reverse_dtype="float32", **options
+            )
         else:
             self.embedding = keras.layers.Embedding(vocabulary_size, embedding_size, **options)
             self.output_layer = keras.layers.Dense(vocabulary_size, dtype="float32", name="logits")
         self.rnns = [
-            CELLS[cell](units, return_sequences=True, return_state=True, name=f"rnn_{level + 1}", **policy) for level in range(depth)
+            CELLS[cell](
+                units, return_sequences=True, return_state=True, name=f"rnn_{level + 1}", **policy
+            )
+            for level in range(depth)
         ]
         self._walks = input_feeding or attention == "bahdanau"
         for rnn in self.rnns if self._walks or scheduled_sampling else ():
-            rnn.use_cudnn = False  # only their cells are used; `diagnostics.gpu_kernels` shall say so
+            rnn.use_cudnn = (
+                False  # only their cells are used; `diagnostics.gpu_kernels` shall say so
+            )
         self.attention = {"luong": LuongAttention, "bahdanau": BahdanauAttention}.get(attention)
         if self.attention:
-            self.attention = self.attention(name="attention", **policy, **({"units": units} if attention == "bahdanau" else {}))
-        self.combine = keras.layers.Dense(embedding_size if tie_weights else units, activation="tanh", name="combine", **policy)
+            self.attention = self.attention(
+                name="attention", **policy, **({"units": units} if attention == "bahdanau" else {})
+            )
+        self.combine = keras.layers.Dense(
+            embedding_size if tie_weights else units, activation="tanh", name="combine", **policy
+        )
         self.word_dropout = keras.layers.SpatialDropout1D(dropout, name="word_dropout", **policy)
-        self.output_dropout = keras.layers.SpatialDropout1D(dropout, name="output_dropout", **policy)
+        self.output_dropout = keras.layers.SpatialDropout1D(
+            dropout, name="output_dropout", **policy
+        )
         self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape):
@@ -189,16 +236,30 @@ class AttentionDecoder(keras.layers.Layer):
         batch, width = memory[0], memory[-1]
         self.embedding.build((batch, None))
         context = width if self.attention else 0
-        fed = {"bahdanau": context, "luong": self.combine.units if self.input_feeding else 0, "none": 0}[self.attention_type]
+        fed = {
+            "bahdanau": context,
+            "luong": self.combine.units if self.input_feeding else 0,
+            "none": 0,
+        }[self.attention_type]
         for level, rnn in enumerate(self.rnns):
             rnn.build((batch, None, self.units if level else self.embedding_size + fed))
         if self.attention:
             self.attention.build(((batch, None, self.units), memory, mask))
-        self.combine.build((batch, None, self.units + context + (self.embedding_size if self.attention_type == "bahdanau" else 0)))
+        self.combine.build(
+            (
+                batch,
+                None,
+                self.units
+                + context
+                + (self.embedding_size if self.attention_type == "bahdanau" else 0),
+            )
+        )
         if not self.tie_weights:
             self.output_layer.build((batch, None, self.combine.units))
         if self.scheduled_sampling:
-            self.sampling_rate = self.add_weight(shape=(), initializer="zeros", trainable=False, name="sampling_rate")
+            self.sampling_rate = self.add_weight(
+                shape=(), initializer="zeros", trainable=False, name="sampling_rate"
+            )
 
     def compute_output_spec(self, inputs, training=False):
         target, *_ = inputs
@@ -220,7 +281,9 @@ class AttentionDecoder(keras.layers.Layer):
                     outputs = outputs * self._noise(target, training)[:, None]
                 outputs, *_ = rnn(outputs, initial_state=list(initial))
             if self.attention:
-                context, _ = self.attention.attend(outputs, constants["keys"], constants["memory"], constants["mask"])
+                context, _ = self.attention.attend(
+                    outputs, constants["keys"], constants["memory"], constants["mask"]
+                )
                 outputs = ops.concatenate([context, outputs], axis=-1)
             outputs = self.combine(outputs)
         return self._logits(self.output_dropout(outputs, training=training))
@@ -233,7 +296,9 @@ class AttentionDecoder(keras.layers.Layer):
         State has float[batch, units] cells and, with input feeding, what was said last; constants are the memory, its keys and its mask.
         Beams multiply the rows of the state; the constants stay as they are.
         """
-        state = {"cells": [[ops.cast(part, self.compute_dtype) for part in parts] for parts in states]}
+        state = {
+            "cells": [[ops.cast(part, self.compute_dtype) for part in parts] for parts in states]
+        }
         if self.input_feeding:
             state["fed"] = ops.zeros((ops.shape(memory)[0], self.combine.units), self.compute_dtype)
         if not self.attention:
@@ -280,7 +345,9 @@ class AttentionDecoder(keras.layers.Layer):
         # Beams of one example ask its memory together: nothing is copied for them, and the products are larger.
         rows, memory = ops.shape(query)[0], constants["memory"]
         query = ops.reshape(query, (ops.shape(memory)[0], -1, self.units))
-        context, weights = self.attention.attend(query, constants["keys"], memory, constants["mask"])
+        context, weights = self.attention.attend(
+            query, constants["keys"], memory, constants["mask"]
+        )
         return ops.reshape(context, (rows, memory.shape[-1])), ops.reshape(weights, (rows, -1))
 
     def _logits(self, outputs):
@@ -290,7 +357,11 @@ class AttentionDecoder(keras.layers.Layer):
 
     def _noise(self, target, training):
         ones = ops.ones((ops.shape(target)[0], self.units), self.compute_dtype)
-        return keras.random.dropout(ones, self.dropout, seed=self.seed_generator) if training and self.dropout else ones
+        return (
+            keras.random.dropout(ones, self.dropout, seed=self.seed_generator)
+            if training and self.dropout
+            else ones
+        )
 
     def _walk(self, before, state, constants, training):
         """All outputs float[batch, t, width], step by step; in training with scheduled sampling some inputs are the decoder's own."""
@@ -299,26 +370,55 @@ class AttentionDecoder(keras.layers.Layer):
         sampling = self.scheduled_sampling and training
         words = self.word_dropout(self.embedding(before), training=training)
         words = tf.TensorArray(words.dtype, size=time).unstack(tf.transpose(words, [1, 0, 2]))
-        outputs = tf.TensorArray(self.compute_dtype, size=time, element_shape=(None, self.combine.units))
+        outputs = tf.TensorArray(
+            self.compute_dtype, size=time, element_shape=(None, self.combine.units)
+        )
         if sampling:
-            own = keras.random.uniform(ops.shape(before), seed=self.seed_generator) < ops.cast(self.sampling_rate, "float32")
+            own = keras.random.uniform(ops.shape(before), seed=self.seed_generator) < ops.cast(
+                self.sampling_rate, "float32"
+            )
             seed = tf.cast(self.seed_generator.next(), tf.int32)
-            kept = self.word_dropout(tf.ones([tf.shape(before)[0], 1, self.embedding_size], self.compute_dtype), training=training)[:, 0]
+            kept = self.word_dropout(
+                tf.ones([tf.shape(before)[0], 1, self.embedding_size], self.compute_dtype),
+                training=training,
+            )[:, 0]
 
         def body(t, state, said, outputs):
             word = words.read(t)
             if sampling:
-                guess = tf.random.stateless_categorical(self._logits(said), 1, seed=seed + tf.stack([0, t]), dtype=tf.int32)[:, 0]
+                guess = tf.random.stateless_categorical(
+                    self._logits(said), 1, seed=seed + tf.stack([0, t]), dtype=tf.int32
+                )[:, 0]
                 # Before the first step nothing was said.
                 word = tf.where((own[:, t] & (t > 0))[:, None], self.embedding(guess) * kept, word)
             output, state, _ = self._advance(word, state, constants, noise)
             return t + 1, state, output, outputs.write(t, output)
 
         said = tf.zeros([tf.shape(before)[0], self.combine.units], self.compute_dtype)
-        *_, outputs = tf.while_loop(lambda t, *_: t < time, body, (tf.constant(0), state, said, outputs), maximum_iterations=time)
+        *_, outputs = tf.while_loop(
+            lambda t, *_: t < time,
+            body,
+            (tf.constant(0), state, said, outputs),
+            maximum_iterations=time,
+        )
         return tf.transpose(outputs.stack(), [1, 0, 2])
 
     def get_config(self):
-        own = ("vocabulary_size", "embedding_size", "cell", "units", "depth", "input_feeding", "dropout", "tie_weights", "start")
+        own = (
+            "vocabulary_size",
+            "embedding_size",
+            "cell",
+            "units",
+            "depth",
+            "input_feeding",
+            "dropout",
+            "tie_weights",
+            "start",
+        )
         config = {name: getattr(self, name) for name in own}
-        return {**super().get_config(), **config, "attention": self.attention_type, "scheduled_sampling": self.scheduled_sampling}
+        return {
+            **super().get_config(),
+            **config,
+            "attention": self.attention_type,
+            "scheduled_sampling": self.scheduled_sampling,
+        }

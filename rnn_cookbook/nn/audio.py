@@ -11,7 +11,9 @@ from rnn_cookbook.nn.masking import ExplicitMask
 _FLOOR = 1e-6  # of an energy of samples within [-1, 1]: below any microphone's noise
 
 
-def mel_filters(*, bins: int, rate: float, bands: int, lowest: float, highest: float, warp: float = 1.0) -> np.ndarray:
+def mel_filters(
+    *, bins: int, rate: float, bands: int, lowest: float, highest: float, warp: float = 1.0
+) -> np.ndarray:
     """Triangular filters, evenly spaced on the mel scale (O'Shaughnessy 1987: 2595 log10(1 + f / 700)): float32[bins, bands].
 
     Args:
@@ -63,37 +65,64 @@ class LogMel(ExplicitMask):
         warp: float = 0.0,
         **kwargs,
     ):
-        super().__init__(**{**kwargs, "dtype": "float32"})  # half precision has no room for energies
-        self.rate, self.window, self.hop, self.bands, self.lowest, self.highest, self.warp = rate, window, hop, bands, lowest, highest, warp
+        super().__init__(
+            **{**kwargs, "dtype": "float32"}
+        )  # half precision has no room for energies
+        self.rate, self.window, self.hop, self.bands, self.lowest, self.highest, self.warp = (
+            rate,
+            window,
+            hop,
+            bands,
+            lowest,
+            highest,
+            warp,
+        )
         self.length, self.step = round(window * rate), round(hop * rate)  # samples
         top = highest or rate / 2
         if self.length < 2 or self.step < 1:
-            raise InputError(f"a window of {window} s every {hop} s is less than a sample at {rate} Hz")
+            raise InputError(
+                f"a window of {window} s every {hop} s is less than a sample at {rate} Hz"
+            )
         if not 0 <= lowest < top <= rate / 2:
-            raise InputError(f"mel bands from {lowest} to {top} Hz do not fit into 0 to {rate / 2} Hz, half the rate")
+            raise InputError(
+                f"mel bands from {lowest} to {top} Hz do not fit into 0 to {rate / 2} Hz, half the rate"
+            )
         if not 0 <= warp < 0.5:
             raise InputError(f"warp must be at least 0 and below 0.5, got {warp}")
         self.bins = 2 ** int(np.ceil(np.log2(self.length))) // 2 + 1
         # The Fourier transform of a frame as a matrix product: of so few samples it costs little, and ONNX has no complex numbers.
-        angles = 2 * np.pi * np.outer(np.arange(self.length), np.arange(self.bins)) / (2 * (self.bins - 1))
+        angles = (
+            2
+            * np.pi
+            * np.outer(np.arange(self.length), np.arange(self.bins))
+            / (2 * (self.bins - 1))
+        )
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.length) / self.length)
-        self._waves = (np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * hann[:, None]).astype(np.float32)
+        self._waves = (
+            np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * hann[:, None]
+        ).astype(np.float32)
         warps = np.linspace(1 - warp, 1 + warp, 21) if warp else [1.0]
         shape = {"bins": self.bins, "rate": rate, "bands": bands, "lowest": lowest, "highest": top}
         self._filters = np.stack([mel_filters(**shape, warp=each) for each in warps])
         if bands < 1 or not mel_filters(**shape).any(axis=0).all():
-            raise InputError(f"{bands} mel bands are too many or too few for windows of {self.length} samples: some would be empty")
+            raise InputError(
+                f"{bands} mel bands are too many or too few for windows of {self.length} samples: some would be empty"
+            )
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs, training=False):
         samples, lengths = tf.cast(inputs[0], tf.float32), tf.cast(inputs[1], tf.int32)
         samples = tf.where(tf.sequence_mask(lengths, tf.shape(samples)[1]), samples, 0)
         samples = tf.pad(samples, [[0, 0], [0, tf.maximum(0, self.length - tf.shape(samples)[1])]])
-        waves = tf.matmul(tf.signal.frame(samples, self.length, self.step), tf.constant(self._waves))
+        waves = tf.matmul(
+            tf.signal.frame(samples, self.length, self.step), tf.constant(self._waves)
+        )
         energies = tf.square(waves[..., : self.bins]) + tf.square(waves[..., self.bins :])
         filters = tf.constant(self._filters)
         if training and self.warp:
-            which = keras.random.randint((tf.shape(samples)[0],), 0, len(self._filters), seed=self.seed_generator)
+            which = keras.random.randint(
+                (tf.shape(samples)[0],), 0, len(self._filters), seed=self.seed_generator
+            )
             bands = tf.matmul(energies, tf.gather(filters, which))
         else:
             bands = tf.matmul(energies, filters[len(self._filters) // 2])
@@ -105,7 +134,9 @@ class LogMel(ExplicitMask):
 
     def compute_output_spec(self, inputs, training=False):
         samples, lengths = inputs
-        return keras.KerasTensor((samples.shape[0], None, self.bands), "float32"), keras.KerasTensor(lengths.shape, "int32")
+        return keras.KerasTensor(
+            (samples.shape[0], None, self.bands), "float32"
+        ), keras.KerasTensor(lengths.shape, "int32")
 
     def get_config(self):
         names = ("rate", "window", "hop", "bands", "lowest", "highest", "warp")
@@ -131,8 +162,12 @@ class UtteranceNormalization(ExplicitMask):
         features, lengths = tf.cast(inputs[0], tf.float32), inputs[1]
         mask = tf.sequence_mask(lengths, tf.shape(features)[1], tf.float32)[..., None]
         axes = [1] if self.by_feature else [1, 2]
-        count = tf.reduce_sum(mask, axis=1, keepdims=True) * (1 if self.by_feature else features.shape[-1])
-        centred = (features - tf.reduce_sum(features * mask, axis=axes, keepdims=True) / count) * mask
+        count = tf.reduce_sum(mask, axis=1, keepdims=True) * (
+            1 if self.by_feature else features.shape[-1]
+        )
+        centred = (
+            features - tf.reduce_sum(features * mask, axis=axes, keepdims=True) / count
+        ) * mask
         variance = tf.reduce_sum(tf.square(centred), axis=axes, keepdims=True) / count
         return centred / tf.sqrt(variance + 1e-2)
 
@@ -157,21 +192,48 @@ class RunningNormalization(ExplicitMask):
         mean, deviation: what learning begins with, such as those of log-mel energies.
     """
 
-    def __init__(self, *, by_feature: bool = False, prior: float = 50.0, mean: float = -5.0, deviation: float = 3.0, **kwargs):
+    def __init__(
+        self,
+        *,
+        by_feature: bool = False,
+        prior: float = 50.0,
+        mean: float = -5.0,
+        deviation: float = 3.0,
+        **kwargs,
+    ):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if prior <= 0 or deviation <= 0:
-            raise InputError(f"the prior must count as some frames and the deviation be above 0, got {prior} and {deviation}")
-        self.by_feature, self.prior, self.begin = by_feature, prior, {"mean": mean, "deviation": deviation}
+            raise InputError(
+                f"the prior must count as some frames and the deviation be above 0, got {prior} and {deviation}"
+            )
+        self.by_feature, self.prior, self.begin = (
+            by_feature,
+            prior,
+            {"mean": mean, "deviation": deviation},
+        )
 
     def build(self, input_shape):
-        features, mean, variance = input_shape[0][-1], self.begin["mean"], self.begin["deviation"] ** 2
+        features, mean, variance = (
+            input_shape[0][-1],
+            self.begin["mean"],
+            self.begin["deviation"] ** 2,
+        )
         shape = (features if self.by_feature else 1,)
-        self.mean = self.add_weight(shape=(features,), initializer=keras.initializers.Constant(mean), name="mean")
-        self.log_variance = self.add_weight(shape=shape, initializer=keras.initializers.Constant(np.log(variance)), name="log_variance")
+        self.mean = self.add_weight(
+            shape=(features,), initializer=keras.initializers.Constant(mean), name="mean"
+        )
+        self.log_variance = self.add_weight(
+            shape=shape,
+            initializer=keras.initializers.Constant(np.log(variance)),
+            name="log_variance",
+        )
 
     def call(self, inputs):
         features, lengths = inputs
-        zeros = {name: tf.zeros((tf.shape(features)[0], *shape)) for name, shape in self.stream_states().items()}
+        zeros = {
+            name: tf.zeros((tf.shape(features)[0], *shape))
+            for name, shape in self.stream_states().items()
+        }
         normalized, _ = self.stream(inputs, zeros)
         return normalized * tf.sequence_mask(lengths, tf.shape(features)[1], tf.float32)[..., None]
 
@@ -183,20 +245,36 @@ class RunningNormalization(ExplicitMask):
     def stream(self, inputs, states):
         features = tf.cast(inputs[0], tf.float32)
         centred = features - self.mean  # squares of what lies near 0 lose no digits
-        count = states["count"][:, None] + tf.range(1.0, tf.cast(tf.shape(features)[1], tf.float32) + 1)[None, :, None]
-        common = (lambda x: x) if self.by_feature else (lambda x: tf.reduce_mean(x, axis=2, keepdims=True))
+        count = (
+            states["count"][:, None]
+            + tf.range(1.0, tf.cast(tf.shape(features)[1], tf.float32) + 1)[None, :, None]
+        )
+        common = (
+            (lambda x: x)
+            if self.by_feature
+            else (lambda x: tf.reduce_mean(x, axis=2, keepdims=True))
+        )
         total = states["sum"][:, None] + tf.cumsum(common(centred), axis=1)
         squares = states["squares"][:, None] + tf.cumsum(common(tf.square(centred)), axis=1)
         mean = total / (count + self.prior)
-        variance = (squares + self.prior * tf.exp(self.log_variance)) / (count + self.prior) - tf.square(mean)
-        after = {name: x[:, -1] for name, x in (("count", count), ("sum", total), ("squares", squares))}
+        variance = (squares + self.prior * tf.exp(self.log_variance)) / (
+            count + self.prior
+        ) - tf.square(mean)
+        after = {
+            name: x[:, -1] for name, x in (("count", count), ("sum", total), ("squares", squares))
+        }
         return (centred - mean) / tf.sqrt(tf.maximum(variance, 0) + 1e-2), after
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, "float32")
 
     def get_config(self):
-        return {**super().get_config(), "by_feature": self.by_feature, "prior": self.prior, **self.begin}
+        return {
+            **super().get_config(),
+            "by_feature": self.by_feature,
+            "prior": self.prior,
+            **self.begin,
+        }
 
 
 class _InTraining(ExplicitMask):
@@ -237,7 +315,9 @@ class RandomEqualizer(_InTraining):
     def __init__(self, gain: float, *, waves: int = 6, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if gain < 0 or waves < 1:
-            raise InputError(f"RandomEqualizer takes a gain of 0 dB or more and 1 wave or more, got {gain} and {waves}")
+            raise InputError(
+                f"RandomEqualizer takes a gain of 0 dB or more and 1 wave or more, got {gain} and {waves}"
+            )
         self.gain, self.waves = gain, waves
 
     def disturbed(self, features, lengths):
@@ -264,7 +344,14 @@ class SpecAugment(_InTraining):
     """
 
     def __init__(
-        self, *, bands: int = 2, widest_band: int = 8, stretches: int = 2, longest_stretch: int = 20, share: float = 0.1, **kwargs
+        self,
+        *,
+        bands: int = 2,
+        widest_band: int = 8,
+        stretches: int = 2,
+        longest_stretch: int = 20,
+        share: float = 0.1,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         if min(bands, widest_band, stretches, longest_stretch) < 0 or not 0 <= share <= 1:
@@ -281,10 +368,18 @@ class SpecAugment(_InTraining):
         width = tf.shape(features)[2]
         for _ in range(self.bands):
             limit = tf.fill(tf.shape(lengths), tf.minimum(self.widest_band, width))
-            features = tf.where(self._stretch(limit, tf.fill(tf.shape(lengths), width), width)[:, None, :], 0.0, features)
+            features = tf.where(
+                self._stretch(limit, tf.fill(tf.shape(lengths), width), width)[:, None, :],
+                0.0,
+                features,
+            )
         for _ in range(self.stretches):
-            limit = tf.minimum(self.longest_stretch, tf.cast(self.share * tf.cast(lengths, tf.float32), tf.int32))
-            features = tf.where(self._stretch(limit, lengths, tf.shape(features)[1])[..., None], 0.0, features)
+            limit = tf.minimum(
+                self.longest_stretch, tf.cast(self.share * tf.cast(lengths, tf.float32), tf.int32)
+            )
+            features = tf.where(
+                self._stretch(limit, lengths, tf.shape(features)[1])[..., None], 0.0, features
+            )
         return features
 
     def _stretch(self, limit, lengths, size):

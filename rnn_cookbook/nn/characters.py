@@ -1,6 +1,5 @@
 """Words read letter by letter, so that an unseen word still has a vector."""
 
-
 import keras
 from keras import ops
 
@@ -47,11 +46,19 @@ class CharacterEncoder(keras.layers.Layer):
         if cell not in CELLS:
             raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
         check_shares(dropout=dropout)
-        self.vocabulary_size, self.embedding_size, self.units = vocabulary_size, embedding_size, units
+        self.vocabulary_size, self.embedding_size, self.units = (
+            vocabulary_size,
+            embedding_size,
+            units,
+        )
         self.kind, self.cell, self.dropout = kind, cell, dropout
-        policy = {"dtype": self.dtype_policy}  # not the global one, which may be another when the layer is loaded
+        policy = {
+            "dtype": self.dtype_policy
+        }  # not the global one, which may be another when the layer is loaded
         self.mask = PaddingMask(name="mask")
-        self.embedding = keras.layers.Embedding(vocabulary_size, embedding_size, name="embedding", **policy)
+        self.embedding = keras.layers.Embedding(
+            vocabulary_size, embedding_size, name="embedding", **policy
+        )
         self.noise = keras.layers.SpatialDropout1D(dropout, name="noise", **policy)
         if kind == "recurrent":
             self.forward = CELLS[cell](units, name="forward", **policy)
@@ -72,7 +79,9 @@ class CharacterEncoder(keras.layers.Layer):
 
     def call(self, characters, training=False):
         # Columns that are padding in the whole batch cost time and change nothing.
-        longest = ops.maximum(ops.max(ops.sum(ops.cast(ops.not_equal(characters, 0), "int32"), axis=-1)), 1)
+        longest = ops.maximum(
+            ops.max(ops.sum(ops.cast(ops.not_equal(characters, 0), "int32"), axis=-1)), 1
+        )
         characters = characters[:, :, :longest]
         batch, time, letters = ops.shape(characters)
         characters = ops.reshape(characters, (batch * time, letters))
@@ -80,7 +89,11 @@ class CharacterEncoder(keras.layers.Layer):
         vectors = self.noise(self.embedding(characters), training=training)
         if self.kind == "recurrent":
             words = ops.concatenate(
-                [direction(vectors, mask=mask, training=training) for direction in (self.forward, self.backward)], axis=-1
+                [
+                    direction(vectors, mask=mask, training=training)
+                    for direction in (self.forward, self.backward)
+                ],
+                axis=-1,
             )
         else:
             words = self.pooling(self.convolution((vectors, mask)))

@@ -1,6 +1,5 @@
 """Convolutions that do not mix padding into what they read."""
 
-
 import keras
 from keras import ops
 
@@ -25,11 +24,28 @@ class MaskedConv1D(ExplicitMask):
         activation: name of an activation, or None.
     """
 
-    def __init__(self, filters: int, kernel_size: int, *, strides: int = 1, causal: bool = False, activation: str | None = None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        *,
+        strides: int = 1,
+        causal: bool = False,
+        activation: str | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if min(filters, kernel_size, strides) < 1:
-            raise InputError(f"filters, kernel_size and strides must be 1 or more, got {filters}, {kernel_size} and {strides}")
-        self.filters, self.kernel_size, self.strides, self.causal, self.activation = filters, kernel_size, strides, causal, activation
+            raise InputError(
+                f"filters, kernel_size and strides must be 1 or more, got {filters}, {kernel_size} and {strides}"
+            )
+        self.filters, self.kernel_size, self.strides, self.causal, self.activation = (
+            filters,
+            kernel_size,
+            strides,
+            causal,
+            activation,
+        )
         self.conv = self._convolution(activation=activation, dtype=self.dtype_policy, name="conv")
 
     def _convolution(self, **options) -> keras.layers.Layer:
@@ -46,14 +62,19 @@ class MaskedConv1D(ExplicitMask):
     def call(self, inputs):
         sequence, mask = inputs
         future = 0 if self.causal else (self.kernel_size - 1) // 2
-        sequence = ops.pad(_without_padding(sequence, mask), [[0, 0], [self.kernel_size - 1 - future, future], [0, 0]])
+        sequence = ops.pad(
+            _without_padding(sequence, mask),
+            [[0, 0], [self.kernel_size - 1 - future, future], [0, 0]],
+        )
         return self.convolved(sequence), mask[:, :: self.strides]
 
     def compute_output_spec(self, inputs):
         sequence, mask = inputs
         time = None if mask.shape[1] is None else -(-mask.shape[1] // self.strides)
         shape = (sequence.shape[0], time, self._width(sequence.shape[-1]))
-        return keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor((mask.shape[0], time), "bool")
+        return keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(
+            (mask.shape[0], time), "bool"
+        )
 
     def _width(self, features: int) -> int:
         return self.filters
@@ -63,18 +84,27 @@ class MaskedConv1D(ExplicitMask):
 
     def stream_states(self):
         if not self.causal:
-            raise InputError(f"layer {self.name!r} reads the future: a {type(self).__name__} streams with causal=True")
+            raise InputError(
+                f"layer {self.name!r} reads the future: a {type(self).__name__} streams with causal=True"
+            )
         return {"past": (self.kernel_size - 1, self.features)}
 
     def stream(self, inputs, states):
         # Chunks are multiples of the strides long (`streaming.Stream` sees to it), so the next one starts on an output again.
         sequence, mask = inputs
-        sequence = ops.concatenate([ops.cast(states["past"], sequence.dtype), _without_padding(sequence, mask)], axis=1)
+        sequence = ops.concatenate(
+            [ops.cast(states["past"], sequence.dtype), _without_padding(sequence, mask)], axis=1
+        )
         past = sequence[:, ops.shape(sequence)[1] - (self.kernel_size - 1) :]
         return (self.convolved(sequence), mask[:, :: self.strides]), {"past": past}
 
     def get_config(self):
-        own = {"filters": self.filters, "kernel_size": self.kernel_size, "strides": self.strides, "causal": self.causal}
+        own = {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "causal": self.causal,
+        }
         return {**super().get_config(), **own, "activation": self.activation}
 
 
@@ -126,7 +156,10 @@ class LookAhead(ExplicitMask):
         sequence, mask = inputs
         sequence = _without_padding(sequence, mask & (states["ended"] == 0))
         sequence = ops.concatenate([ops.cast(states["past"], sequence.dtype), sequence], axis=1)
-        after = {"past": ops.cast(sequence[:, ops.shape(sequence)[1] - self.steps :], "float32"), "ended": states["ended"]}
+        after = {
+            "past": ops.cast(sequence[:, ops.shape(sequence)[1] - self.steps :], "float32"),
+            "ended": states["ended"],
+        }
         return ops.depthwise_conv(sequence, ops.cast(self.kernel, sequence.dtype)), after
 
     def get_config(self):
@@ -152,26 +185,40 @@ class MaskedConv2D(MaskedConv1D):
         InputError: the features of the input are no multiple of the channels.
     """
 
-    def __init__(self, filters: int, kernel_size: int, *, channels: int = 1, pooling: int = 2, **options):
+    def __init__(
+        self, filters: int, kernel_size: int, *, channels: int = 1, pooling: int = 2, **options
+    ):
         super().__init__(filters, kernel_size, **options)
         if min(channels, pooling) < 1:
-            raise InputError(f"channels and pooling must be 1 or more, got {channels} and {pooling}")
+            raise InputError(
+                f"channels and pooling must be 1 or more, got {channels} and {pooling}"
+            )
         self.channels, self.pooling = channels, pooling
 
     def _convolution(self, **options):
-        return keras.layers.Conv2D(self.filters, self.kernel_size, strides=(self.strides, 1), **options)
+        return keras.layers.Conv2D(
+            self.filters, self.kernel_size, strides=(self.strides, 1), **options
+        )
 
     def build(self, input_shape):
         self.features = input_shape[0][-1]
         if self.features % self.channels:
-            raise InputError(f"{self.features} features are not so many bands of {self.channels} channels")
-        self.conv.build((None, None, self.features // self.channels + self.kernel_size - 1, self.channels))
+            raise InputError(
+                f"{self.features} features are not so many bands of {self.channels} channels"
+            )
+        self.conv.build(
+            (None, None, self.features // self.channels + self.kernel_size - 1, self.channels)
+        )
 
     def convolved(self, sequence):
         shape = ops.shape(sequence)
         below = (self.kernel_size - 1) // 2
-        bands = ops.reshape(sequence, (shape[0], shape[1], self.features // self.channels, self.channels))
-        x = self.conv(ops.pad(bands, [[0, 0], [0, 0], [below, self.kernel_size - 1 - below], [0, 0]]))
+        bands = ops.reshape(
+            sequence, (shape[0], shape[1], self.features // self.channels, self.channels)
+        )
+        x = self.conv(
+            ops.pad(bands, [[0, 0], [0, 0], [below, self.kernel_size - 1 - below], [0, 0]])
+        )
         x = ops.max_pool(x, (1, self.pooling), strides=(1, self.pooling), padding="same")
         return ops.reshape(x, (shape[0], ops.shape(x)[1], self._width(self.features)))
 

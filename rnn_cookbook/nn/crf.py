@@ -25,7 +25,9 @@ from keras import ops
 from rnn_cookbook.errors import InputError, listing
 
 PADDING = -1  # what pads the labels: 0 is a tag
-FORBIDDEN = -1e4  # nats in training: a label that breaks a constraint costs much, not infinitely much
+FORBIDDEN = (
+    -1e4
+)  # nats in training: a label that breaks a constraint costs much, not infinitely much
 _NEVER = -1e30  # nats in decoding: below anything that emissions can add up to
 # Layers by name, the last one loaded: Keras loads a model before its loss, which finds its layer here. It has no way of its own.
 _LOADED: weakref.WeakValueDictionary[str, "CRF"] = weakref.WeakValueDictionary()
@@ -41,7 +43,9 @@ def crf_log_likelihood(scores, tags, mask, transitions):
     scores, mask, transitions = _prepare(scores, mask, transitions)
     # The same number for all tags of a step changes nothing, and without it the difference of two large sums keeps its digits.
     scores -= tf.stop_gradient(tf.reduce_max(scores, axis=-1, keepdims=True))
-    return _path_score(scores, tags, mask, transitions) - crf_log_partition(scores, mask, transitions)
+    return _path_score(scores, tags, mask, transitions) - crf_log_partition(
+        scores, mask, transitions
+    )
 
 
 def crf_partial_log_likelihood(scores, tags, mask, transitions):
@@ -56,7 +60,9 @@ def crf_partial_log_likelihood(scores, tags, mask, transitions):
     scores -= tf.stop_gradient(tf.reduce_max(scores, axis=-1, keepdims=True))
     given = tf.cast(tags, tf.int32)[..., None]
     barred = (given >= 0) & (given != tf.range(scores.shape[-1]))
-    return crf_log_partition(tf.where(barred, _NEVER, scores), mask, transitions) - crf_log_partition(scores, mask, transitions)
+    return crf_log_partition(
+        tf.where(barred, _NEVER, scores), mask, transitions
+    ) - crf_log_partition(scores, mask, transitions)
 
 
 def crf_log_partition(scores, mask, transitions):
@@ -71,7 +77,10 @@ def crf_log_partition(scores, mask, transitions):
         chain = _Chain(scores, mask, transitions, collect=_logsumexp)
 
         def gradient(upstream):
-            return [tf.raw_ops.PreventGradient(input=x, message="the CRF has no second gradient") for x in chain.marginals(upstream)]
+            return [
+                tf.raw_ops.PreventGradient(input=x, message="the CRF has no second gradient")
+                for x in chain.marginals(upstream)
+            ]
 
         return chain.total(), gradient
 
@@ -94,7 +103,9 @@ def crf_marginals(scores, mask, transitions):
     (float[batch, time, tags], bool[batch, time], float[tags, tags]) -> float32[batch, time, tags]
     """
     scores, mask, transitions = _prepare(scores, mask, transitions)
-    marginals, _ = _Chain(scores, mask, transitions, collect=_logsumexp).marginals(tf.ones(tf.shape(scores)[0]))
+    marginals, _ = _Chain(scores, mask, transitions, collect=_logsumexp).marginals(
+        tf.ones(tf.shape(scores)[0])
+    )
     return marginals
 
 
@@ -111,14 +122,18 @@ def crf_conditionals(scores, tags, mask, transitions):
     tags = tf.where(mask, tf.cast(tags, tf.int32), 0)
     steps, here = tf.transpose(scores, [1, 0, 2]), tf.transpose(mask)
 
-    def step(after, now):  # `after`: what follows a step is worth, for each of its tags; shifted, which no conditional notices
+    def step(
+        after, now
+    ):  # `after`: what follows a step is worth, for each of its tags; shifted, which no conditional notices
         scores, mask = now
         arriving = tf.where(mask[:, None], scores + after, 0.0)
         worth = _logsumexp(transitions + arriving[:, None], axis=2)
         return tf.where(mask[:, None], worth - tf.reduce_max(worth, axis=1, keepdims=True), 0.0)
 
     first = tf.zeros_like(steps[0])
-    worth = tf.scan(step, (steps[1:], here[1:]), initializer=first, reverse=True)  # of what follows the steps but the last
+    worth = tf.scan(
+        step, (steps[1:], here[1:]), initializer=first, reverse=True
+    )  # of what follows the steps but the last
     arriving = tf.transpose(steps[1:] + tf.concat([worth[1:], first[None]], axis=0), [1, 0, 2])
     choices = tf.gather(transitions, tags[:, :-1]) + arriving
     chosen = tf.gather(choices, tags[:, 1:], batch_dims=2) - _logsumexp(choices, axis=2)
@@ -131,7 +146,11 @@ def _prepare(scores, mask, transitions):
     # Tensors from variables too: a custom gradient does not take variables for inputs.
     scores, transitions, mask = (tf.convert_to_tensor(x) for x in (scores, transitions, mask))
     mask = tf.cast(mask, tf.bool)
-    return tf.where(mask[..., None], tf.cast(scores, tf.float32), 0.0), mask, tf.cast(transitions, tf.float32)
+    return (
+        tf.where(mask[..., None], tf.cast(scores, tf.float32), 0.0),
+        mask,
+        tf.cast(transitions, tf.float32),
+    )
 
 
 def _path_score(scores, tags, mask, transitions):
@@ -158,7 +177,10 @@ class _Chain:
     """
 
     def __init__(self, scores, mask, transitions, *, collect: Callable):
-        self.lengths, self.time = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1), tf.shape(scores)[1]
+        self.lengths, self.time = (
+            tf.reduce_sum(tf.cast(mask, tf.int32), axis=1),
+            tf.shape(scores)[1],
+        )
         self.half = self.time // 2 + 1
         self.transitions = tf.stack([transitions, tf.transpose(transitions)])
         self.collect = collect
@@ -179,7 +201,9 @@ class _Chain:
         return tf.reverse_sequence(x, self.lengths, seq_axis=1)
 
     def _array(self, x=None, element_shape=None, dtype=tf.float32):
-        array = tf.TensorArray(dtype, size=self.half, element_shape=element_shape if x is None else x.shape[1:])
+        array = tf.TensorArray(
+            dtype, size=self.half, element_shape=element_shape if x is None else x.shape[1:]
+        )
         return array if x is None else array.unstack(x)
 
     def _forward(self, sides):
@@ -189,7 +213,11 @@ class _Chain:
             arriving = self.collect(state[:, :, None] + self.transitions[..., None], axis=1)
             state = arriving + steps.read(k)
             # Shifted at every step: thousands of steps would use up the digits.
-            return k + 1, state - tf.reduce_max(state, axis=1, keepdims=True), before.write(k, arriving)
+            return (
+                k + 1,
+                state - tf.reduce_max(state, axis=1, keepdims=True),
+                before.write(k, arriving),
+            )
 
         state = sides[0] - tf.reduce_max(sides[0], axis=1, keepdims=True)
         before = before.write(0, tf.zeros_like(state))
@@ -198,24 +226,41 @@ class _Chain:
     def total(self):
         """What all paths add up to: float32[batch]."""
         used = tf.range(self.half)[:, None, None] < self.middle + tf.constant([[1], [0]])
-        return self.collect(self.meeting, axis=0) + tf.reduce_sum(tf.where(used, self.shift, 0.0), axis=[0, 1])
+        return self.collect(self.meeting, axis=0) + tf.reduce_sum(
+            tf.where(used, self.shift, 0.0), axis=[0, 1]
+        )
 
     def marginals(self, weights):
         """Marginals of each row times its weight, and the weighted sum of the expected pairs: the gradient of the total."""
         begin = tf.where(self.meets[:, :, None], tf.nn.softmax(self.meeting, axis=0) * weights, 0.0)
-        begins, after, before = self._array(begin), self._array(self.after), self._array(self.before)
+        begins, after, before = (
+            self._array(begin),
+            self._array(self.after),
+            self._array(self.before),
+        )
 
         def step(k, here, pairs, result):
             # The probability of each predecessor given its successor is a softmax; nothing is subtracted from a total of the sequence.
-            given = tf.exp(after.read(k - 1)[:, :, None] + self.transitions[..., None] - before.read(k)[:, None])
+            given = tf.exp(
+                after.read(k - 1)[:, :, None]
+                + self.transitions[..., None]
+                - before.read(k)[:, None]
+            )
             pair = given * here[:, None]
-            return k - 1, tf.reduce_sum(pair, axis=2) + begins.read(k - 1), pairs + pair, result.write(k, here)
+            return (
+                k - 1,
+                tf.reduce_sum(pair, axis=2) + begins.read(k - 1),
+                pairs + pair,
+                result.write(k, here),
+            )
 
         pairs = tf.zeros_like(self.after[0, :, None] + self.transitions[..., None])
         loop = (self.half - 1, begin[-1], pairs, self._array(element_shape=begin.shape[1:]))
         _, here, pairs, result = tf.while_loop(lambda k, *_: k > 0, step, loop)
         pairs = tf.reduce_sum(pairs, axis=-1)
-        return self._join(tf.transpose(result.write(0, here).stack(), [0, 1, 3, 2])), pairs[0] + tf.transpose(pairs[1])
+        return self._join(tf.transpose(result.write(0, here).stack(), [0, 1, 3, 2])), pairs[
+            0
+        ] + tf.transpose(pairs[1])
 
     def best_path(self):
         """int32[batch, time], 0 at padding."""
@@ -225,7 +270,9 @@ class _Chain:
 
         def step(k, tags, result):
             worth = after.read(k) + tf.gather(predecessors, tags, batch_dims=1)
-            tags = tf.where(k < self.middle, tf.argmax(worth, axis=-1, output_type=tf.int32), middle)
+            tags = tf.where(
+                k < self.middle, tf.argmax(worth, axis=-1, output_type=tf.int32), middle
+            )
             return k - 1, tags, result.write(k, tags)
 
         tags = tf.tile(middle[None], [2, 1])
@@ -236,8 +283,17 @@ class _Chain:
 
     def _join(self, sides):
         """[half, side, batch, any] -> [batch, time, any]; the middle is taken from side 0."""
-        kept = tf.where(tf.stack([tf.zeros_like(self.meets[:, 0]), self.meets[:, 1]], axis=1)[..., None], tf.zeros_like(sides), sides)
-        left, right = tf.unstack(tf.pad(tf.transpose(kept, [1, 2, 0, 3]), [[0, 0], [0, 0], [0, self.time - self.half], [0, 0]]))
+        kept = tf.where(
+            tf.stack([tf.zeros_like(self.meets[:, 0]), self.meets[:, 1]], axis=1)[..., None],
+            tf.zeros_like(sides),
+            sides,
+        )
+        left, right = tf.unstack(
+            tf.pad(
+                tf.transpose(kept, [1, 2, 0, 3]),
+                [[0, 0], [0, 0], [0, self.time - self.half], [0, 0]],
+            )
+        )
         return left + self._reverse(right)
 
 
@@ -267,7 +323,9 @@ class CRF(keras.layers.Layer):
         if allowed is not None:
             shapes = [np.shape(part) for part in allowed]
             if shapes != [(tags,), (tags, tags), (tags,)]:
-                raise InputError(f"allowed for {tags} tags must be of the shapes ({tags},), ({tags}, {tags}), ({tags},), got {shapes}")
+                raise InputError(
+                    f"allowed for {tags} tags must be of the shapes ({tags},), ({tags}, {tags}), ({tags},), got {shapes}"
+                )
             self.allowed = [np.asarray(part, bool).tolist() for part in allowed]
             for part, where in ((0, "first"), (2, "last")):
                 if not any(self.allowed[part]):
@@ -276,9 +334,13 @@ class CRF(keras.layers.Layer):
     def build(self, input_shape):
         emissions, _ = input_shape
         if emissions[-1] != self.tags:
-            raise InputError(f"emissions of shape {tuple(emissions)} do not fit a CRF of {self.tags} tags")
+            raise InputError(
+                f"emissions of shape {tuple(emissions)} do not fit a CRF of {self.tags} tags"
+            )
         self.start = self.add_weight(shape=(self.tags,), initializer="zeros", name="start")
-        self.pairs = self.add_weight(shape=(self.tags, self.tags), initializer="zeros", name="transitions")
+        self.pairs = self.add_weight(
+            shape=(self.tags, self.tags), initializer="zeros", name="transitions"
+        )
         self.end = self.add_weight(shape=(self.tags,), initializer="zeros", name="end")
 
     def call(self, inputs):
@@ -313,12 +375,17 @@ class CRF(keras.layers.Layer):
         weights = self.start, self.pairs, self.end
         if self.allowed is None:
             return [ops.convert_to_tensor(weight) for weight in weights]
-        return [ops.where(np.array(part), weight, forbidden) for part, weight in zip(self.allowed, weights, strict=True)]
+        return [
+            ops.where(np.array(part), weight, forbidden)
+            for part, weight in zip(self.allowed, weights, strict=True)
+        ]
 
     def _decoding(self, scores, mask):
         # The penalty of training can be outbid by large emissions; this one cannot.
         if self.allowed is not None:
-            start, _, end = (np.where(part, 0.0, _NEVER).astype(np.float32) for part in self.allowed)
+            start, _, end = (
+                np.where(part, 0.0, _NEVER).astype(np.float32) for part in self.allowed
+            )
             scores = _add_borders(scores, mask, start, end)
         return scores, mask, self._potentials(_NEVER)[1]
 
@@ -369,7 +436,9 @@ class CRFLoss(keras.losses.Loss):
         mask = labels >= 0
         # Both would give wrong numbers without a word.
         holes = tf.logical_and(mask[:, 1:], tf.logical_not(mask[:, :-1]))
-        right = tf.logical_not(tf.logical_or(tf.reduce_any(holes), tf.reduce_any(labels >= crf.tags)))
+        right = tf.logical_not(
+            tf.logical_or(tf.reduce_any(holes), tf.reduce_any(labels >= crf.tags))
+        )
         message = f"labels must be below {crf.tags} and padded on the right with {PADDING}, got"
         with tf.control_dependencies([tf.debugging.Assert(right, [message, labels])]):
             return -crf_log_likelihood(y_pred, labels, mask, crf.transitions)
@@ -381,7 +450,9 @@ class CRFLoss(keras.losses.Loss):
     def from_config(cls, config):
         crf = _LOADED.get(config["crf"])
         if crf is None:
-            raise InputError(f"the loss of the CRF layer {config['crf']!r} came without its model; make it anew: layer.loss")
+            raise InputError(
+                f"the loss of the CRF layer {config['crf']!r} came without its model; make it anew: layer.loss"
+            )
         return cls(**{**config, "crf": crf})
 
 
@@ -408,7 +479,10 @@ class CRFDecoder(keras.layers.Layer):
     def call(self, inputs):
         _, mask = inputs
         scores = self.crf(inputs)
-        return {"tags": self.crf.viterbi(scores, mask)[0], "probabilities": self.crf.marginals(scores, mask)}
+        return {
+            "tags": self.crf.viterbi(scores, mask)[0],
+            "probabilities": self.crf.marginals(scores, mask),
+        }
 
     def compute_mask(self, inputs, previous_mask=None):
         return None
@@ -432,9 +506,13 @@ def decoding_model(model: keras.Model) -> keras.Model:
     """The model with a `CRFDecoder` in place of its CRF layer: the same inputs -> {"tags": …, "probabilities": …}; weights are shared."""
     found = [layer for layer in model.layers if isinstance(layer, CRF)]
     if len(found) != 1:
-        raise InputError(f"model {model.name!r} must have one CRF layer, has {len(found)} among {listing(x.name for x in model.layers)}")
+        raise InputError(
+            f"model {model.name!r} must have one CRF layer, has {len(found)} among {listing(x.name for x in model.layers)}"
+        )
     (crf,) = found
-    return keras.Model(model.input, CRFDecoder(crf, name="decoder")(tuple(crf.input)), name=f"{model.name}_decoder")
+    return keras.Model(
+        model.input, CRFDecoder(crf, name="decoder")(tuple(crf.input)), name=f"{model.name}_decoder"
+    )
 
 
 # Prefixes of each scheme, and whether `after` may follow `before`; beyond both ends of a sequence lies an O.
@@ -444,11 +522,18 @@ _SCHEMES = {
     # A B only where an entity touches one of its own type (Ramshaw and Marcus 1995, "Text Chunking using Transformation-Based Learning").
     "iob1": ("BI", lambda before, after, same: after != "B" or (before in "BI" and same)),
     # Begin, inside, end, single (Ratinov and Roth 2009, "Design Challenges and Misconceptions in Named Entity Recognition").
-    "bioes": ("BIES", lambda before, after, same: (before in "BI") == (after in "IE") and (same or after not in "IE")),
+    "bioes": (
+        "BIES",
+        lambda before, after, same: (
+            (before in "BI") == (after in "IE") and (same or after not in "IE")
+        ),
+    ),
 }
 
 
-def tag_constraints(tags: Sequence[str], *, scheme: str = "bio") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tag_constraints(
+    tags: Sequence[str], *, scheme: str = "bio"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a scheme allows: (bool[tags] at the start, bool[tags, tags] from the row to the column, bool[tags] at the end).
 
     Args:
@@ -459,15 +544,26 @@ def tag_constraints(tags: Sequence[str], *, scheme: str = "bio") -> tuple[np.nda
         raise InputError(f"unknown tag scheme {scheme!r}; accepted are {', '.join(_SCHEMES)}")
     prefixes, may_follow = _SCHEMES[scheme]
     parts = [tuple(tag.split("-", 1)) for tag in tags]
-    accepted = [tag == "O" or (len(part) == 2 and part[0] in [*prefixes] and part[1] != "") for tag, part in zip(tags, parts, strict=True)]
+    accepted = [
+        tag == "O" or (len(part) == 2 and part[0] in [*prefixes] and part[1] != "")
+        for tag, part in zip(tags, parts, strict=True)
+    ]
     if not all(accepted) or not parts:
-        wrong = listing(repr(tag) for tag, fits in zip(tags, accepted, strict=True) if not fits) or "no tags at all"
-        raise InputError(f"{wrong} in scheme {scheme}; accepted are O, {', '.join(f'{prefix}-TYPE' for prefix in prefixes)}")
+        wrong = (
+            listing(repr(tag) for tag, fits in zip(tags, accepted, strict=True) if not fits)
+            or "no tags at all"
+        )
+        raise InputError(
+            f"{wrong} in scheme {scheme}; accepted are O, {', '.join(f'{prefix}-TYPE' for prefix in prefixes)}"
+        )
     twice = sorted({tag for tag in tags if list(tags).count(tag) > 1})
     if twice:
         raise InputError(f"tags must differ, got {listing(twice)} more than once")
     table = np.array(
-        [[may_follow(before[0], after[0], before[1:] == after[1:]) for after in [*parts, ("O",)]] for before in [*parts, ("O",)]]
+        [
+            [may_follow(before[0], after[0], before[1:] == after[1:]) for after in [*parts, ("O",)]]
+            for before in [*parts, ("O",)]
+        ]
     )
     start, transitions, end = table[-1, :-1], table[:-1, :-1], table[:-1, -1]
     reached, leaving = start, end
@@ -475,5 +571,7 @@ def tag_constraints(tags: Sequence[str], *, scheme: str = "bio") -> tuple[np.nda
         reached, leaving = reached | reached @ transitions, leaving | transitions @ leaving
     useless = [tag for tag, used in zip(tags, reached & leaving, strict=True) if not used]
     if useless:
-        raise InputError(f"no sequence of scheme {scheme} can hold {listing(useless)}: tags of the same type are missing")
+        raise InputError(
+            f"no sequence of scheme {scheme} can hold {listing(useless)}: tags of the same type are missing"
+        )
     return start, transitions, end

@@ -69,10 +69,14 @@ class CTCLoss(keras.losses.Loss):
         reduction, name, dtype: Keras' own.
     """
 
-    def __init__(self, on_impossible: str = "error", *, reduction="sum_over_batch_size", name="ctc", **kwargs):
+    def __init__(
+        self, on_impossible: str = "error", *, reduction="sum_over_batch_size", name="ctc", **kwargs
+    ):
         super().__init__(reduction=reduction, name=name, **kwargs)
         if on_impossible not in ON_IMPOSSIBLE:
-            raise InputError(f"unknown on_impossible {on_impossible!r}; accepted are {', '.join(ON_IMPOSSIBLE)}")
+            raise InputError(
+                f"unknown on_impossible {on_impossible!r}; accepted are {', '.join(ON_IMPOSSIBLE)}"
+            )
         self.on_impossible = on_impossible
 
     def call(self, y_true, y_pred):
@@ -91,7 +95,9 @@ def frames_needed(labels, label_lengths=None):
     """The least frames that can carry the labels, one each and a blank between equal ones: int32[batch, labels] -> int32[batch]."""
     labels = tf.cast(labels, tf.int32)
     lengths = _count(labels) if label_lengths is None else tf.cast(label_lengths, tf.int32)
-    repeats = (labels[:, 1:] == labels[:, :-1]) & tf.sequence_mask(lengths - 1, tf.maximum(tf.shape(labels)[1] - 1, 0))
+    repeats = (labels[:, 1:] == labels[:, :-1]) & tf.sequence_mask(
+        lengths - 1, tf.maximum(tf.shape(labels)[1] - 1, 0)
+    )
     return lengths + tf.reduce_sum(tf.cast(repeats, tf.int32), axis=1)
 
 
@@ -125,7 +131,9 @@ def ctc_greedy(logits, lengths=None):
     log_probs = tf.nn.log_softmax(_logits(logits, lengths))
     path = tf.argmax(log_probs, axis=2, output_type=tf.int32)
     new = (path != 0) & (path != tf.pad(path[:, :-1], [[0, 0], [1, 0]]))
-    return tf.ragged.boolean_mask(path, new).to_tensor(), tf.reduce_sum(tf.reduce_max(log_probs, axis=2), axis=1)
+    return tf.ragged.boolean_mask(path, new).to_tensor(), tf.reduce_sum(
+        tf.reduce_max(log_probs, axis=2), axis=1
+    )
 
 
 def ctc_beam_search(
@@ -158,7 +166,9 @@ def ctc_beam_search(
         insertion_bonus: nats for each label, against the language model's liking for short sequences.
     """
     if not 1 <= n_best <= beam:
-        raise InputError(f"a beam search needs 1 <= n_best <= beam, got n_best={n_best}, beam={beam}")
+        raise InputError(
+            f"a beam search needs 1 <= n_best <= beam, got n_best={n_best}, beam={beam}"
+        )
     if not 0 <= weight < np.inf:
         raise InputError(f"the weight of the language model must be 0 or more, got {weight}")
     if not np.isfinite(insertion_bonus):
@@ -173,26 +183,38 @@ def ctc_beam_search(
     # Of each prefix: nats of its paths that end in a blank and in its last label, nats on top (language model and bonus), last label.
     # Prefixes are told apart by a rolling hash of 64 bits, wrapping around.
     blank, label, extra = np.zeros((batch, 1)), np.full((batch, 1), -np.inf), np.zeros((batch, 1))
-    last, key, parent_key = np.zeros((batch, 1), np.int64), np.ones((batch, 1), np.uint64), np.zeros((batch, 1), np.uint64)
+    last, key, parent_key = (
+        np.zeros((batch, 1), np.int64),
+        np.ones((batch, 1), np.uint64),
+        np.zeros((batch, 1), np.uint64),
+    )
     prefixes = np.empty((batch, 1), object)
     prefixes.fill(())
     for frame in range(frames):
         now = log_probs[:, frame]
         total, again = np.logaddexp(blank, label), np.take_along_axis(now, last, axis=1)
         longer = total[..., None] + now[:, None]
-        np.put_along_axis(longer, last[..., None], (blank + again)[..., None], axis=2)  # the same label anew only after a blank
+        np.put_along_axis(
+            longer, last[..., None], (blank + again)[..., None], axis=2
+        )  # the same label anew only after a blank
         longer[..., 0] = -np.inf
         blank, label = total + now[:, :1], label + again
         # A prefix may be in the beam beside the one that it extends: the paths from there join it instead of making a second copy.
         alive = np.isfinite(total)
-        row, child, parent = np.nonzero((parent_key[..., None] == key[:, None]) & (alive & (last > 0))[..., None] & alive[:, None])
+        row, child, parent = np.nonzero(
+            (parent_key[..., None] == key[:, None])
+            & (alive & (last > 0))[..., None]
+            & alive[:, None]
+        )
         joint = row, parent, last[row, child]
         label[row, child] = np.logaddexp(label[row, child], longer[joint])
         longer[joint] = -np.inf
         stay = np.logaddexp(blank, label) + extra
         more = np.full(longer.shape, float(insertion_bonus))
         if language_model is not None and weight:
-            above = longer + extra[..., None] + insertion_bonus  # no score gets higher: a language model only takes away
+            above = (
+                longer + extra[..., None] + insertion_bonus
+            )  # no score gets higher: a language model only takes away
             heard = np.zeros(longer.shape, bool)
             # The acoustically best first: with their scores known, few others can still enter the beam.
             for bar in (_least(above.reshape(batch, -1), beam), np.full(batch, -np.inf)):
@@ -200,32 +222,50 @@ def ctc_beam_search(
                 needed = _least(np.concatenate([stay, known], axis=1), beam)
                 asked = ~heard & (above > needed[:, None, None]) & (above >= bar[:, None, None])
                 for place in zip(*np.nonzero(asked), strict=True):
-                    more[place] += weight * _ask(language_model, prefixes[place[:2]], int(place[2]), cache)
+                    more[place] += weight * _ask(
+                        language_model, prefixes[place[:2]], int(place[2]), cache
+                    )
                 heard |= asked
             longer[~heard] = -np.inf
-        scores = np.concatenate([stay[..., None], longer + (extra[..., None] + more)], axis=2).reshape(batch, -1)
+        scores = np.concatenate(
+            [stay[..., None], longer + (extra[..., None] + more)], axis=2
+        ).reshape(batch, -1)
         width = min(beam, scores.shape[1])
         kept = np.argpartition(-scores, width - 1, axis=1)[:, :width]
         source, symbol = kept // (symbols + 1), kept % (symbols + 1) - 1  # -1 for what stays
         grown = symbol >= 0
         previous = rows, source
         end = longer[rows, source, symbol]
-        blank, label = np.where(grown, -np.inf, blank[previous]), np.where(grown, end, label[previous])
+        blank, label = (
+            np.where(grown, -np.inf, blank[previous]),
+            np.where(grown, end, label[previous]),
+        )
         extra = extra[previous] + np.where(grown, more[rows, source, symbol], 0)
-        last, parent_key = np.where(grown, symbol, last[previous]), np.where(grown, key[previous], parent_key[previous])
-        key = np.where(grown, key[previous] * np.uint64(6364136223846793005) + symbol.astype(np.uint64), key[previous])
+        last, parent_key = (
+            np.where(grown, symbol, last[previous]),
+            np.where(grown, key[previous], parent_key[previous]),
+        )
+        key = np.where(
+            grown,
+            key[previous] * np.uint64(6364136223846793005) + symbol.astype(np.uint64),
+            key[previous],
+        )
         prefixes = prefixes[previous]
         for place in zip(*np.nonzero(grown & np.isfinite(end)), strict=True):
             prefixes[place] = (*prefixes[place], int(symbol[place]))
     scores = np.logaddexp(blank, label) + extra
     order = np.argsort(-scores, axis=1, kind="stable")[:, :n_best]
     scores, prefixes = scores[rows, order], prefixes[rows, order]
-    found = {place: prefixes[place] for place, score in np.ndenumerate(scores) if np.isfinite(score)}
+    found = {
+        place: prefixes[place] for place, score in np.ndenumerate(scores) if np.isfinite(score)
+    }
     labels = np.zeros((batch, n_best, max(map(len, found.values()), default=0)), np.int32)
     for place, prefix in found.items():
         labels[place][: len(prefix)] = prefix
     missing = n_best - scores.shape[1]
-    return labels, np.pad(scores, [(0, 0), (0, missing)], constant_values=-np.inf).astype(np.float32)
+    return labels, np.pad(scores, [(0, 0), (0, missing)], constant_values=-np.inf).astype(
+        np.float32
+    )
 
 
 def ctc_align(logits, labels, lengths=None, label_lengths=None) -> np.ndarray:
@@ -243,7 +283,9 @@ def ctc_align(logits, labels, lengths=None, label_lengths=None) -> np.ndarray:
     logits = _logits(logits, lengths)
     labels, label_lengths, right = _labels(labels, label_lengths, logits.shape[2])
     _checks(right, _WRONG_LABELS)
-    _, emissions, skip = (np.array(values) for values in _lattice(tf.nn.log_softmax(logits), labels, label_lengths))
+    _, emissions, skip = (
+        np.array(values) for values in _lattice(tf.nn.log_softmax(logits), labels, label_lengths)
+    )
     batch, frames, states = emissions.shape
     rows, end = np.arange(batch), 2 * np.array(label_lengths)
     score = np.where(np.arange(states) == 0, 0.0, np.full((batch, 1), _NEVER))
@@ -277,7 +319,11 @@ def _count(labels):
 def _checks(right, message: str) -> list:
     # Names the rows that are wrong. What is returned must be waited for inside compiled functions.
     if not tf.executing_eagerly():
-        return [tf.debugging.Assert(tf.reduce_all(right), [message, "rows:", tf.where(~right)[:, 0]], summarize=5)]
+        return [
+            tf.debugging.Assert(
+                tf.reduce_all(right), [message, "rows:", tf.where(~right)[:, 0]], summarize=5
+            )
+        ]
     if not np.all(right):
         raise InputError(f"{message}; rows: {listing(np.flatnonzero(~np.array(right)))}")
     return []
@@ -286,7 +332,9 @@ def _checks(right, message: str) -> list:
 def _logits(logits, lengths):
     logits = tf.cast(logits, tf.float32)
     if logits.shape.rank != 3 or logits.shape[2] == 1:
-        raise InputError(f"logits must be [batch, frames, symbols] with the blank and one symbol more, got shape {logits.shape}")
+        raise InputError(
+            f"logits must be [batch, frames, symbols] with the blank and one symbol more, got shape {logits.shape}"
+        )
     if lengths is None:
         return logits
     lengths = tf.cast(lengths, tf.int32)
@@ -302,7 +350,11 @@ def _labels(labels, lengths, symbols):
     lengths = _count(labels) if lengths is None else tf.cast(lengths, tf.int32)
     inside = tf.sequence_mask(lengths, tf.shape(labels)[1])
     labels = tf.where(inside, labels, 0)
-    right = tf.reduce_all(((labels >= 1) & (labels < symbols)) | ~inside, axis=1) & (lengths >= 0) & (lengths <= tf.shape(labels)[1])
+    right = (
+        tf.reduce_all(((labels >= 1) & (labels < symbols)) | ~inside, axis=1)
+        & (lengths >= 0)
+        & (lengths <= tf.shape(labels)[1])
+    )
     return tf.clip_by_value(labels, 0, symbols - 1), lengths, right
 
 
@@ -313,7 +365,9 @@ def _lattice(log_probs, labels, lengths):
     symbols = tf.reshape(tf.pad(labels[..., None], [[0, 0], [0, 0], [1, 0]]), [batch, 2 * count])
     symbols = tf.pad(symbols, [[0, 0], [0, 1]])
     emissions = tf.maximum(tf.gather(log_probs, symbols, axis=2, batch_dims=1), _NEVER)
-    emissions = tf.where(tf.sequence_mask(2 * lengths + 1, 2 * count + 1)[:, None], emissions, _NEVER)
+    emissions = tf.where(
+        tf.sequence_mask(2 * lengths + 1, 2 * count + 1)[:, None], emissions, _NEVER
+    )
     two_before = tf.pad(symbols, [[0, 0], [2, 0]])[:, :-2]
     return symbols, emissions, tf.where((symbols != 0) & (symbols != two_before), 0.0, _NEVER)
 
@@ -333,7 +387,9 @@ def _log_probability(log_probs, labels, lengths):
 
     symbols, emissions, skip = _lattice(log_probs, labels, lengths)
     # Between the same two labels the other way round: the cost stays with the pair, which now ends two states earlier.
-    skip_back = tf.reverse_sequence(tf.pad(skip, [[0, 0], [0, 2]], constant_values=_NEVER)[:, 2:], 2 * lengths + 1, seq_axis=1)
+    skip_back = tf.reverse_sequence(
+        tf.pad(skip, [[0, 0], [0, 2]], constant_values=_NEVER)[:, 2:], 2 * lengths + 1, seq_axis=1
+    )
     skips = tf.concat([skip, skip_back], axis=0)
 
     def step(last, emission):
@@ -341,16 +397,26 @@ def _log_probability(log_probs, labels, lengths):
         before = tf.pad(nats, [[0, 0], [2, 0]], constant_values=_NEVER)
         one, two = before[:, 1:-1], before[:, :-2] + skips
         top = tf.maximum(tf.maximum(nats, one), two)
-        nats = top + tf.math.log(tf.exp(nats - top) + tf.exp(one - top) + tf.exp(two - top)) + emission
+        nats = (
+            top + tf.math.log(tf.exp(nats - top) + tf.exp(one - top) + tf.exp(two - top)) + emission
+        )
         # Relative to the best state of each frame: small numbers keep their digits over long sequences.
         best = tf.reduce_max(nats, axis=1, keepdims=True)
         return nats - best, best
 
     start = tf.where(tf.range(tf.shape(symbols)[1]) == 0, 0.0, tf.fill(tf.shape(skips), _NEVER))
-    both, best = tf.scan(step, tf.transpose(tf.concat([emissions, turned(emissions)], axis=0), [1, 0, 2]), (start, start[:, :1]))
+    both, best = tf.scan(
+        step,
+        tf.transpose(tf.concat([emissions, turned(emissions)], axis=0), [1, 0, 2]),
+        (start, start[:, :1]),
+    )
     both = tf.transpose(both, [1, 0, 2])
     joint = both[:batch] + turned(both[batch:]) - emissions
-    total = tf.reduce_logsumexp(joint[:, -1], axis=1) + tf.reduce_sum(best[:, :batch, 0], axis=0) + best[0, batch:, 0]
+    total = (
+        tf.reduce_logsumexp(joint[:, -1], axis=1)
+        + tf.reduce_sum(best[:, :batch, 0], axis=0)
+        + best[0, batch:, 0]
+    )
     impossible = total < _NEVER / 2
 
     def gradient(upstream):
@@ -363,13 +429,19 @@ def _log_probability(log_probs, labels, lengths):
 
 def _least(scores, beam: int):
     # The worst score of the best `beam` of each row; minus infinity where the beam is not full.
-    return -np.partition(-scores, beam - 1, axis=1)[:, beam - 1] if scores.shape[1] >= beam else np.full(len(scores), -np.inf)
+    return (
+        -np.partition(-scores, beam - 1, axis=1)[:, beam - 1]
+        if scores.shape[1] >= beam
+        else np.full(len(scores), -np.inf)
+    )
 
 
 def _ask(language_model, prefix: tuple[int, ...], symbol: int, cache: dict) -> float:
     if (prefix, symbol) not in cache:
         nats = float(language_model(prefix, symbol))
         if not nats <= 0:
-            raise InputError(f"a language model must give log-probabilities, 0 or less, got {nats} for {symbol} after {prefix}")
+            raise InputError(
+                f"a language model must give log-probabilities, 0 or less, got {nats} for {symbol} after {prefix}"
+            )
         cache[prefix, symbol] = nats
     return cache[prefix, symbol]

@@ -42,11 +42,15 @@ class Hypotheses(NamedTuple):
     Where an example has fewer hypotheses than asked for, the last ones have length 0 and minus infinity.
     """
 
-    tokens: tf.Tensor  # int32[batch, n_best, time], with the end symbol, then 0; time is the longest length
+    tokens: (
+        tf.Tensor
+    )  # int32[batch, n_best, time], with the end symbol, then 0; time is the longest length
     scores: tf.Tensor  # float32[batch, n_best], nats: what the search ranks by, log_probabilities normalised by length
     lengths: tf.Tensor  # int32[batch, n_best]
     log_probabilities: tf.Tensor  # float32[batch, n_best], nats: of all symbols up to the length
-    finished: tf.Tensor  # bool[batch, n_best]: the end symbol came before max_length cut the hypothesis off
+    finished: (
+        tf.Tensor
+    )  # bool[batch, n_best]: the end symbol came before max_length cut the hypothesis off
 
 
 def greedy_search(step: Callable, *, end: int | None, max_length: int) -> Callable[..., Hypotheses]:
@@ -63,7 +67,9 @@ def greedy_search(step: Callable, *, end: int | None, max_length: int) -> Callab
 
     @_compiled
     def run(tokens, state, constants, lengths):
-        return _generate(step, lambda t, ratings, likeliest: likeliest, tokens, state, constants, lengths, end)
+        return _generate(
+            step, lambda t, ratings, likeliest: likeliest, tokens, state, constants, lengths, end
+        )
 
     def search(start_tokens, state, constants=None, max_length=max_length) -> Hypotheses:
         return run(*_inputs(start_tokens, state, constants, max_length))
@@ -72,7 +78,13 @@ def greedy_search(step: Callable, *, end: int | None, max_length: int) -> Callab
 
 
 def sampler(
-    step: Callable, *, end: int | None = None, max_length: int, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+    step: Callable,
+    *,
+    end: int | None = None,
+    max_length: int,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
 ) -> Callable[..., Hypotheses]:
     """Draws every symbol at random by its probability.
 
@@ -103,7 +115,9 @@ def sampler(
         # numbers to spare for rare symbols in large vocabularies.
         longest = tf.reduce_max(lengths)
         noise = tf.map_fn(
-            lambda seed: tf.random.stateless_uniform([longest], seed=seed, dtype=tf.float64), seeds, fn_output_signature=tf.float64
+            lambda seed: tf.random.stateless_uniform([longest], seed=seed, dtype=tf.float64),
+            seeds,
+            fn_output_signature=tf.float64,
         )
 
         def draw(t, ratings, likeliest):
@@ -112,7 +126,9 @@ def sampler(
 
         return _generate(step, draw, tokens, state, constants, lengths, end)
 
-    def search(start_tokens, state, constants=None, max_length=max_length, *, seed, temperature=temperature) -> Hypotheses:
+    def search(
+        start_tokens, state, constants=None, max_length=max_length, *, seed, temperature=temperature
+    ) -> Hypotheses:
         inputs = _inputs(start_tokens, state, constants, max_length)
         batch = _rows(inputs[0])
         temperature = _per_example("temperature", temperature, tf.float32, batch, least=0)
@@ -157,16 +173,26 @@ def beam_search(
     _check(beam >= 1, f"a beam must be 1 or wider, got {beam}")
     _check(1 <= n_best <= beam, f"n_best must be from 1 to the beam of {beam}, got {n_best}")
     accepted = ", ".join(LENGTH_NORMALIZATIONS)
-    _check(length_normalization in LENGTH_NORMALIZATIONS, f"unknown length normalization {length_normalization!r}; accepted are {accepted}")
+    _check(
+        length_normalization in LENGTH_NORMALIZATIONS,
+        f"unknown length normalization {length_normalization!r}; accepted are {accepted}",
+    )
     # A negative one would rank short hypotheses above themselves continued, and the early stop would be wrong.
     _check(alpha >= 0, f"alpha must be 0 or more, got {alpha}")
-    _check(0 <= min_length <= max_length, f"min_length must be from 0 to max_length {max_length}, got {min_length}")
+    _check(
+        0 <= min_length <= max_length,
+        f"min_length must be from 0 to max_length {max_length}, got {min_length}",
+    )
 
     def normalized(log_probabilities, lengths):
         lengths = tf.cast(lengths, tf.float64)
         if length_normalization == "average":
             return log_probabilities / lengths
-        return log_probabilities / ((5 + lengths) / 6) ** alpha if length_normalization == "gnmt" else log_probabilities
+        return (
+            log_probabilities / ((5 + lengths) / 6) ** alpha
+            if length_normalization == "gnmt"
+            else log_probabilities
+        )
 
     @_compiled
     def run(tokens, state, constants, max_lengths):
@@ -196,29 +222,63 @@ def beam_search(
             state = _map(lambda x: tf.gather(x, rows), state)
             live, steps = tf.where(done[:, None], live, sums), tf.where(done, steps, t + 1)
             hopeless = normalized(sums[:, 0], max_lengths) <= pool.scores[:, -1]
-            return t + 1, tokens, state, live, steps, done | hopeless | (steps >= max_lengths), pool, trail.write(t, [tokens, parents])
+            return (
+                t + 1,
+                tokens,
+                state,
+                live,
+                steps,
+                done | hopeless | (steps >= max_lengths),
+                pool,
+                trail.write(t, [tokens, parents]),
+            )
 
         none = tf.zeros([batch, n_best], tf.int32)
         nowhere = tf.fill([batch, n_best], tf.constant(_NEVER, tf.float64))
         # All beams start equal: one counts.
         live = tf.tile(tf.constant([[0.0] + [_NEVER] * (beam - 1)], tf.float64), [batch, 1])
-        start = (0, tf.repeat(tokens[:, None], beam, axis=1), tiled(state), live, none[:, 0], tf.zeros([batch], tf.bool))
-        trail = tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=[2, live.shape[0], beam])
-        loop = tf.while_loop(unfinished, advance, (*start, _Pool(nowhere, nowhere, none, none), trail))
+        start = (
+            0,
+            tf.repeat(tokens[:, None], beam, axis=1),
+            tiled(state),
+            live,
+            none[:, 0],
+            tf.zeros([batch], tf.bool),
+        )
+        trail = tf.TensorArray(
+            tf.int32, size=0, dynamic_size=True, element_shape=[2, live.shape[0], beam]
+        )
+        loop = tf.while_loop(
+            unfinished, advance, (*start, _Pool(nowhere, nowhere, none, none), trail)
+        )
         _, _, _, live, steps, _, pool, trail = loop
 
         live = live[:, :n_best]
         lengths = tf.where(live > _NEVER, steps[:, None], 0)
-        cut_off = _Pool(normalized(live, tf.maximum(lengths, 1)), live, lengths, tf.broadcast_to(tf.range(n_best), [batch, n_best]))
+        cut_off = _Pool(
+            normalized(live, tf.maximum(lengths, 1)),
+            live,
+            lengths,
+            tf.broadcast_to(tf.range(n_best), [batch, n_best]),
+        )
         finished = pool.scores > _NEVER
         # The unfinished follow the finished, whatever their scores.
         place = tf.range(n_best) - tf.reduce_sum(tf.cast(finished, tf.int32), axis=1, keepdims=True)
         chosen = tf.where(place < 0, tf.range(n_best), n_best + place)
-        best = _Pool(*(tf.gather(tf.concat(both, axis=1), chosen, batch_dims=1) for both in zip(pool, cut_off, strict=True)))
+        best = _Pool(
+            *(
+                tf.gather(tf.concat(both, axis=1), chosen, batch_dims=1)
+                for both in zip(pool, cut_off, strict=True)
+            )
+        )
         tokens = _trace_back(trail.stack(), best.slots, best.lengths - tf.cast(finished, tf.int32))
         last = tf.range(tf.shape(tokens)[2]) == best.lengths[..., None] - 1
-        tokens = tf.where(last & finished[..., None], end, tokens)[:, :, : tf.reduce_max(best.lengths)]
-        scores, log_probabilities = (tf.cast(x, tf.float32) for x in (best.scores, best.log_probabilities))
+        tokens = tf.where(last & finished[..., None], end, tokens)[
+            :, :, : tf.reduce_max(best.lengths)
+        ]
+        scores, log_probabilities = (
+            tf.cast(x, tf.float32) for x in (best.scores, best.log_probabilities)
+        )
         return Hypotheses(tokens, scores, best.lengths, log_probabilities, finished)
 
     def search(start_tokens, state, constants=None, max_length=max_length) -> Hypotheses:
@@ -238,11 +298,19 @@ def ensemble(steps: Sequence[Callable]) -> Callable:
     _check(len(steps) > 0, "an ensemble needs a step function")
 
     def step(tokens, states, constants):
-        rated = [one(tokens, state, constant) for one, state, constant in zip(steps, states, constants, strict=True)]
+        rated = [
+            one(tokens, state, constant)
+            for one, state, constant in zip(steps, states, constants, strict=True)
+        ]
         sizes = [logits.shape[-1] for logits, _ in rated]
-        _check(len(set(sizes)) == 1, f"an ensemble must rate one vocabulary, got {', '.join(map(str, sizes))} logits")
+        _check(
+            len(set(sizes)) == 1,
+            f"an ensemble must rate one vocabulary, got {', '.join(map(str, sizes))} logits",
+        )
         shares = [tf.nn.log_softmax(tf.cast(logits, tf.float32)) for logits, _ in rated]
-        return tf.reduce_logsumexp(tf.stack(shares), axis=0) - math.log(len(steps)), tuple(state for _, state in rated)
+        return tf.reduce_logsumexp(tf.stack(shares), axis=0) - math.log(len(steps)), tuple(
+            state for _, state in rated
+        )
 
     return step
 
@@ -276,7 +344,12 @@ def _trace_back(trail, slots, lengths):
         follow = lambda x, outside: tf.where(inside, tf.gather(x, slots, batch_dims=1), outside)  # noqa: E731
         return follow(parents, slots), follow(symbols, 0)
 
-    _, symbols = tf.scan(back, (tf.range(tf.shape(trail)[0]), trail), initializer=(slots, tf.zeros_like(slots)), reverse=True)
+    _, symbols = tf.scan(
+        back,
+        (tf.range(tf.shape(trail)[0]), trail),
+        initializer=(slots, tf.zeros_like(slots)),
+        reverse=True,
+    )
     return tf.transpose(symbols, [1, 2, 0])
 
 
@@ -301,9 +374,21 @@ def _generate(step, choose, tokens, state, constants, max_lengths, end) -> Hypot
 
     nothing = tf.zeros([batch, 1], tf.float64)
     trail = tf.TensorArray(tf.int32, size=0, dynamic_size=True, element_shape=tokens.shape)
-    start = (0, tokens, state, nothing[:, 0], tf.zeros([batch], tf.int32), tf.zeros([batch], tf.bool), trail)
+    start = (
+        0,
+        tokens,
+        state,
+        nothing[:, 0],
+        tf.zeros([batch], tf.int32),
+        tf.zeros([batch], tf.bool),
+        trail,
+    )
     _, _, _, sums, lengths, finished, trail = tf.while_loop(unfinished, advance, start)
-    sums, lengths, finished = tf.cast(sums[:, None], tf.float32), lengths[:, None], finished[:, None]
+    sums, lengths, finished = (
+        tf.cast(sums[:, None], tf.float32),
+        lengths[:, None],
+        finished[:, None],
+    )
     return Hypotheses(tf.transpose(trail.stack())[:, None], sums, lengths, sums, finished)
 
 
@@ -311,13 +396,18 @@ def _draw(ratings, temperature, noise, top_k, top_p):
     """Inverse of the cumulative distribution: (_Ratings, float32[rows], float64[rows] in [0, 1)) -> int32[rows]."""
     size = ratings.grouped.shape[1] * _GROUP
     if top_k or top_p < 1:
-        logits, symbols, _ = _best(ratings, tf.zeros_like(noise)[:, None], top_k or size, [(0, True)])
+        logits, symbols, _ = _best(
+            ratings, tf.zeros_like(noise)[:, None], top_k or size, [(0, True)]
+        )
     else:
         logits = tf.where(tf.range(size) == 0, _NEVER, tf.reshape(ratings.grouped, [-1, size]))
         symbols = None
     # The maximum goes before the division: next to nothing is a divisor, too.
     temperature = tf.cast(tf.maximum(temperature, 1e-30), logits.dtype)[:, None]
-    shares = tf.cast(tf.nn.softmax((logits - tf.reduce_max(logits, axis=1, keepdims=True)) / temperature), tf.float64)
+    shares = tf.cast(
+        tf.nn.softmax((logits - tf.reduce_max(logits, axis=1, keepdims=True)) / temperature),
+        tf.float64,
+    )
     if top_p < 1:
         shares = tf.where(tf.cumsum(shares, axis=1, exclusive=True) < top_p, shares, 0)
     heaped = tf.cumsum(shares, axis=1)
@@ -346,9 +436,13 @@ def _rated(logits) -> _Ratings:
     # One fused softmax takes half the time of the four passes of reduce_logsumexp; its largest share loses no digits.
     shares = tf.reshape(tf.nn.softmax(logits), tf.shape(grouped))
     share = tf.reduce_max(tf.gather(shares, tf.argmax(maxima, axis=1), batch_dims=1), axis=1)
-    log_normalizer = tf.cast(tf.reduce_max(maxima, axis=1), tf.float64) - tf.math.log(tf.cast(share, tf.float64))
+    log_normalizer = tf.cast(tf.reduce_max(maxima, axis=1), tf.float64) - tf.math.log(
+        tf.cast(share, tf.float64)
+    )
     # A step function may forbid every symbol by minus infinity; their sum is no number then, and none of them shall win.
-    return _Ratings(grouped, maxima, tf.where(tf.math.is_finite(log_normalizer), log_normalizer, float("inf")))
+    return _Ratings(
+        grouped, maxima, tf.where(tf.math.is_finite(log_normalizer), log_normalizer, float("inf"))
+    )
 
 
 def _gains(logits, log_normalizer):
@@ -366,18 +460,31 @@ def _best(ratings, live, count, barred):
     """
     beam, groups = live.shape[1], ratings.grouped.shape[1]
     log_normalizer = tf.reshape(ratings.log_normalizer, [-1, beam, 1])
-    maxima = live[..., None] + _gains(tf.reshape(ratings.maxima, [-1, beam, groups]), log_normalizer)
+    maxima = live[..., None] + _gains(
+        tf.reshape(ratings.maxima, [-1, beam, groups]), log_normalizer
+    )
     # A barred symbol can take the place of one group in every beam.
     wanted = min(count + beam * len(barred), beam * groups)
     _, group = tf.math.top_k(tf.reshape(maxima, [-1, beam * groups]), wanted)
     group = tf.sort(group, axis=1)
-    logits = tf.gather(tf.reshape(ratings.grouped, [-1, beam * groups, _GROUP]), group, batch_dims=1)
-    live, log_normalizer = (tf.gather(x, group // groups, batch_dims=1)[..., None] for x in (live, log_normalizer[..., 0]))
+    logits = tf.gather(
+        tf.reshape(ratings.grouped, [-1, beam * groups, _GROUP]), group, batch_dims=1
+    )
+    live, log_normalizer = (
+        tf.gather(x, group // groups, batch_dims=1)[..., None]
+        for x in (live, log_normalizer[..., 0])
+    )
     symbols = (group % groups * _GROUP)[..., None] + tf.range(_GROUP)
     for symbol, now in barred:
         logits = tf.where((symbols == symbol) & now, _NEVER, logits)
-    sums, place = tf.math.top_k(tf.reshape(live + _gains(logits, log_normalizer), [-1, wanted * _GROUP]), min(count, wanted * _GROUP))
-    symbols, beams = (tf.gather(x, place // _GROUP, batch_dims=1) for x in (group % groups * _GROUP, group // groups))
+    sums, place = tf.math.top_k(
+        tf.reshape(live + _gains(logits, log_normalizer), [-1, wanted * _GROUP]),
+        min(count, wanted * _GROUP),
+    )
+    symbols, beams = (
+        tf.gather(x, place // _GROUP, batch_dims=1)
+        for x in (group % groups * _GROUP, group // groups)
+    )
     return sums, tf.where(sums > _NEVER, symbols + place % _GROUP, 0), beams
 
 
@@ -387,18 +494,26 @@ def _step(step, tokens, state, constants, end):
     try:
         tf.nest.assert_same_structure(state, new, check_types=False)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the step function must return its state in the structure {_shapes(state)}, got {_shapes(new)}") from error
+        raise InputError(
+            f"the step function must return its state in the structure {_shapes(state)}, got {_shapes(new)}"
+        ) from error
     kept = []
     for before, after in zip(tf.nest.flatten(state), tf.nest.flatten(new), strict=True):
         after = tf.convert_to_tensor(after)
         if after.dtype != before.dtype or not before.shape.is_compatible_with(after.shape):
-            raise InputError(f"the step function must return its state as {_shapes(before)}, got {_shapes(after)}")
+            raise InputError(
+                f"the step function must return its state as {_shapes(before)}, got {_shapes(after)}"
+            )
         kept.append(tf.ensure_shape(after, before.shape))
     logits = tf.convert_to_tensor(logits)
     if logits.shape.rank != 2 or logits.shape[1] is None or not logits.dtype.is_floating:
-        raise InputError(f"the step function must return logits float[rows, vocabulary] of known vocabulary, got {_shapes(logits)}")
+        raise InputError(
+            f"the step function must return logits float[rows, vocabulary] of known vocabulary, got {_shapes(logits)}"
+        )
     if logits.shape[1] <= max(end or 0, 1):
-        raise InputError(f"the vocabulary must hold more than padding, and the end symbol {end}; got {logits.shape[1]} logits")
+        raise InputError(
+            f"the vocabulary must hold more than padding, and the end symbol {end}; got {logits.shape[1]} logits"
+        )
     # float32 also under mixed precision, where a softmax loses digits.
     return tf.cast(logits, tf.float32), tf.nest.pack_sequence_as(state, kept)
 
@@ -418,18 +533,37 @@ def _inputs(start_tokens, state, constants, max_length):
     state, constants = _map(tf.convert_to_tensor, state), _map(tf.convert_to_tensor, constants)
     for name, nest in (("state", state), ("constants", constants)):
         for x in tf.nest.flatten(nest):
-            if x is not None and (x.shape.rank == 0 or not tokens.shape.is_compatible_with(x.shape[:1])):
-                raise InputError(f"{name} must have the leading dimension {tokens.shape[0]} of the start tokens, got {_shapes(x)}")
-    return tokens, state, constants, _per_example("max_length", max_length, tf.int32, batch, least=1)
+            if x is not None and (
+                x.shape.rank == 0 or not tokens.shape.is_compatible_with(x.shape[:1])
+            ):
+                raise InputError(
+                    f"{name} must have the leading dimension {tokens.shape[0]} of the start tokens, got {_shapes(x)}"
+                )
+    return (
+        tokens,
+        state,
+        constants,
+        _per_example("max_length", max_length, tf.int32, batch, least=1),
+    )
 
 
 def _per_example(name, value, dtype, batch, least=None):
     value = tf.convert_to_tensor(value if tf.is_tensor(value) else np.asarray(value))
-    if value.shape.rank not in (0, 1) or (value.shape.rank and isinstance(batch, int) and value.shape[0] not in (None, batch)):
-        raise InputError(f"{name} must be one number or one for each of the {batch} examples, got {_shapes(value)}")
-    _check(value.dtype.is_integer or not dtype.is_integer, f"{name} must be integer, got {_shapes(value)}")
+    if value.shape.rank not in (0, 1) or (
+        value.shape.rank and isinstance(batch, int) and value.shape[0] not in (None, batch)
+    ):
+        raise InputError(
+            f"{name} must be one number or one for each of the {batch} examples, got {_shapes(value)}"
+        )
+    _check(
+        value.dtype.is_integer or not dtype.is_integer,
+        f"{name} must be integer, got {_shapes(value)}",
+    )
     known = tf.get_static_value(value)
-    _check(least is None or known is None or (known >= least).all(), f"{name} must be {least} or more, got {known}")
+    _check(
+        least is None or known is None or (known >= least).all(),
+        f"{name} must be {least} or more, got {known}",
+    )
     return tf.broadcast_to(tf.cast(value, dtype), [batch])
 
 
@@ -453,5 +587,7 @@ def _rows(tensor):
 
 
 def _shapes(nest) -> str:
-    shown = tf.nest.map_structure(lambda x: f"{x.dtype.name}{x.shape}" if tf.is_tensor(x) else type(x).__name__, nest)
+    shown = tf.nest.map_structure(
+        lambda x: f"{x.dtype.name}{x.shape}" if tf.is_tensor(x) else type(x).__name__, nest
+    )
     return str(shown).replace("'", "")

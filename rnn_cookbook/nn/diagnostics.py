@@ -20,7 +20,12 @@ from rnn_cookbook.nn.segments import SplitSegments
 
 _TANH = (keras.activations.tanh, ops.tanh, tf.tanh)
 _SIGMOID = (keras.activations.sigmoid, ops.sigmoid, tf.sigmoid)
-_CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.StackedRNNCells)
+_CELLS = (
+    keras.layers.SimpleRNNCell,
+    keras.layers.LSTMCell,
+    keras.layers.GRUCell,
+    keras.layers.StackedRNNCells,
+)
 _MASKS = (PaddingMask, LengthMask, SplitSegments, MaskedConv1D)
 
 
@@ -54,14 +59,23 @@ def gpu_summary(model: keras.Layer) -> str:
     kernels = gpu_kernels(model)
     if not kernels:
         return "fast GPU kernels: no recurrent layer"
-    slow = "; ".join(f"{kernel.layer}: {kernel.reason}" for kernel in kernels if not kernel.eligible)
+    slow = "; ".join(
+        f"{kernel.layer}: {kernel.reason}" for kernel in kernels if not kernel.eligible
+    )
     layers = "layer" if len(kernels) == 1 else "layers"
-    return f"fast GPU kernels: {sum(kernel.eligible for kernel in kernels)} of {len(kernels)} recurrent {layers}" + (slow and f" ({slow})")
+    return (
+        f"fast GPU kernels: {sum(kernel.eligible for kernel in kernels)} of {len(kernels)} recurrent {layers}"
+        + (slow and f" ({slow})")
+    )
 
 
 def _obstacles(layer) -> list[str]:
     if not isinstance(layer, keras.layers.LSTM | keras.layers.GRU):
-        kind = f"{layer.cell.__class__.__name__} in keras.layers.RNN" if type(layer) is keras.layers.RNN else type(layer).__name__
+        kind = (
+            f"{layer.cell.__class__.__name__} in keras.layers.RNN"
+            if type(layer) is keras.layers.RNN
+            else type(layer).__name__
+        )
         return [f"{kind} has no fast kernel"]
     fast = {
         "activation": layer.activation in _TANH,
@@ -79,7 +93,9 @@ def _shown(value) -> str:
     return getattr(value, "__name__", type(value).__name__) if callable(value) else str(value)
 
 
-def _held(layer: keras.Layer, kinds: tuple[type, ...], seen: set[int] | None = None) -> Iterator[keras.Layer]:
+def _held(
+    layer: keras.Layer, kinds: tuple[type, ...], seen: set[int] | None = None
+) -> Iterator[keras.Layer]:
     """The outermost layers of `kinds` in `layer`, each once and in the model's order (Keras' own recursive list is partly backwards)."""
     seen = set() if seen is None else seen
     if id(layer) in seen:
@@ -135,11 +151,23 @@ class GradientFlow:
     def frame(self) -> pd.DataFrame:
         """One row a distance: distance, norm, relative (to distance 0), sequences."""
         relative = self.norms / self.norms[0] if self.norms[0] else np.full_like(self.norms, np.nan)
-        return pd.DataFrame({"distance": self.distances, "norm": self.norms, "relative": relative, "sequences": self.sequences})
+        return pd.DataFrame(
+            {
+                "distance": self.distances,
+                "norm": self.norms,
+                "relative": relative,
+                "sequences": self.sequences,
+            }
+        )
 
 
 def gradient_flow(
-    model: keras.Model, inputs, *, lengths: Sequence[int] | None = None, loss: Callable | None = None, layer: str | None = None
+    model: keras.Model,
+    inputs,
+    *,
+    lengths: Sequence[int] | None = None,
+    loss: Callable | None = None,
+    layer: str | None = None,
 ) -> GradientFlow:
     """Measures how the gradient of a loss at the end of sequences vanishes, or explodes, with the distance in time.
 
@@ -167,13 +195,20 @@ def gradient_flow(
     layers = list(_held(model, (keras.layers.RNN, keras.layers.Bidirectional)))
     names = [held.name for held in layers]
     if not layers:
-        raise InputError(f"the model {model.name!r} has no recurrent layer: there is no gradient through time to measure")
+        raise InputError(
+            f"the model {model.name!r} has no recurrent layer: there is no gradient through time to measure"
+        )
     if layer is not None and layer not in names:
-        raise InputError(f"no recurrent layer {layer!r} in the model {model.name!r}; there are {', '.join(names)}")
+        raise InputError(
+            f"no recurrent layer {layer!r} in the model {model.name!r}; there are {', '.join(names)}"
+        )
     if not model.built:
         raise InputError(f"the model {model.name!r} is not built: call it on a batch first")
     inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
-    used, masks = [], [x for x in keras.tree.flatten(inputs) if x.dtype == tf.bool] + list(_held(model, _MASKS))
+    used, masks = (
+        [],
+        [x for x in keras.tree.flatten(inputs) if x.dtype == tf.bool] + list(_held(model, _MASKS)),
+    )
 
     def measured():
         with tf.GradientTape() as tape, _recorded(layers, tape, masks) as (calls, made):
@@ -181,10 +216,14 @@ def gradient_flow(
             first, last = (_with_mask(call, model, made, lengths) for call in _choose(calls, layer))
             each = _projection(last) if loss is None else ops.convert_to_tensor(loss(outputs))
         if len(each.shape) != 1:
-            raise InputError(f"the loss must be one number for each sequence, float[batch], got shape {tuple(each.shape)}")
+            raise InputError(
+                f"the loss must be one number for each sequence, float[batch], got shape {tuple(each.shape)}"
+            )
         gradient = tape.gradient(each, first.sequence)
         if gradient is None:
-            raise InputError(f"the loss does not depend on what layer {first.layer.name!r} reads: no gradient gets there")
+            raise InputError(
+                f"the loss does not depend on what layer {first.layer.name!r} reads: no gradient gets there"
+            )
         used.extend([first.layer.name, last.layer.name] if loss is None else [first.layer.name])
         return gradient, first.mask, last.mask
 
@@ -211,7 +250,9 @@ class _Call(NamedTuple):
 
 
 @contextmanager
-def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Sequence) -> Iterator[tuple[list[_Call], list[tf.Tensor]]]:
+def _recorded(
+    layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Sequence
+) -> Iterator[tuple[list[_Call], list[tf.Tensor]]]:
     """The calls of `layers` while it lasts, in order, with what Keras gave them: the mask is there also where it travelled unseen.
 
     Beside them the tensors among `masks`, and those that the layers among them make.
@@ -237,7 +278,9 @@ def _recorded(layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Seque
             sequences = tf.identity(sequences)
             tape.watch(sequences)
             outputs = call(sequences, initial_state=initial_state, mask=mask, **others)
-            if sequences.graph is graph:  # and not inside a loop, out of which no gradient can be taken
+            if (
+                sequences.graph is graph
+            ):  # and not inside a loop, out of which no gradient can be taken
                 calls.append(_Call(layer, sequences, mask, outputs))
             return outputs
 
@@ -271,12 +314,16 @@ def _with_mask(call: _Call, model: keras.Model, made: Sequence[tf.Tensor], lengt
     if lengths is not None:
         lengths = np.asarray(lengths)
         if lengths.shape != (shape[0],) or lengths.min() < 1 or lengths.max() > shape[1]:
-            raise InputError(f"lengths must be {shape[0]} numbers from 1 to {shape[1]}, got {lengths.tolist()}")
+            raise InputError(
+                f"lengths must be {shape[0]} numbers from 1 to {shape[1]}, got {lengths.tolist()}"
+            )
         mask = tf.sequence_mask(lengths, shape[1])
     # `recurrent.rnn_stack` spares its layers the mask. A layer held by another layer, as in a decoder, reads a sequence of its own.
     elif mask is None and any(layer is call.layer for layer in _called_by(model)):
         mask = next((mask for mask in reversed(made) if mask.shape == shape), None)
-    return call._replace(mask=tf.ones(tf.shape(call.sequence)[:2], bool) if mask is None else tf.cast(mask, bool))
+    return call._replace(
+        mask=tf.ones(tf.shape(call.sequence)[:2], bool) if mask is None else tf.cast(mask, bool)
+    )
 
 
 def _called_by(model: keras.Model) -> Iterator[keras.Layer]:
@@ -295,15 +342,21 @@ def _choose(calls: list[_Call], name: str | None) -> tuple[_Call, _Call]:
     chosen = [call for call in once if name in (None, call.layer.name)]
     if not chosen:
         which = "every recurrent layer" if name is None else f"layer {name!r}"
-        raise InputError(f"{which} is called several times (shared, or in TimeDistributed), in a loop or never: it has no one sequence")
+        raise InputError(
+            f"{which} is called several times (shared, or in TimeDistributed), in a loop or never: it has no one sequence"
+        )
     return chosen[0], once[-1]
 
 
 def _check_padding(mask: np.ndarray, name: str) -> None:
     lengths = mask.sum(axis=1)
-    wrong = np.flatnonzero((lengths == 0) | (mask != (np.arange(mask.shape[1]) < lengths[:, None])).any(axis=1))
+    wrong = np.flatnonzero(
+        (lengths == 0) | (mask != (np.arange(mask.shape[1]) < lengths[:, None])).any(axis=1)
+    )
     if wrong.size:
-        raise InputError(f"layer {name!r} got a mask that is not right-padded, or without a step, in rows {listing(wrong)} of the batch")
+        raise InputError(
+            f"layer {name!r} got a mask that is not right-padded, or without a step, in rows {listing(wrong)} of the batch"
+        )
 
 
 def _projection(call: _Call) -> tf.Tensor:
@@ -312,7 +365,9 @@ def _projection(call: _Call) -> tf.Tensor:
     if call.layer.return_sequences:
         last = tf.maximum(tf.reduce_sum(tf.cast(call.mask, tf.int32), axis=1) - 1, 0)
         outputs = [tf.gather(output, last, batch_dims=1) for output in outputs]
-    state = tf.concat([tf.reshape(output, (-1, np.prod(output.shape[1:]))) for output in outputs], axis=1)
+    state = tf.concat(
+        [tf.reshape(output, (-1, np.prod(output.shape[1:]))) for output in outputs], axis=1
+    )
     direction = np.random.default_rng(0).normal(size=state.shape[1])
     return tf.linalg.matvec(state, tf.constant(direction / np.linalg.norm(direction), state.dtype))
 
@@ -346,7 +401,9 @@ def memory_horizon(
         features, batch: shape of the data.
     """
     if min(time, features, batch) < 1:
-        raise InputError(f"the data needs 1 or more of each, got time={time}, features={features}, batch={batch}")
+        raise InputError(
+            f"the data needs 1 or more of each, got time={time}, features={features}, batch={batch}"
+        )
     noise = np.random.default_rng(seed).normal(size=(batch, time, features))
     rows = []
     for cell in cells:
@@ -355,7 +412,9 @@ def memory_horizon(
             model = keras.Model(sequence, rnn_stack(sequence, mask=None, cell=cell, units=units))
         flow = gradient_flow(model, noise)
         rows.append((cell, flow.horizon(share), flow.half_life, flow.rate, np.exp(flow.rate)))
-    return pd.DataFrame(rows, columns=["cell", "horizon", "half_life", "rate", "factor"]).astype({"horizon": "Int64", "half_life": "Int64"})
+    return pd.DataFrame(rows, columns=["cell", "horizon", "half_life", "rate", "factor"]).astype(
+        {"horizon": "Int64", "half_life": "Int64"}
+    )
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Word embeddings: initialisation, and pretrained vectors."""
 
-
 import keras
 import numpy as np
 
@@ -12,9 +11,13 @@ def _unit(size: int):
     return keras.initializers.RandomNormal(stddev=size**-0.5)
 
 
-def _embedding(vocabulary_size: int, size: int, *, word_vectors: np.ndarray | None, trainable: bool):
+def _embedding(
+    vocabulary_size: int, size: int, *, word_vectors: np.ndarray | None, trainable: bool
+):
     if word_vectors is not None and np.shape(word_vectors) != (vocabulary_size, size):
-        raise InputError(f"word vectors of shape {np.shape(word_vectors)} do not fit {vocabulary_size} words of {size} dimensions")
+        raise InputError(
+            f"word vectors of shape {np.shape(word_vectors)} do not fit {vocabulary_size} words of {size} dimensions"
+        )
     return keras.layers.Embedding(vocabulary_size, size, trainable=trainable, name="embedding")
 
 

@@ -25,7 +25,9 @@ class Normalize(keras.layers.Layer):
     def __init__(self, kind: str = "last", **kwargs):
         super().__init__(**kwargs)
         if kind not in NORMALIZATIONS:
-            raise InputError(f"unknown normalization {kind!r}; accepted are {', '.join(NORMALIZATIONS)}")
+            raise InputError(
+                f"unknown normalization {kind!r}; accepted are {', '.join(NORMALIZATIONS)}"
+            )
         self.kind = kind
 
     def call(self, window):
@@ -104,7 +106,10 @@ class FoldSegments(keras.layers.Layer):
     def call(self, inputs):
         window, *known = inputs if isinstance(inputs, tuple | list) else (inputs,)
         segments = window.shape[1] // self.length
-        known = [ops.cast(ops.reshape(part, (-1, segments, self.length * part.shape[2])), window.dtype) for part in known]
+        known = [
+            ops.cast(ops.reshape(part, (-1, segments, self.length * part.shape[2])), window.dtype)
+            for part in known
+        ]
         if self.joint:
             rows = ops.reshape(window, (-1, segments, self.length * window.shape[2]))
         else:
@@ -115,7 +120,9 @@ class FoldSegments(keras.layers.Layer):
     def compute_output_spec(self, inputs):
         window, *known = inputs if isinstance(inputs, tuple | list) else (inputs,)
         width = (window.shape[2] if self.joint else 1) + sum(part.shape[2] for part in known)
-        return keras.KerasTensor((None, window.shape[1] // self.length, self.length * width), self.compute_dtype)
+        return keras.KerasTensor(
+            (None, window.shape[1] // self.length, self.length * width), self.compute_dtype
+        )
 
     def get_config(self):
         return {**super().get_config(), "length": self.length, "joint": self.joint}
@@ -143,7 +150,12 @@ class UnfoldSegments(keras.layers.Layer):
         return (None, self.horizon, self.channels, self.width)
 
     def get_config(self):
-        own = {"horizon": self.horizon, "channels": self.channels, "width": self.width, "joint": self.joint}
+        own = {
+            "horizon": self.horizon,
+            "channels": self.channels,
+            "width": self.width,
+            "joint": self.joint,
+        }
         return {**super().get_config(), **own}
 
 
@@ -166,13 +178,28 @@ class FutureSegments(keras.layers.Layer):
 
     def __init__(self, segments: int, *, size: int, channels: int, covariates: int = 0, **kwargs):
         super().__init__(**kwargs)
-        self.segments, self.size, self.channels, self.covariates = segments, size, channels, covariates
-        self.known = keras.layers.Dense(size, dtype=self.dtype_policy, name="known") if covariates else None
+        self.segments, self.size, self.channels, self.covariates = (
+            segments,
+            size,
+            channels,
+            covariates,
+        )
+        self.known = (
+            keras.layers.Dense(size, dtype=self.dtype_policy, name="known") if covariates else None
+        )
 
     def build(self, input_shape):
         half = self.size // 2
-        self.position = self.add_weight(shape=(self.segments, self.size - half), initializer="random_normal", name="position")
-        self.channel = self.add_weight(shape=(self.channels, half), initializer="random_normal", name="channel") if half else None
+        self.position = self.add_weight(
+            shape=(self.segments, self.size - half), initializer="random_normal", name="position"
+        )
+        self.channel = (
+            self.add_weight(
+                shape=(self.channels, half), initializer="random_normal", name="channel"
+            )
+            if half
+            else None
+        )
         if self.known:
             _, horizon, covariates = input_shape[-1]
             self.known.build((None, self.segments, horizon // self.segments * covariates))
@@ -180,16 +207,30 @@ class FutureSegments(keras.layers.Layer):
     def call(self, inputs):
         states = inputs[:-1] if self.known else inputs
         shape = (self.channels, self.segments)
-        parts = [ops.broadcast_to(ops.cast(self.position, self.compute_dtype)[None], (*shape, self.position.shape[1]))]
+        parts = [
+            ops.broadcast_to(
+                ops.cast(self.position, self.compute_dtype)[None], (*shape, self.position.shape[1])
+            )
+        ]
         if self.channel is not None:
-            parts.append(ops.broadcast_to(ops.cast(self.channel, self.compute_dtype)[:, None], (*shape, self.channel.shape[1])))
+            parts.append(
+                ops.broadcast_to(
+                    ops.cast(self.channel, self.compute_dtype)[:, None],
+                    (*shape, self.channel.shape[1]),
+                )
+            )
         steps = ops.concatenate(parts, axis=-1)[None]  # [1, channels, segments, size]
         batch = ops.shape(states[0])[0] // self.channels
         if self.known:
-            known = ops.reshape(inputs[-1], (batch, self.segments, inputs[-1].shape[1] // self.segments * inputs[-1].shape[2]))
+            known = ops.reshape(
+                inputs[-1],
+                (batch, self.segments, inputs[-1].shape[1] // self.segments * inputs[-1].shape[2]),
+            )
             steps = steps + self.known(known)[:, None]
         steps = ops.broadcast_to(steps, (batch, *shape, self.size))
-        return ops.reshape(steps, (-1, 1, self.size)), *(ops.repeat(state, self.segments, axis=0) for state in states)
+        return ops.reshape(steps, (-1, 1, self.size)), *(
+            ops.repeat(state, self.segments, axis=0) for state in states
+        )
 
     def compute_output_spec(self, inputs):
         states = inputs[:-1] if self.known else inputs
@@ -197,7 +238,12 @@ class FutureSegments(keras.layers.Layer):
         return steps, *(keras.KerasTensor((None, state.shape[1]), state.dtype) for state in states)
 
     def get_config(self):
-        own = {"segments": self.segments, "size": self.size, "channels": self.channels, "covariates": self.covariates}
+        own = {
+            "segments": self.segments,
+            "size": self.size,
+            "channels": self.channels,
+            "covariates": self.covariates,
+        }
         return {**super().get_config(), **own}
 
 
@@ -213,20 +259,31 @@ class ForecastHead(keras.layers.Layer):
         quantiles: of the kind "quantiles".
     """
 
-    def __init__(self, kind: str = "point", *, quantiles: Sequence[float] = (0.1, 0.5, 0.9), **kwargs):
+    def __init__(
+        self, kind: str = "point", *, quantiles: Sequence[float] = (0.1, 0.5, 0.9), **kwargs
+    ):
         super().__init__(**kwargs)
         if kind not in HEADS:
             raise InputError(f"unknown head {kind!r}; accepted are {', '.join(HEADS)}")
         if kind == "quantiles" and (
-            not quantiles or list(quantiles) != sorted(set(quantiles)) or not 0 < min(quantiles) <= max(quantiles) < 1
+            not quantiles
+            or list(quantiles) != sorted(set(quantiles))
+            or not 0 < min(quantiles) <= max(quantiles) < 1
         ):
-            raise InputError(f"quantiles must rise and lie between 0 and 1, got {', '.join(map(str, quantiles)) or 'none'}")
+            raise InputError(
+                f"quantiles must rise and lie between 0 and 1, got {', '.join(map(str, quantiles)) or 'none'}"
+            )
         self.kind, self.quantiles = kind, tuple(quantiles)
 
     @property
     def spread(self) -> tuple[int, ...]:
         """For `Denormalize`: 0 for a level, 1 for a spread, 2 for neither, for each value."""
-        return {"point": (), "quantiles": (0,) * len(self.quantiles), "gaussian": (0, 1), "student_t": (0, 1, 2)}[self.kind]
+        return {
+            "point": (),
+            "quantiles": (0,) * len(self.quantiles),
+            "gaussian": (0, 1),
+            "student_t": (0, 1, 2),
+        }[self.kind]
 
     @property
     def width(self) -> int:
@@ -243,7 +300,9 @@ class ForecastHead(keras.layers.Layer):
         if self.kind == "point":
             return raw[..., 0]
         if self.kind == "quantiles":
-            return ops.cumsum(ops.concatenate([raw[..., :1], ops.softplus(raw[..., 1:])], axis=-1), axis=-1)
+            return ops.cumsum(
+                ops.concatenate([raw[..., :1], ops.softplus(raw[..., 1:])], axis=-1), axis=-1
+            )
         spread = ops.softplus(raw[..., 1:]) + ops.array([1e-6, 2.0][: self.width - 1], raw.dtype)
         return ops.concatenate([raw[..., :1], spread], axis=-1)
 
@@ -283,14 +342,23 @@ class MixLinear(keras.layers.Layer):
     def call(self, inputs):
         forecast, window = (ops.cast(part, "float32") for part in inputs)
         last = window[:, -1:]
-        linear = last + ops.transpose(ops.matmul(ops.transpose(window - last, (0, 2, 1)), self.kernel) + self.bias, (0, 2, 1))
+        linear = last + ops.transpose(
+            ops.matmul(ops.transpose(window - last, (0, 2, 1)), self.kernel) + self.bias, (0, 2, 1)
+        )
         centre = self.head.centre(forecast)
         moved = centre + self.share * (linear - centre)
         if not self.head.spread:
             return moved
         centre, moved = centre[..., None], moved[..., None]
-        levels, spreads = (ops.array([1.0 if kind == wanted else 0.0 for kind in self.head.spread]) for wanted in (0, 1))
-        return forecast + levels * (moved - centre + (self.spread - 1) * (forecast - centre)) + spreads * (self.spread - 1) * forecast
+        levels, spreads = (
+            ops.array([1.0 if kind == wanted else 0.0 for kind in self.head.spread])
+            for wanted in (0, 1)
+        )
+        return (
+            forecast
+            + levels * (moved - centre + (self.spread - 1) * (forecast - centre))
+            + spreads * (self.spread - 1) * forecast
+        )
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, "float32")
@@ -318,14 +386,25 @@ class FeedbackCell(keras.layers.Layer):
         teacher: listen to the inputs in training; otherwise to its own forecasts there, too.
     """
 
-    def __init__(self, cells: Sequence[keras.layers.Layer], *, head: ForecastHead, channels: int, teacher: bool = True, **kwargs):
+    def __init__(
+        self,
+        cells: Sequence[keras.layers.Layer],
+        *,
+        head: ForecastHead,
+        channels: int,
+        teacher: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.cells, self.head, self.channels, self.teacher = list(cells), head, channels, teacher
         self.raw = keras.layers.Dense(channels * head.width, dtype=self.dtype_policy, name="raw")
 
     @property
     def state_size(self):
-        return [self.channels, *(size for cell in self.cells for size in keras.tree.flatten(cell.state_size))]
+        return [
+            self.channels,
+            *(size for cell in self.cells for size in keras.tree.flatten(cell.state_size)),
+        ]
 
     @property
     def output_size(self):
@@ -343,7 +422,11 @@ class FeedbackCell(keras.layers.Layer):
     def call(self, inputs, states, training=False):
         last, states = states[0], list(states[1:])
         heard = (
-            inputs if training and self.teacher else ops.concatenate([ops.cast(last, inputs.dtype), inputs[:, self.channels :]], axis=-1)
+            inputs
+            if training and self.teacher
+            else ops.concatenate(
+                [ops.cast(last, inputs.dtype), inputs[:, self.channels :]], axis=-1
+            )
         )
         x, kept = heard, []
         for cell in self.cells:
@@ -357,7 +440,12 @@ class FeedbackCell(keras.layers.Layer):
 
     def get_config(self):
         cells = [keras.saving.serialize_keras_object(cell) for cell in self.cells]
-        own = {"cells": cells, "head": keras.saving.serialize_keras_object(self.head), "channels": self.channels, "teacher": self.teacher}
+        own = {
+            "cells": cells,
+            "head": keras.saving.serialize_keras_object(self.head),
+            "channels": self.channels,
+            "teacher": self.teacher,
+        }
         return {**super().get_config(), **own}
 
     @classmethod
@@ -385,8 +473,15 @@ class TeacherInput(keras.layers.Layer):
 
     def call(self, inputs):
         last = inputs[0][:, -1:]
-        before = inputs[1][:, :-1] if self.target else ops.zeros_like(ops.repeat(last, self.horizon - 1, axis=1))
-        parts = [ops.concatenate([last, ops.cast(before, last.dtype)], axis=1), *([inputs[-1]] if self.covariates else [])]
+        before = (
+            inputs[1][:, :-1]
+            if self.target
+            else ops.zeros_like(ops.repeat(last, self.horizon - 1, axis=1))
+        )
+        parts = [
+            ops.concatenate([last, ops.cast(before, last.dtype)], axis=1),
+            *([inputs[-1]] if self.covariates else []),
+        ]
         return ops.concatenate([ops.cast(part, self.compute_dtype) for part in parts], axis=-1)
 
     def compute_output_spec(self, inputs):
@@ -394,7 +489,12 @@ class TeacherInput(keras.layers.Layer):
         return keras.KerasTensor((None, self.horizon, width), self.compute_dtype)
 
     def get_config(self):
-        return {**super().get_config(), "horizon": self.horizon, "target": self.target, "covariates": self.covariates}
+        return {
+            **super().get_config(),
+            "horizon": self.horizon,
+            "target": self.target,
+            "covariates": self.covariates,
+        }
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -414,4 +514,6 @@ class RepeatOver(keras.layers.Layer):
 
     def compute_output_spec(self, inputs):
         vector, sequence = inputs
-        return keras.KerasTensor((vector.shape[0], sequence.shape[1], vector.shape[1]), vector.dtype)
+        return keras.KerasTensor(
+            (vector.shape[0], sequence.shape[1], vector.shape[1]), vector.dtype
+        )

@@ -23,10 +23,19 @@ class PaddedCrossEntropy(keras.losses.Loss):
         label_smoothing: share of the probability that is spread over all classes (Szegedy et al. 2016), 0 <= label_smoothing < 1.
     """
 
-    def __init__(self, *, padding: int = 0, label_smoothing: float = 0.0, name: str = "padded_cross_entropy", **kwargs):
+    def __init__(
+        self,
+        *,
+        padding: int = 0,
+        label_smoothing: float = 0.0,
+        name: str = "padded_cross_entropy",
+        **kwargs,
+    ):
         super().__init__(name=name, **kwargs)
         if not 0 <= label_smoothing < 1:
-            raise InputError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
+            raise InputError(
+                f"label_smoothing must be at least 0 and below 1, got {label_smoothing}"
+            )
         self.padding, self.label_smoothing = padding, label_smoothing
 
     def __call__(self, y_true, y_pred, sample_weight=None):
@@ -39,14 +48,20 @@ class PaddedCrossEntropy(keras.losses.Loss):
         # TensorFlow's own kernels find loss and gradient in one pass.
         if self.label_smoothing:
             rest = self.label_smoothing / logits.shape[-1]
-            spread = tf.one_hot(labels, logits.shape[-1], on_value=1 - self.label_smoothing + rest, off_value=rest)
+            spread = tf.one_hot(
+                labels, logits.shape[-1], on_value=1 - self.label_smoothing + rest, off_value=rest
+            )
             loss = tf.nn.softmax_cross_entropy_with_logits(spread, logits)
         else:
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(ops.maximum(labels, 0), logits)
         return ops.sum(loss * counts) / ops.maximum(ops.sum(counts), 1e-7)
 
     def get_config(self):
-        return {**super().get_config(), "padding": self.padding, "label_smoothing": self.label_smoothing}
+        return {
+            **super().get_config(),
+            "padding": self.padding,
+            "label_smoothing": self.label_smoothing,
+        }
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -59,10 +74,14 @@ class QuantileLoss(keras.losses.Loss):
         quantiles: those of the forecast, in its order.
     """
 
-    def __init__(self, quantiles: Sequence[float] = (0.1, 0.5, 0.9), *, name: str = "quantile_loss", **kwargs):
+    def __init__(
+        self, quantiles: Sequence[float] = (0.1, 0.5, 0.9), *, name: str = "quantile_loss", **kwargs
+    ):
         super().__init__(name=name, **kwargs)
         if not quantiles or not 0 < min(quantiles) <= max(quantiles) < 1:
-            raise InputError(f"quantiles must lie between 0 and 1, got {', '.join(map(str, quantiles)) or 'none'}")
+            raise InputError(
+                f"quantiles must lie between 0 and 1, got {', '.join(map(str, quantiles)) or 'none'}"
+            )
         self.quantiles = tuple(quantiles)
 
     def call(self, y_true, y_pred):
@@ -84,7 +103,11 @@ class GaussianLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         y_pred = ops.cast(y_pred, "float32")
         mean, scale = y_pred[..., 0], y_pred[..., 1]
-        return 0.5 * ops.square((ops.cast(y_true, "float32") - mean) / scale) + ops.log(scale) + 0.5 * math.log(2 * math.pi)
+        return (
+            0.5 * ops.square((ops.cast(y_true, "float32") - mean) / scale)
+            + ops.log(scale)
+            + 0.5 * math.log(2 * math.pi)
+        )
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -99,5 +122,10 @@ class StudentTLoss(keras.losses.Loss):
         y_pred = ops.cast(y_pred, "float32")
         mean, scale, degrees = y_pred[..., 0], y_pred[..., 1], y_pred[..., 2]
         distance = ops.square((ops.cast(y_true, "float32") - mean) / scale)
-        normaliser = tf.math.lgamma(degrees / 2) - tf.math.lgamma((degrees + 1) / 2) + 0.5 * ops.log(degrees * math.pi) + ops.log(scale)
+        normaliser = (
+            tf.math.lgamma(degrees / 2)
+            - tf.math.lgamma((degrees + 1) / 2)
+            + 0.5 * ops.log(degrees * math.pi)
+            + ops.log(scale)
+        )
         return normaliser + 0.5 * (degrees + 1) * ops.log1p(distance / degrees)

@@ -9,7 +9,9 @@ Networks on GPUs").
 
 import keras
 import tensorflow as tf
-from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext  # TensorFlow has no public way to ask
+from tensorflow.python.ops.control_flow_util import (
+    GraphOrParentsInXlaContext,
+)  # TensorFlow has no public way to ask
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -30,19 +32,29 @@ class LSTM(keras.layers.LSTM):
         mask, *_ = keras.tree.flatten(mask)
         lengths = None if mask is None else _lengths(mask)
         steps = tf.transpose(self._turned(sequences, lengths), [1, 0, 2])
-        weights = map(tf.convert_to_tensor, (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias))
+        weights = map(
+            tf.convert_to_tensor, (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
+        )
         initial = [tf.convert_to_tensor(state) for state in initial_state]
         hidden, cell = _lstm(steps, *initial, *weights)
         if mask is None:
             last, states = hidden[-1], [hidden[-1], cell[-1]]
         else:
-            some, places = lengths[:, None] > 0, tf.stack([tf.maximum(lengths - 1, 0), tf.range(tf.size(lengths))], axis=1)
+            some, places = (
+                lengths[:, None] > 0,
+                tf.stack([tf.maximum(lengths - 1, 0), tf.range(tf.size(lengths))], axis=1),
+            )
             found = [tf.gather_nd(steps, places) for steps in (hidden, cell)]
-            last, states = tf.where(some, found[0], 0.0), [tf.where(some, *both) for both in zip(found, initial, strict=True)]
+            last, states = (
+                tf.where(some, found[0], 0.0),
+                [tf.where(some, *both) for both in zip(found, initial, strict=True)],
+            )
         if not self.return_sequences:
             return last, last[:, None], states
         outputs = tf.transpose(hidden, [1, 0, 2])
-        if mask is not None:  # what Keras has at padding: the last output again, or, where padding is read first, none yet
+        if (
+            mask is not None
+        ):  # what Keras has at padding: the last output again, or, where padding is read first, none yet
             zero = self.go_backwards or self.zero_output_for_mask
             outputs = tf.where(mask[..., None], outputs, 0.0 if zero else last[:, None])
             if self.go_backwards:
@@ -53,24 +65,41 @@ class LSTM(keras.layers.LSTM):
         """In the order in which the layer reads them, padding last."""
         if not self.go_backwards:
             return sequences
-        return tf.reverse(sequences, [1]) if lengths is None else tf.reverse_sequence(sequences, lengths, seq_axis=1, batch_axis=0)
+        return (
+            tf.reverse(sequences, [1])
+            if lengths is None
+            else tf.reverse_sequence(sequences, lengths, seq_axis=1, batch_axis=0)
+        )
 
     def _by_the_book(self) -> bool:
         cell = self.cell
-        activations = cell.activation is keras.activations.tanh and cell.recurrent_activation is keras.activations.sigmoid
-        return activations and cell.use_bias and not (self.dropout or self.recurrent_dropout or self.unroll)
+        activations = (
+            cell.activation is keras.activations.tanh
+            and cell.recurrent_activation is keras.activations.sigmoid
+        )
+        return (
+            activations
+            and cell.use_bias
+            and not (self.dropout or self.recurrent_dropout or self.unroll)
+        )
 
 
 def _on_plain_cpu(sequences) -> bool:
     graph = tf.compat.v1.get_default_graph()
-    return sequences.dtype == tf.float32 and not tf.config.get_visible_devices("GPU") and not GraphOrParentsInXlaContext(graph)
+    return (
+        sequences.dtype == tf.float32
+        and not tf.config.get_visible_devices("GPU")
+        and not GraphOrParentsInXlaContext(graph)
+    )
 
 
 def _lengths(mask) -> tf.Tensor:
     """int32[batch] of a right-padded mask, bool[batch, time]."""
     lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
     message = "a mask of rnn_cookbook.nn.lstm.LSTM must be right-padded in training"
-    with tf.control_dependencies([tf.debugging.assert_equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1]), message)]):
+    with tf.control_dependencies(
+        [tf.debugging.assert_equal(mask, tf.sequence_mask(lengths, tf.shape(mask)[1]), message)]
+    ):
         return tf.identity(lengths)
 
 
@@ -81,11 +110,24 @@ def _lstm(x, h, c, kernel, recurrent_kernel, bias):
     no_peepholes = dict.fromkeys(("wci", "wcf", "wco"), tf.zeros(units))
     weights = tf.concat([kernel, recurrent_kernel], axis=0)
     there = tf.raw_ops.BlockLSTMV2(
-        seq_len_max=tf.shape(x, tf.int64)[0], x=x, h_prev=h, cs_prev=c, w=weights, b=bias, **no_peepholes, cell_clip=0.0
+        seq_len_max=tf.shape(x, tf.int64)[0],
+        x=x,
+        h_prev=h,
+        cs_prev=c,
+        w=weights,
+        b=bias,
+        **no_peepholes,
+        cell_clip=0.0,
     )
 
     def gradient(dh, dc):  # those of every step
-        i, f, g, o, g_c = there.i, there.f, there.ci, there.o, there.co  # gates i, f, o; candidates g = tanh(...); tanh(c)
+        i, f, g, o, g_c = (
+            there.i,
+            there.f,
+            there.ci,
+            there.o,
+            there.co,
+        )  # gates i, f, o; candidates g = tanh(...); tanh(c)
         before = tf.concat([c[None], there.cs[:-1]], axis=0)
         # d gates = (what comes to c, three times; what comes to h) * slopes; all that a step needs lies in one row.
         slopes = [g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), g_c * o * (1 - o)]
@@ -102,16 +144,26 @@ def _lstm(x, h, c, kernel, recurrent_kernel, bias):
 
         steps = tf.shape(x)[0]
         found = tf.TensorArray(tf.float32, steps, element_shape=(x.shape[1], 4 * units))
-        _, dh, dc, found = tf.while_loop(lambda t, *_: t >= 0, back, (steps - 1, tf.zeros_like(h), tf.zeros_like(c), found))
+        _, dh, dc, found = tf.while_loop(
+            lambda t, *_: t >= 0, back, (steps - 1, tf.zeros_like(h), tf.zeros_like(c), found)
+        )
         gates = tf.reshape(found.stack(), (-1, 4 * units))
         dx = tf.reshape(tf.matmul(gates, kernel, transpose_b=True), tf.shape(x))
         earlier = tf.concat([h[None], there.h[:-1]], axis=0)
-        kernels = (tf.matmul(tf.reshape(y, (-1, y.shape[2])), gates, transpose_a=True) for y in (x, earlier))
+        kernels = (
+            tf.matmul(tf.reshape(y, (-1, y.shape[2])), gates, transpose_a=True)
+            for y in (x, earlier)
+        )
         message = "rnn_cookbook.nn.lstm.LSTM has first derivatives only"
-        return [tf.raw_ops.PreventGradient(input=y, message=message) for y in (dx, dh, dc, *kernels, tf.reduce_sum(gates, axis=0))]
+        return [
+            tf.raw_ops.PreventGradient(input=y, message=message)
+            for y in (dx, dh, dc, *kernels, tf.reduce_sum(gates, axis=0))
+        ]
 
     return (there.h, there.cs), gradient
 
 
 def _in_turn(values) -> tf.TensorArray:
-    return tf.TensorArray(tf.float32, tf.shape(values)[0], element_shape=values.shape[1:]).unstack(values)
+    return tf.TensorArray(tf.float32, tf.shape(values)[0], element_shape=values.shape[1:]).unstack(
+        values
+    )

@@ -1,7 +1,6 @@
 """Layers that Keras lacks, for sequences: dropout of words, a language model beside the task, segments, convolution and pooling over time
 that respect the mask."""
 
-
 import keras
 import tensorflow as tf
 from keras import ops
@@ -38,7 +37,9 @@ class PaddingMask(keras.layers.Layer):
         return {}
 
     def stream(self, tokens, states):
-        return ops.not_equal(tokens, 0), states  # a chunk may hold nothing for a row whose sequence has ended
+        return ops.not_equal(
+            tokens, 0
+        ), states  # a chunk may hold nothing for a row whose sequence has ended
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -48,7 +49,9 @@ class LengthMask(ExplicitMask):
 
     def call(self, inputs):
         sequence, lengths = inputs
-        return _with_first_step(ops.arange(ops.shape(sequence)[1])[None] < ops.cast(lengths, "int32")[:, None])
+        return _with_first_step(
+            ops.arange(ops.shape(sequence)[1])[None] < ops.cast(lengths, "int32")[:, None]
+        )
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape[:2], "bool")
@@ -78,7 +81,9 @@ class ReverseSequence(ExplicitMask):
         if not isinstance(inputs, list | tuple):
             return ops.flip(inputs, axis=1)
         sequence, mask = inputs
-        return tf.reverse_sequence(sequence, tf.reduce_sum(tf.cast(mask, tf.int32), axis=1), seq_axis=1, batch_axis=0)
+        return tf.reverse_sequence(
+            sequence, tf.reduce_sum(tf.cast(mask, tf.int32), axis=1), seq_axis=1, batch_axis=0
+        )
 
     def compute_output_spec(self, inputs):
         sequence = inputs[0] if isinstance(inputs, list | tuple) else inputs

@@ -30,7 +30,9 @@ class NGrams:
         self._tables = []
         for table in self.counts:
             # Of each context: total, discount mass, and each symbol's discounted count.
-            once, twice, thrice, more = (sum(count == n for count in table.values()) for n in (1, 2, 3, 4))
+            once, twice, thrice, more = (
+                sum(count == n for count in table.values()) for n in (1, 2, 3, 4)
+            )
             discounts = _discounts(once, twice, thrice, more)
             contexts: dict = defaultdict(lambda: [0, 0.0, {}])
             for ngram, count in table.items():
@@ -49,12 +51,16 @@ class NGrams:
             InputError: no symbol, one out of range, or an order below 1.
         """
         if order < 1 or symbols < 2:
-            raise InputError(f"n-grams need an order of 1 and 2 symbols or more, got order={order}, symbols={symbols}")
+            raise InputError(
+                f"n-grams need an order of 1 and 2 symbols or more, got order={order}, symbols={symbols}"
+            )
         highest: Counter = Counter()
         for sequence in sequences:
             sequence = [int(symbol) for symbol in sequence]
             if sequence and not 0 < min(sequence) <= max(sequence) < symbols:
-                raise InputError(f"symbols must be 1 to {symbols - 1}, got {min(sequence)} to {max(sequence)}")
+                raise InputError(
+                    f"symbols must be 1 to {symbols - 1}, got {min(sequence)} to {max(sequence)}"
+                )
             padded = [BOUNDARY] * (order - 1) + sequence
             highest.update(tuple(padded[i : i + order]) for i in range(len(sequence)))
         if not highest:
@@ -66,7 +72,9 @@ class NGrams:
 
     def log_probability(self, prefix: Sequence[int], symbol: int) -> float:
         """Nats of a symbol after all that was before it."""
-        before = [BOUNDARY] * self.order + [int(each) for each in prefix[max(0, len(prefix) - self.order) :]]
+        before = [BOUNDARY] * self.order + [
+            int(each) for each in prefix[max(0, len(prefix) - self.order) :]
+        ]
         share = 1 / (self.symbols - 1)
         for length, table in enumerate(self._tables):
             found = table.get(tuple(before[len(before) - length :]))
@@ -92,7 +100,10 @@ class NGrams:
     def save(self, folder: Path, name: str = _FILE) -> None:
         arrays = {"symbols": np.array(self.symbols)}
         for length, table in enumerate(self.counts, start=1):
-            arrays |= {f"ngrams {length}": np.array([*table], np.int32), f"counts {length}": np.array([*table.values()], np.int64)}
+            arrays |= {
+                f"ngrams {length}": np.array([*table], np.int32),
+                f"counts {length}": np.array([*table.values()], np.int64),
+            }
         write_atomically(folder / name, lambda path: np.savez_compressed(path, **arrays))
 
     @classmethod
@@ -100,7 +111,13 @@ class NGrams:
         with np.load(folder / name, allow_pickle=False) as arrays:
             order = sum(key.startswith("ngrams") for key in arrays.files)
             counts = [
-                dict(zip(map(tuple, arrays[f"ngrams {length}"].tolist()), arrays[f"counts {length}"].tolist(), strict=True))
+                dict(
+                    zip(
+                        map(tuple, arrays[f"ngrams {length}"].tolist()),
+                        arrays[f"counts {length}"].tolist(),
+                        strict=True,
+                    )
+                )
                 for length in range(1, order + 1)
             ]
             return cls(counts, symbols=int(arrays["symbols"]))
@@ -114,4 +131,7 @@ def _discounts(once: int, twice: int, thrice: int, more: int) -> tuple[float, fl
     third = 3 - 4 * base * more / thrice if thrice else 0.75
     found = 1 - 2 * base * twice / once, 2 - 3 * base * thrice / twice, third
     # Small samples give what is none: a discount is above 0, and leaves something.
-    return tuple(min(max(discount, 0.1), count - 0.1) for discount, count in zip(found, (1, 2, 3), strict=True))
+    return tuple(
+        min(max(discount, 0.1), count - 0.1)
+        for discount, count in zip(found, (1, 2, 3), strict=True)
+    )

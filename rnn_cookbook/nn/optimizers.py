@@ -25,7 +25,9 @@ class LazyAdam(keras.optimizers.Adam):
         self.clip_norm = clip_norm
 
     def apply(self, grads, trainable_variables=None):
-        grads = [_sum_duplicates(grad) if isinstance(grad, tf.IndexedSlices) else grad for grad in grads]
+        grads = [
+            _sum_duplicates(grad) if isinstance(grad, tf.IndexedSlices) else grad for grad in grads
+        ]
         if self.clip_norm:
             grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
         return super().apply(grads, trainable_variables)
@@ -36,16 +38,22 @@ class LazyAdam(keras.optimizers.Adam):
             return
         step = tf.cast(self.iterations + 1, variable.dtype)
         beta_1, beta_2 = (tf.constant(beta, variable.dtype) for beta in (self.beta_1, self.beta_2))
-        rate = tf.cast(learning_rate, variable.dtype) * tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        rate = (
+            tf.cast(learning_rate, variable.dtype) * tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        )
         index, rows = self._get_variable_index(variable), gradient.indices
         momentum, velocity = self._momentums[index].value, self._velocities[index].value
         new_momentum = beta_1 * tf.gather(momentum, rows) + (1 - beta_1) * gradient.values
-        new_velocity = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(gradient.values)
+        new_velocity = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(
+            gradient.values
+        )
         momentum.scatter_update(tf.IndexedSlices(new_momentum, rows))
         velocity.scatter_update(tf.IndexedSlices(new_velocity, rows))
         # Keras hands over its own variable, or the TensorFlow variable in it.
         weights = variable.value if isinstance(variable, keras.Variable) else variable
-        weights.scatter_sub(tf.IndexedSlices(rate * new_momentum / (tf.sqrt(new_velocity) + self.epsilon), rows))
+        weights.scatter_sub(
+            tf.IndexedSlices(rate * new_momentum / (tf.sqrt(new_velocity) + self.epsilon), rows)
+        )
 
     def get_config(self):
         return {**super().get_config(), "clip_norm": self.clip_norm}
@@ -54,4 +62,8 @@ class LazyAdam(keras.optimizers.Adam):
 def _sum_duplicates(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
     """A word that occurs twice in the batch has two rows in the gradient; their sum is its gradient."""
     rows, position = tf.unique(gradient.indices)
-    return tf.IndexedSlices(tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows)), rows, gradient.dense_shape)
+    return tf.IndexedSlices(
+        tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows)),
+        rows,
+        gradient.dense_shape,
+    )

@@ -29,10 +29,16 @@ class MaskedPooling(ExplicitMask):
         modes = modes.split("+") if isinstance(modes, str) else modes
         unknown = [mode for mode in modes if mode not in POOLINGS]
         if unknown or not modes:
-            raise InputError(f"unknown pooling {', '.join(unknown) or 'none'}; accepted are {', '.join(POOLINGS)}, joined by +")
+            raise InputError(
+                f"unknown pooling {', '.join(unknown) or 'none'}; accepted are {', '.join(POOLINGS)}, joined by +"
+            )
         self.modes, self.bidirectional = tuple(modes), bidirectional
         # No bias: a softmax does not see what is added to all scores.
-        self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score") if "attention" in modes else None
+        self.score = (
+            keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score")
+            if "attention" in modes
+            else None
+        )
 
     def build(self, input_shape):
         self._width = input_shape[0][-1]
@@ -41,14 +47,19 @@ class MaskedPooling(ExplicitMask):
 
     def call(self, inputs):
         sequence, mask = inputs
-        return ops.concatenate([getattr(self, f"_{mode}")(sequence, mask) for mode in self.modes], axis=-1)
+        return ops.concatenate(
+            [getattr(self, f"_{mode}")(sequence, mask) for mode in self.modes], axis=-1
+        )
 
     def stream_states(self):
         # All states start as zeros; `count` tells those zeros from seen ones.
         width = (self._width,)
         own = {"last": {"last": width}, "mean": {"sum": width}, "max": {"max": width}}
         own["attention"] = {"peak": (1,), "weight": (1,), "weighted": width}
-        return {"count": (1,), **{name: shape for mode in self.modes for name, shape in own[mode].items()}}
+        return {
+            "count": (1,),
+            **{name: shape for mode in self.modes for name, shape in own[mode].items()},
+        }
 
     def stream(self, inputs, states):
         """Pooled over all that came so far: the chunk's own pooling, joined with the states."""
@@ -61,7 +72,9 @@ class MaskedPooling(ExplicitMask):
         for mode in self.modes:
             if mode == "last":
                 last = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=1) - 1, 0)
-                step = ops.squeeze(ops.take_along_axis(sequence, last[:, None, None], axis=1), axis=1)
+                step = ops.squeeze(
+                    ops.take_along_axis(sequence, last[:, None, None], axis=1), axis=1
+                )
                 new["last"] = ops.where(here, ops.cast(step, "float32"), old["last"])
                 pooled.append(new["last"])
             elif mode == "mean":
@@ -69,7 +82,9 @@ class MaskedPooling(ExplicitMask):
                 pooled.append(new["sum"] / ops.maximum(count, 1.0))
             elif mode == "max":
                 highest = ops.cast(self._max(sequence, mask), "float32")
-                new["max"] = ops.where(seen, ops.where(here, ops.maximum(old["max"], highest), old["max"]), highest)
+                new["max"] = ops.where(
+                    seen, ops.where(here, ops.maximum(old["max"], highest), old["max"]), highest
+                )
                 pooled.append(new["max"])
             else:
                 scores = _hide(ops.cast(self.score(sequence), "float32"), mask[..., None])
@@ -78,7 +93,9 @@ class MaskedPooling(ExplicitMask):
                 fade = ops.where(seen, ops.exp(old["peak"] - peak), 0.0)
                 weights = ops.exp(scores - peak[:, None]) * valid
                 new["peak"], new["weight"] = peak, old["weight"] * fade + ops.sum(weights, axis=1)
-                new["weighted"] = old["weighted"] * fade + ops.sum(ops.cast(sequence, "float32") * weights, axis=1)
+                new["weighted"] = old["weighted"] * fade + ops.sum(
+                    ops.cast(sequence, "float32") * weights, axis=1
+                )
                 pooled.append(new["weighted"] / ops.maximum(new["weight"], 1e-30))
         return ops.cast(ops.concatenate(pooled, axis=-1), sequence.dtype), new
 
@@ -106,7 +123,11 @@ class MaskedPooling(ExplicitMask):
         return (sequence[0], sequence[-1] * len(self.modes))
 
     def get_config(self):
-        return {**super().get_config(), "modes": list(self.modes), "bidirectional": self.bidirectional}
+        return {
+            **super().get_config(),
+            "modes": list(self.modes),
+            "bidirectional": self.bidirectional,
+        }
 
 
 def _weighted(sequence, weights, mask):

@@ -27,14 +27,20 @@ class _WeightDrop:
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         with self._dropped() if training and self.weight_drop else contextlib.nullcontext():
-            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+            return super().call(
+                sequences, initial_state=initial_state, mask=mask, training=training
+            )
 
     @contextlib.contextmanager
     def _dropped(self):
         # object.__setattr__: Keras would stop tracking the weight that it finds replaced.
         kernel = self.cell.recurrent_kernel
         object.__setattr__(
-            self.cell, "recurrent_kernel", keras.random.dropout(ops.convert_to_tensor(kernel), self.weight_drop, seed=self.weight_drop_seed)
+            self.cell,
+            "recurrent_kernel",
+            keras.random.dropout(
+                ops.convert_to_tensor(kernel), self.weight_drop, seed=self.weight_drop_seed
+            ),
         )
         try:
             yield
@@ -74,13 +80,21 @@ class Bidirectional(keras.layers.Bidirectional):
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
         if mask is None or self.return_state or not self.return_sequences:
-            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+            return super().call(
+                sequences, initial_state=initial_state, mask=mask, training=training
+            )
         half = len(initial_state or ()) // 2
         lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
         turned = tf.reverse_sequence(sequences, lengths, seq_axis=1, batch_axis=0)
-        forward = self.forward_layer(sequences, initial_state=initial_state and initial_state[:half], training=training)
+        forward = self.forward_layer(
+            sequences, initial_state=initial_state and initial_state[:half], training=training
+        )
         # The layer goes backwards by itself, and so would begin with padding.
-        backward = self.backward_layer(ops.flip(turned, axis=1), initial_state=initial_state and initial_state[half:], training=training)
+        backward = self.backward_layer(
+            ops.flip(turned, axis=1),
+            initial_state=initial_state and initial_state[half:],
+            training=training,
+        )
         backward = tf.reverse_sequence(backward, lengths, seq_axis=1, batch_axis=0)
         if self.merge_mode is None:
             return forward, backward
@@ -110,7 +124,9 @@ class CarriedState(keras.layers.Wrapper):
     def __init__(self, layer, *, batch_size: int, **kwargs):
         super().__init__(layer, **kwargs)
         if batch_size < 1:
-            raise InputError(f"a carried state needs the number of rows of a batch, 1 or more, got {batch_size}")
+            raise InputError(
+                f"a carried state needs the number of rows of a batch, 1 or more, got {batch_size}"
+            )
         self.batch_size = batch_size
         self.supports_masking = True
 
@@ -118,7 +134,13 @@ class CarriedState(keras.layers.Wrapper):
         self.layer.build(input_shape[0])
         for phase in ("training", "inference"):
             states = [
-                self.add_weight(shape=(self.batch_size, size), initializer="zeros", trainable=False, dtype="float32", name=f"{phase}_{i}")
+                self.add_weight(
+                    shape=(self.batch_size, size),
+                    initializer="zeros",
+                    trainable=False,
+                    dtype="float32",
+                    name=f"{phase}_{i}",
+                )
                 for i, size in enumerate(self.layer.state_size)
             ]
             setattr(self, phase, states)
@@ -126,9 +148,14 @@ class CarriedState(keras.layers.Wrapper):
     def call(self, inputs, training=False):
         sequence, starts, mask = inputs
         if sequence.shape[0] not in (None, self.batch_size):
-            raise InputError(f"layer {self.name!r} carries the states of {self.batch_size} rows, got a batch of {sequence.shape[0]}")
+            raise InputError(
+                f"layer {self.name!r} carries the states of {self.batch_size} rows, got a batch of {sequence.shape[0]}"
+            )
         variables = self.training if training else self.inference
-        states = [ops.cast(ops.where(starts[:, None], 0.0, state), self.compute_dtype) for state in variables]
+        states = [
+            ops.cast(ops.where(starts[:, None], 0.0, state), self.compute_dtype)
+            for state in variables
+        ]
         outputs, *states = self.layer(sequence, initial_state=states, mask=mask, training=training)
         for variable, state in zip(variables, states, strict=True):
             variable.assign(ops.stop_gradient(ops.cast(state, "float32")))
@@ -137,7 +164,10 @@ class CarriedState(keras.layers.Wrapper):
     def compute_output_spec(self, inputs, training=False):
         sequence, *_ = inputs
         sizes = self.layer.state_size
-        shapes = [(self.batch_size, sequence.shape[1], sizes[0]), *((self.batch_size, size) for size in sizes)]
+        shapes = [
+            (self.batch_size, sequence.shape[1], sizes[0]),
+            *((self.batch_size, size) for size in sizes),
+        ]
         return tuple(keras.KerasTensor(shape, self.compute_dtype) for shape in shapes)
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -212,18 +242,35 @@ def rnn_stack(
     if cell not in CELLS:
         raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
     if merge not in MERGES:
-        raise InputError(f"unknown merge {merge!r} of two directions; accepted are {', '.join(map(str, MERGES))}")
+        raise InputError(
+            f"unknown merge {merge!r} of two directions; accepted are {', '.join(map(str, MERGES))}"
+        )
     if bidirectional and merge is None and (depth > 1 or layer_norm):
-        raise InputError(f"merge=None gives two sequences, which neither a next layer nor layer_norm takes, got depth={depth}")
+        raise InputError(
+            f"merge=None gives two sequences, which neither a next layer nor layer_norm takes, got depth={depth}"
+        )
     if units < 1 or depth < 1:
-        raise InputError(f"a recurrent stack needs 1 or more units and layers, got units={units}, depth={depth}")
-    check_shares(input_dropout=input_dropout, dropout=dropout, recurrent_dropout=recurrent_dropout, weight_drop=weight_drop)
+        raise InputError(
+            f"a recurrent stack needs 1 or more units and layers, got units={units}, depth={depth}"
+        )
+    check_shares(
+        input_dropout=input_dropout,
+        dropout=dropout,
+        recurrent_dropout=recurrent_dropout,
+        weight_drop=weight_drop,
+    )
     if (starts is None) != (batch_size is None):
-        raise InputError(f"carried states need both starts and batch_size, got starts={starts} and batch_size={batch_size}")
+        raise InputError(
+            f"carried states need both starts and batch_size, got starts={starts} and batch_size={batch_size}"
+        )
     if starts is not None and (bidirectional or initial_states):
-        raise InputError("states are carried in one direction, from the last batch: neither with bidirectional nor with initial_states")
+        raise InputError(
+            "states are carried in one direction, from the last batch: neither with bidirectional nor with initial_states"
+        )
     if initial_states is not None and len(initial_states) != depth:
-        raise InputError(f"initial_states needs one list of states for each of {depth} layers, got {len(initial_states)}")
+        raise InputError(
+            f"initial_states needs one list of states for each of {depth} layers, got {len(initial_states)}"
+        )
     wanted = [units] * ((2 if cell == "lstm" else 1) * (2 if bidirectional else 1))
     for states in initial_states or ():
         if [state.shape[-1] for state in states] != wanted:
@@ -237,21 +284,35 @@ def rnn_stack(
         if rate:
             noise = keras.layers.SpatialDropout1D if variational else keras.layers.Dropout
             sequence = noise(rate, name=f"{name}_{level}_dropout")(sequence)
-        options = {"recurrent_dropout": recurrent_dropout} | ({"reset_after": reset_after} if cell == "gru" else {})
+        options = {"recurrent_dropout": recurrent_dropout} | (
+            {"reset_after": reset_after} if cell == "gru" else {}
+        )
         options |= {"weight_drop": weight_drop} if weight_drop else {}
         make = (_WEIGHT_DROPPED if weight_drop else CELLS)[cell]
 
         def layer(return_state=True, make=make, level=level, options=options):
-            return make(units, return_sequences=True, return_state=return_state, name=f"{name}_{level}", **options)
+            return make(
+                units,
+                return_sequences=True,
+                return_state=return_state,
+                name=f"{name}_{level}",
+                **options,
+            )
 
-        initial = {} if initial_states is None else {"initial_state": list(initial_states[level - 1])}
+        initial = (
+            {} if initial_states is None else {"initial_state": list(initial_states[level - 1])}
+        )
         if starts is not None:
             carried = CarriedState(layer(), batch_size=batch_size, name=f"{name}_{level}_carried")
             sequence, *states = carried((sequence, starts, mask))
         elif not bidirectional:
             sequence, *states = layer()(sequence, mask=mask if return_states else None, **initial)
         else:
-            both = Bidirectional(layer(return_state=return_states), merge_mode=merge, name=f"{name}_{level}_bidirectional")
+            both = Bidirectional(
+                layer(return_state=return_states),
+                merge_mode=merge,
+                name=f"{name}_{level}_bidirectional",
+            )
             outputs = both(sequence, mask=mask, **initial)
             apart = 2 if merge is None else 1
             if return_states:
@@ -266,12 +327,20 @@ def rnn_stack(
     return (sequence, final_states) if return_states else sequence
 
 
-def check_options(builder: str, options: dict, *, own: tuple[str, ...] = (), causal: bool = False) -> None:
+def check_options(
+    builder: str, options: dict, *, own: tuple[str, ...] = (), causal: bool = False
+) -> None:
     """Raises InputError for what a model builder cannot pass on to `rnn_stack`, or sets itself."""
-    taken = {"mask", "name", "initial_states", "return_states", "starts", "batch_size", *own} & set(options)
+    taken = {"mask", "name", "initial_states", "return_states", "starts", "batch_size", *own} & set(
+        options
+    )
     if taken:
         raise InputError(f"{builder} sets {listing(sorted(taken))} of its recurrent layers itself")
     if options.get("merge", "concat") is None:
-        raise InputError(f"{builder} needs one sequence: accepted for merge are {listing(filter(None, MERGES))}, got None")
+        raise InputError(
+            f"{builder} needs one sequence: accepted for merge are {listing(filter(None, MERGES))}, got None"
+        )
     if causal and options.get("bidirectional"):
-        raise InputError(f"{builder} predicts what comes next, which a bidirectional layer would have seen already")
+        raise InputError(
+            f"{builder} predicts what comes next, which a bidirectional layer would have seen already"
+        )

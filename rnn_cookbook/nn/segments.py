@@ -1,6 +1,5 @@
 """Long sequences read in segments side by side."""
 
-
 import keras
 from keras import ops
 
@@ -31,7 +30,9 @@ class SplitSegments(ExplicitMask):
     def call(self, inputs):
         sequence, mask = inputs
         time = ops.shape(sequence)[1]
-        missing = (time + self.length - 1) // self.length * self.length - time  # no remainder of a negative number: ONNX has another
+        missing = (
+            time + self.length - 1
+        ) // self.length * self.length - time  # no remainder of a negative number: ONNX has another
         sequence = ops.pad(sequence, [[0, 0], [0, missing], [0, 0]])
         mask = ops.reshape(ops.pad(mask, [[0, 0], [0, missing]]), (-1, self.length))
         mask = ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
@@ -39,7 +40,9 @@ class SplitSegments(ExplicitMask):
 
     def compute_output_spec(self, inputs):
         sequence, _ = inputs
-        return keras.KerasTensor((None, self.length, sequence.shape[-1]), sequence.dtype), keras.KerasTensor((None, self.length), "bool")
+        return keras.KerasTensor(
+            (None, self.length, sequence.shape[-1]), sequence.dtype
+        ), keras.KerasTensor((None, self.length), "bool")
 
     def get_config(self):
         return {**super().get_config(), "length": self.length}
@@ -53,7 +56,9 @@ class JoinSegments(ExplicitMask):
         segments, mask = inputs
         batch, time = ops.shape(mask)[0], ops.shape(mask)[1]
         count = (time + segments.shape[1] - 1) // segments.shape[1]
-        return ops.reshape(segments, (batch, count * segments.shape[1], segments.shape[2]))[:, :time]
+        return ops.reshape(segments, (batch, count * segments.shape[1], segments.shape[2]))[
+            :, :time
+        ]
 
     def compute_output_spec(self, inputs):
         segments, mask = inputs

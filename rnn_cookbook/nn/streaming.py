@@ -17,7 +17,12 @@ from rnn_cookbook.nn.ctc import PadWithBlank
 from rnn_cookbook.nn.forecast import ForecastHead
 from rnn_cookbook.nn.masking import ReverseSequence
 from rnn_cookbook.nn.recurrent import CarriedState
-from rnn_cookbook.nn.words import EmbeddingDropout, FeatureEmbedding, LanguageModelObjective, WordDropout
+from rnn_cookbook.nn.words import (
+    EmbeddingDropout,
+    FeatureEmbedding,
+    LanguageModelObjective,
+    WordDropout,
+)
 
 RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
 
@@ -83,7 +88,10 @@ class Step(keras.layers.Wrapper):
             outputs, *after = self.layer(sequence, initial_state=before, mask=steps)
             took = ops.any(mask[0], axis=1)[:, None]
             after = [ops.where(took, new, old) for new, old in zip(after, before, strict=True)]
-        return outputs, {name: ops.cast(state, "float32") for name, state in zip(self.stream_states(), after, strict=True)}
+        return outputs, {
+            name: ops.cast(state, "float32")
+            for name, state in zip(self.stream_states(), after, strict=True)
+        }
 
     def compute_mask(self, inputs, previous_mask=None):
         return None
@@ -117,14 +125,23 @@ def streaming_model(model: keras.Model) -> keras.Model:
     delays: dict[keras.KerasTensor, int] = {}
 
     def call(layer, *args, **kwargs):
-        late = {delays.get(x, 0) for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor) and x.dtype != "bool"}
+        late = {
+            delays.get(x, 0)
+            for x in keras.tree.flatten((args, kwargs))
+            if isinstance(x, keras.KerasTensor) and x.dtype != "bool"
+        }
         inner = _streamed(layer)
         if len(late) > 1 or (any(late) and inner is not None):
             raise InputError(
                 f"layer {layer.name!r} reads what comes late, above a LookAhead, with a state of its own or beside what does not"
             )
         outputs = stepped(layer, inner, args, kwargs)
-        delays.update(dict.fromkeys(keras.tree.flatten(outputs), max(late, default=0) + getattr(inner, "stream_delay", 0)))
+        delays.update(
+            dict.fromkeys(
+                keras.tree.flatten(outputs),
+                max(late, default=0) + getattr(inner, "stream_delay", 0),
+            )
+        )
         return outputs
 
     def stepped(layer, inner, args, kwargs):
@@ -132,24 +149,39 @@ def streaming_model(model: keras.Model) -> keras.Model:
             return layer(*args, **kwargs)
         calls[layer.name] = calls.get(layer.name, 0) + 1
         if calls[layer.name] > 1 or kwargs.get("initial_state") is not None:
-            raise InputError(f"layer {layer.name!r} gets its state from elsewhere in the model: it cannot be streamed")
+            raise InputError(
+                f"layer {layer.name!r} gets its state from elsewhere in the model: it cannot be streamed"
+            )
         names = Step(inner).stream_states()
         own = {name: states[f"{layer.name}.{name}"] for name in names}
         outputs, new = Step(inner, name=f"{layer.name}_step")((_inputs(layer, args, kwargs), own))
         after.update({f"{layer.name}.{name}": new[name] for name in names})
-        return [outputs, *(new[name] for name in names)] if isinstance(inner, RECURRENT) else outputs
+        return (
+            [outputs, *(new[name] for name in names)] if isinstance(inner, RECURRENT) else outputs
+        )
 
     # No fixed batch: a stream may have any number of rows. The states are outputs, too, or cloning would not know their inputs.
     inputs = [keras.Input(x.shape[1:], dtype=x.dtype, name=x.name) for x in model.inputs]
     whole = keras.Model([*model.inputs, *states.values()], [model.outputs, list(states.values())])
     cloned = keras.models.clone_model(
-        whole, input_tensors=[*inputs, *states.values()], clone_function=lambda layer: layer, call_function=call
+        whole,
+        input_tensors=[*inputs, *states.values()],
+        clone_function=lambda layer: layer,
+        call_function=call,
     )
     if len({delays.get(x, 0) for x in cloned.outputs[: len(model.outputs)]}) > 1:
-        raise InputError("some outputs come late, above a LookAhead, and others do not: they cannot be streamed side by side")
-    kept = [x for x, old in zip(inputs, model.inputs, strict=True) if not _only_boundaries(model, old)]
-    outputs = keras.tree.pack_sequence_as(model.output, keras.tree.flatten(cloned.output)[: len(model.outputs)])
-    return keras.Model((kept[0] if len(kept) == 1 else kept, states), (outputs, after), name=f"{model.name}_step")
+        raise InputError(
+            "some outputs come late, above a LookAhead, and others do not: they cannot be streamed side by side"
+        )
+    kept = [
+        x for x, old in zip(inputs, model.inputs, strict=True) if not _only_boundaries(model, old)
+    ]
+    outputs = keras.tree.pack_sequence_as(
+        model.output, keras.tree.flatten(cloned.output)[: len(model.outputs)]
+    )
+    return keras.Model(
+        (kept[0] if len(kept) == 1 else kept, states), (outputs, after), name=f"{model.name}_step"
+    )
 
 
 def _streamed(layer):
@@ -158,7 +190,9 @@ def _streamed(layer):
         return layer.layer
     if isinstance(layer, RECURRENT):
         if not (layer.return_sequences and layer.return_state) or layer.go_backwards:
-            raise InputError(f"layer {layer.name!r} must return sequences and states, and read forwards, to be streamed")
+            raise InputError(
+                f"layer {layer.name!r} must return sequences and states, and read forwards, to be streamed"
+            )
         return layer
     if hasattr(layer, "stream"):
         return layer
@@ -170,7 +204,11 @@ def _streamed(layer):
                 f"layer {layer.name!r} ({type(layer).__name__}) mixes steps, or may do so, by {setting}: it cannot be streamed"
             )
         return None
-    reason = "reads the future" if isinstance(layer, keras.layers.Bidirectional | ReverseSequence) else "is not known to be causal"
+    reason = (
+        "reads the future"
+        if isinstance(layer, keras.layers.Bidirectional | ReverseSequence)
+        else "is not known to be causal"
+    )
     raise InputError(
         f"layer {layer.name!r} ({type(layer).__name__}) {reason}: only causal models stream. Accepted are unidirectional recurrent layers, "
         f"layers that treat every step alone, and those with a method `stream`"
@@ -186,7 +224,9 @@ def _mixes_steps(layer) -> str:
     activation = getattr(layer, "activation", None)
     if activation is not None and activation not in _ACTIVATIONS:
         return f"an activation that is none of Keras' own, {activation}"
-    if isinstance(layer, keras.layers.Reshape) and (layer.target_shape[0] != -1 or prod(layer.target_shape[1:]) != prod(shape[2:])):
+    if isinstance(layer, keras.layers.Reshape) and (
+        layer.target_shape[0] != -1 or prod(layer.target_shape[1:]) != prod(shape[2:])
+    ):
         return f"target_shape={layer.target_shape}"
     return ""
 
@@ -209,16 +249,28 @@ def _only_boundaries(model, tensor) -> bool:
         if isinstance(layer, keras.layers.InputLayer):
             continue
         # `layer.input` is that of its first call, which another model may have made of shared layers.
-        for i, x in ((i, x) for node in layer._inbound_nodes for i, x in enumerate(node.input_tensors)):
+        for i, x in (
+            (i, x) for node in layer._inbound_nodes for i, x in enumerate(node.input_tensors)
+        ):
             if x is tensor:
-                uses.append(i in ((1,) if isinstance(layer, CarriedState) else getattr(layer, "stream_drops", ())))
+                uses.append(
+                    i
+                    in (
+                        (1,)
+                        if isinstance(layer, CarriedState)
+                        else getattr(layer, "stream_drops", ())
+                    )
+                )
     return bool(uses) and all(uses)
 
 
 def initial_states(step_model: keras.Model, batch_size: int = 1) -> dict[str, tf.Tensor]:
     """The states of a `streaming_model` before the first step: zeros."""
     _, states = step_model.input
-    return {name: tf.zeros((batch_size, *state.shape[1:]), state.dtype) for name, state in states.items()}
+    return {
+        name: tf.zeros((batch_size, *state.shape[1:]), state.dtype)
+        for name, state in states.items()
+    }
 
 
 def token_step(model: keras.Model) -> tuple[Callable, Callable[[int], dict]]:
@@ -269,7 +321,9 @@ class Stream:
         """Begins new sequences."""
         self.states = initial_states(self.model, self.batch_size)
         self._left: list[np.ndarray] | None = None
-        self._early = [self.delay] * len(keras.tree.flatten(self.model.output[0]))  # outputs to come that are of no step
+        self._early = [self.delay] * len(
+            keras.tree.flatten(self.model.output[0])
+        )  # outputs to come that are of no step
         self._ended = False
 
     def feed(self, *chunk: np.ndarray) -> Any:
@@ -283,15 +337,26 @@ class Stream:
         expected = keras.tree.flatten(self.model.input[0])
         arrays = [np.asarray(part, x.dtype) for part, x in zip(chunk, expected, strict=False)]
         lengths = {part.shape[1] if part.ndim > 1 else None for part in arrays}
-        fits = all(part.shape[:1] + part.shape[2:] == (self.batch_size, *x.shape[2:]) for part, x in zip(arrays, expected, strict=False))
+        fits = all(
+            part.shape[:1] + part.shape[2:] == (self.batch_size, *x.shape[2:])
+            for part, x in zip(arrays, expected, strict=False)
+        )
         if len(chunk) != len(expected) or len(lengths) != 1 or None in lengths or not fits:
             shapes = ", ".join(str(np.shape(part)) for part in chunk)
-            wanted = ", ".join(f"({self.batch_size}, time{''.join(f', {size}' for size in x.shape[2:])})" for x in expected)
-            raise InputError(f"a chunk of shape {shapes} does not fit this stream; accepted is {wanted}")
+            wanted = ", ".join(
+                f"({self.batch_size}, time{''.join(f', {size}' for size in x.shape[2:])})"
+                for x in expected
+            )
+            raise InputError(
+                f"a chunk of shape {shapes} does not fit this stream; accepted is {wanted}"
+            )
         if self._ended:
             raise InputError("this stream has ended: `reset` begins new sequences")
         if self._left is not None:
-            arrays = [np.concatenate([old, new], axis=1) for old, new in zip(self._left, arrays, strict=True)]
+            arrays = [
+                np.concatenate([old, new], axis=1)
+                for old, new in zip(self._left, arrays, strict=True)
+            ]
         ready = arrays[0].shape[1] // self.stride * self.stride
         self._left = [part[:, ready:] for part in arrays]
         return self._on_time(self._run([part[:, :ready] for part in arrays]))
@@ -302,15 +367,30 @@ class Stream:
         outputs = self._run(None)
         if left is not None and (steps := left[0].shape[1]):
             # A causal output reads nothing of what stands in for the missing steps.
-            filled = [np.pad(part, [(0, 0), (0, self.stride - steps)] + [(0, 0)] * (part.ndim - 2), mode="edge") for part in left]
-            outputs = self._over_time(lambda x: x[:, : -(-steps // (self.stride // x.shape[1]))], self._run(filled))
+            filled = [
+                np.pad(
+                    part,
+                    [(0, 0), (0, self.stride - steps)] + [(0, 0)] * (part.ndim - 2),
+                    mode="edge",
+                )
+                for part in left
+            ]
+            outputs = self._over_time(
+                lambda x: x[:, : -(-steps // (self.stride // x.shape[1]))], self._run(filled)
+            )
         outputs = self._on_time(outputs)
         ended, self._ended = self._ended, True
         if not self.delay or self._last is None or ended:
             return outputs
-        self.states = {name: tf.ones_like(x) if name.endswith(".ended") else x for name, x in self.states.items()}
+        self.states = {
+            name: tf.ones_like(x) if name.endswith(".ended") else x
+            for name, x in self.states.items()
+        }
         specs = keras.tree.flatten(self.model.input[0])
-        nothing = [np.zeros((self.batch_size, self.delay * self.stride, *x.shape[2:]), x.dtype) for x in specs]
+        nothing = [
+            np.zeros((self.batch_size, self.delay * self.stride, *x.shape[2:]), x.dtype)
+            for x in specs
+        ]
         rest = self._on_time(self._over_time(lambda x: x[:, : self.delay], self._run(nothing)))
         return keras.tree.map_structure(lambda *parts: np.concatenate(parts, axis=1), outputs, rest)
 
@@ -321,21 +401,34 @@ class Stream:
         flat = keras.tree.flatten(outputs)
         early = [min(count, x.shape[1]) for count, x in zip(self._early, flat, strict=True)]
         self._early = [count - now for count, now in zip(self._early, early, strict=True)]
-        return keras.tree.pack_sequence_as(outputs, [x[:, now:] for x, now in zip(flat, early, strict=True)])
+        return keras.tree.pack_sequence_as(
+            outputs, [x[:, now:] for x, now in zip(flat, early, strict=True)]
+        )
 
     def _run(self, arrays):
         if arrays is not None and arrays[0].shape[1]:
-            outputs, self.states = self._step((arrays[0] if len(arrays) == 1 else arrays, self.states))
+            outputs, self.states = self._step(
+                (arrays[0] if len(arrays) == 1 else arrays, self.states)
+            )
             self._last = keras.tree.map_structure(np.array, outputs)
             return self._last
         specs = self.model.output[0]
         if self._last is None and any(not _goes_on(x) for x in keras.tree.flatten(specs)):
-            raise InputError("nothing was fed yet: the model answers for all that came so far, and nothing came")
-        return self._over_time(lambda x: x[:, :0], self._last if self._last is not None else keras.tree.map_structure(self._nothing, specs))
+            raise InputError(
+                "nothing was fed yet: the model answers for all that came so far, and nothing came"
+            )
+        return self._over_time(
+            lambda x: x[:, :0],
+            self._last
+            if self._last is not None
+            else keras.tree.map_structure(self._nothing, specs),
+        )
 
     def _over_time(self, function: Callable, outputs):
         """`function` of the outputs that go on step by step; the others, of all that came so far, stay as they are."""
-        return keras.tree.map_structure(lambda x, spec: function(x) if _goes_on(spec) else x, outputs, self.model.output[0])
+        return keras.tree.map_structure(
+            lambda x, spec: function(x) if _goes_on(spec) else x, outputs, self.model.output[0]
+        )
 
     def _nothing(self, spec) -> np.ndarray:
         return np.zeros((self.batch_size, 0, *spec.shape[2:]), spec.dtype)

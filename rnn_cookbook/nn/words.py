@@ -38,7 +38,13 @@ class WordDropout(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_shares(rate=rate, rare_rate=rare_rate)
-        self.rate, self.unknown, self.rare_from, self.rare_rate, self.seed = rate, unknown, rare_from, rare_rate, seed
+        self.rate, self.unknown, self.rare_from, self.rare_rate, self.seed = (
+            rate,
+            unknown,
+            rare_from,
+            rare_rate,
+            seed,
+        )
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, tokens, training=False):
@@ -75,7 +81,9 @@ class EmbeddingDropout(ExplicitMask):
     def __init__(self, rate: float, *, vocabulary_size: int, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate < 1:
-            raise InputError(f"the embedding dropout rate must be at least 0 and below 1, got {rate}")
+            raise InputError(
+                f"the embedding dropout rate must be at least 0 and below 1, got {rate}"
+            )
         self.rate, self.vocabulary_size, self.seed = rate, vocabulary_size, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -83,14 +91,21 @@ class EmbeddingDropout(ExplicitMask):
         tokens, vectors = inputs
         if not training or self.rate == 0:
             return vectors
-        keep = keras.random.dropout(ops.ones((self.vocabulary_size,), vectors.dtype), self.rate, seed=self.seed_generator)
+        keep = keras.random.dropout(
+            ops.ones((self.vocabulary_size,), vectors.dtype), self.rate, seed=self.seed_generator
+        )
         return vectors * ops.take(keep, tokens)[..., None]
 
     def compute_output_shape(self, input_shape):
         return input_shape[1]
 
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "vocabulary_size": self.vocabulary_size, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "vocabulary_size": self.vocabulary_size,
+            "seed": self.seed,
+        }
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -136,8 +151,13 @@ class LanguageModelObjective(ExplicitMask):
         self.bidirectional, self.per, self.unknown = bidirectional, per, unknown
         names = ("next", "previous") if bidirectional else ("next",)
         policy = self.dtype_policy
-        self.hidden = [keras.layers.Dense(size, activation="tanh", dtype=policy, name=f"{name}_hidden") for name in names]
-        self.words = [keras.layers.Dense(vocabulary_size, dtype=policy, name=f"{name}_word") for name in names]
+        self.hidden = [
+            keras.layers.Dense(size, activation="tanh", dtype=policy, name=f"{name}_hidden")
+            for name in names
+        ]
+        self.words = [
+            keras.layers.Dense(vocabulary_size, dtype=policy, name=f"{name}_word") for name in names
+        ]
 
     def build(self, input_shape):
         (*_, units), *_ = input_shape
@@ -156,15 +176,29 @@ class LanguageModelObjective(ExplicitMask):
     def cross_entropy(self, states, tokens, mask):
         """Nats of the neighbours, of both directions together: a scalar, see `per`."""
         counts = ops.cast(mask, "float32")
-        known = ops.where(ops.logical_and(mask, tokens >= self.vocabulary_size), self.unknown, ops.where(mask, tokens, 0))
+        known = ops.where(
+            ops.logical_and(mask, tokens >= self.vocabulary_size),
+            self.unknown,
+            ops.where(mask, tokens, 0),
+        )
         edge = ops.zeros_like(known[:, :1])
-        neighbours = (ops.concatenate([known[:, 1:], edge], axis=1), ops.concatenate([edge, known[:, :-1]], axis=1))
+        neighbours = (
+            ops.concatenate([known[:, 1:], edge], axis=1),
+            ops.concatenate([edge, known[:, :-1]], axis=1),
+        )
         total = 0.0
         halves = ops.split(states, len(self.hidden), axis=-1)
-        for half, hidden, words, targets in zip(halves, self.hidden, self.words, neighbours[: len(halves)], strict=True):
+        for half, hidden, words, targets in zip(
+            halves, self.hidden, self.words, neighbours[: len(halves)], strict=True
+        ):
             logits = ops.cast(words(hidden(half)), "float32")
-            total += ops.sum(counts * keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True))
-        return total / (ops.cast(ops.shape(tokens)[0], "float32") if self.per == "sequence" else ops.sum(counts))
+            total += ops.sum(
+                counts
+                * keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+            )
+        return total / (
+            ops.cast(ops.shape(tokens)[0], "float32") if self.per == "sequence" else ops.sum(counts)
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
@@ -186,10 +220,14 @@ class FeatureEmbedding(keras.layers.Layer):
     def __init__(self, counts: Sequence[int], size: int, **kwargs):
         super().__init__(**kwargs)
         if not counts or min(counts) < 1 or size < 1:
-            raise InputError(f"features need 1 value or more each and vectors of 1 or more, got {list(counts)} and {size}")
+            raise InputError(
+                f"features need 1 value or more each and vectors of 1 or more, got {list(counts)} and {size}"
+            )
         self.counts, self.size = tuple(counts), size
         # One table for all: feature i begins after the values of those before it.
-        self.embedding = keras.layers.Embedding(sum(counts), size, dtype=self.dtype_policy, name="embedding")
+        self.embedding = keras.layers.Embedding(
+            sum(counts), size, dtype=self.dtype_policy, name="embedding"
+        )
 
     def build(self, input_shape):
         self.embedding.build(input_shape)

@@ -49,7 +49,15 @@ class Bundle:
     model: keras.Model
 
 
-def save_bundle(path: Path, *, recipe: str, config: dict, facts: dict, model: keras.Model, encoders: list[Callable[[Path], None]]) -> None:
+def save_bundle(
+    path: Path,
+    *,
+    recipe: str,
+    config: dict,
+    facts: dict,
+    model: keras.Model,
+    encoders: list[Callable[[Path], None]],
+) -> None:
     """Writes `model.keras`, what each of `encoders` writes into the folder that it is given, and `bundle.json` with their checksums.
 
     The folder appears whole or not at all.
@@ -68,7 +76,14 @@ def save_bundle(path: Path, *, recipe: str, config: dict, facts: dict, model: ke
         versions = {"rnn_cookbook": __version__, "keras": keras.__version__}
         write_json(
             partial / "bundle.json",
-            {"format": FORMAT, "recipe": recipe, "config": config, "facts": facts, "files": files, "versions": versions},
+            {
+                "format": FORMAT,
+                "recipe": recipe,
+                "config": config,
+                "facts": facts,
+                "files": files,
+                "versions": versions,
+            },
         )
         shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
@@ -90,18 +105,26 @@ def load_bundle(path: str | Path) -> Bundle:
     folder = path / "model" if (path / "model" / "bundle.json").exists() else path
     file = folder / "bundle.json"
     if not file.exists():
-        raise InputError(f"{path} holds no trained model: there is no {file.name} in it, nor in its folder model/")
+        raise InputError(
+            f"{path} holds no trained model: there is no {file.name} in it, nor in its folder model/"
+        )
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
         version, files = facts["format"], facts["files"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is damaged: {error!r}. Train again, or copy the bundle again from where it came") from error
+        raise InputError(
+            f"{file} is damaged: {error!r}. Train again, or copy the bundle again from where it came"
+        ) from error
     if version != FORMAT:
         made = facts.get("versions", {}).get("rnn_cookbook", "unknown")
         raise InputError(
             f"{folder} is a bundle of format {version} (written by rnn-cookbook {made}); this is {__version__}, which reads format {FORMAT}"
         )
-    broken = [name for name, checksum in files.items() if not (folder / name).exists() or _checksum(folder / name) != checksum]
+    broken = [
+        name
+        for name, checksum in files.items()
+        if not (folder / name).exists() or _checksum(folder / name) != checksum
+    ]
     if broken:
         raise InputError(
             f"the bundle {folder} is damaged: {listing(broken)} missing, truncated or changed. Copy it again from where it came"
@@ -110,8 +133,16 @@ def load_bundle(path: str | Path) -> Bundle:
         model = load_model(folder / "model.keras", compile=False)
     except (TypeError, ValueError, OSError) as error:
         made = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-        raise InputError(f"{folder} cannot be loaded by keras {keras.__version__}; it was written by {made}. {str(error)[:200]}") from error
-    return Bundle(path=folder, recipe=facts["recipe"], config=facts["config"], facts=facts["facts"], model=in_full_precision(model))
+        raise InputError(
+            f"{folder} cannot be loaded by keras {keras.__version__}; it was written by {made}. {str(error)[:200]}"
+        ) from error
+    return Bundle(
+        path=folder,
+        recipe=facts["recipe"],
+        config=facts["config"],
+        facts=facts["facts"],
+        model=in_full_precision(model),
+    )
 
 
 def in_full_precision(model: keras.Model) -> keras.Model:

@@ -35,10 +35,14 @@ def set_precision(mixed: bool) -> None:
     keras.mixed_precision.set_global_policy("mixed_float16" if mixed else "float32")
 
 
-def warmup_cosine(peak: float, *, steps: int, warmup: float = 0.05) -> keras.optimizers.schedules.LearningRateSchedule:
+def warmup_cosine(
+    peak: float, *, steps: int, warmup: float = 0.05
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Learning rate: linear from 0 to `peak` in the first `warmup` share of the steps, then a half cosine to a fiftieth of it."""
     rise = max(1, round(warmup * steps))
-    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - rise), alpha=0.02, warmup_target=peak, warmup_steps=rise)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - rise), alpha=0.02, warmup_target=peak, warmup_steps=rise
+    )
 
 
 class Plan(NamedTuple):
@@ -105,14 +109,26 @@ def fit(
     if average < 1:
         raise InputError(f"the mean is of 1 epoch or more, got average={average}")
     log.info("%s", gpu_summary(model))
-    keeper = _Keeper(train=train, run=run, epochs=epochs, patience=patience, average=average, monitor=monitor, scores=scores)
-    model.optimizer.build(model.trainable_variables)  # else its variables are made in the first step, which TensorFlow then traces twice
+    keeper = _Keeper(
+        train=train,
+        run=run,
+        epochs=epochs,
+        patience=patience,
+        average=average,
+        monitor=monitor,
+        scores=scores,
+    )
+    model.optimizer.build(
+        model.trainable_variables
+    )  # else its variables are made in the first step, which TensorFlow then traces twice
     if run.resumed:
         keeper.restore(model)
     if not keeper.state["done"]:
         callbacks = [keeper]
         if tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False))
+            callbacks.append(
+                keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False)
+            )
         try:
             # shuffle: the batches have their order already, and Keras warns that it cannot shuffle a tf.data pipeline.
             model.fit(
@@ -125,7 +141,9 @@ def fit(
                 verbose=0 if run.quiet else 1 if sys.stdout.isatty() else 2,
             )
         except tf.errors.OpError as error:  # TensorBoard's writer has its own file system
-            if not any(reason in str(error) for reason in ("No space left", "File too large", "Disk quota")):
+            if not any(
+                reason in str(error) for reason in ("No space left", "File too large", "Disk quota")
+            ):
                 raise
             raise InputError(
                 f"could not write to {run.path}: {error.message}; the last checkpoint is untouched. Make room, then --resume"
@@ -149,13 +167,33 @@ class _Keeper(keras.callbacks.Callback):
     """Batch order, divergence, best weights, early stopping and the checkpoint: what has to be resumed together is kept together."""
 
     def __init__(
-        self, *, train, run: Run, epochs: int, patience: int, average: int, monitor: str, scores: Callable[[], dict[str, float]] | None
+        self,
+        *,
+        train,
+        run: Run,
+        epochs: int,
+        patience: int,
+        average: int,
+        monitor: str,
+        scores: Callable[[], dict[str, float]] | None,
     ):
         super().__init__()
         self.scores, self.average = scores, average
-        self.train, self.run, self.epochs, self.patience, self.monitor = train, run, epochs, patience, monitor
+        self.train, self.run, self.epochs, self.patience, self.monitor = (
+            train,
+            run,
+            epochs,
+            patience,
+            monitor,
+        )
         self.sign = -1 if monitor.endswith(("accuracy", "f1", "auc", "bleu")) else 1
-        self.state = {"history": [], "best": math.inf, "best_epoch": 0, "seconds": 0.0, "done": False}
+        self.state = {
+            "history": [],
+            "best": math.inf,
+            "best_epoch": 0,
+            "seconds": 0.0,
+            "done": False,
+        }
         self.kept: list[np.ndarray] = []  # what the model ends with
         self.recent: list[list[np.ndarray]] = []  # of the last epochs, where their mean is kept
         self.seconds_here = 0.0
@@ -178,22 +216,35 @@ class _Keeper(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         state["seconds"] += seconds
         self.seconds_here += seconds
-        row = {"epoch": epoch, **{name: float(value) for name, value in logs.items()}, "seconds": round(state["seconds"], 2)}
+        row = {
+            "epoch": epoch,
+            **{name: float(value) for name, value in logs.items()},
+            "seconds": round(state["seconds"], 2),
+        }
         state["history"].append(row)
         if self.monitor not in row:
-            raise InputError(f"nothing called {self.monitor!r} to choose the best epoch by; there is {', '.join(row)}")
+            raise InputError(
+                f"nothing called {self.monitor!r} to choose the best epoch by; there is {', '.join(row)}"
+            )
         if self.sign * row[self.monitor] < state["best"]:
             state["best"], state["best_epoch"] = self.sign * row[self.monitor], epoch
             if self.average == 1:
                 self.kept = self._weights()
         elif not self.kept:
-            raise Diverged(f"{self.monitor} is not a number after the first epoch: training diverged. Try a lower --learning-rate")
+            raise Diverged(
+                f"{self.monitor} is not a number after the first epoch: training diverged. Try a lower --learning-rate"
+            )
         if self.average > 1:
             self.recent = [*self.recent, self._weights()][-self.average :]
             self.kept = _means(self.recent)
         waited = epoch - state["best_epoch"]
         if self.patience and waited >= self.patience:
-            log.info("no better %s for %d epochs: stopping, epoch %d is the best", self.monitor, waited, state["best_epoch"] + 1)
+            log.info(
+                "no better %s for %d epochs: stopping, epoch %d is the best",
+                self.monitor,
+                waited,
+                state["best_epoch"] + 1,
+            )
             self.model.stop_training = True
         state["done"] = self.model.stop_training or epoch + 1 >= self.epochs
         self.save()
@@ -207,7 +258,11 @@ class _Keeper(keras.callbacks.Callback):
 
     def save(self) -> None:
         arrays = {"state": np.frombuffer(json.dumps(self.state).encode(), np.uint8)}
-        for name, values in (("model", self.model.variables), ("optimizer", self.model.optimizer.variables), ("best", self.kept)):
+        for name, values in (
+            ("model", self.model.variables),
+            ("optimizer", self.model.optimizer.variables),
+            ("best", self.kept),
+        ):
             arrays |= {f"{name}/{index}": np.array(value) for index, value in enumerate(values)}
         for number, values in enumerate(self.recent):
             arrays |= {f"recent {number}/{index}": value for index, value in enumerate(values)}
@@ -215,7 +270,9 @@ class _Keeper(keras.callbacks.Callback):
         self.write_history()
 
     def write_history(self) -> None:
-        write_text(self.run.path / "history.csv", pd.DataFrame(self.state["history"]).to_csv(index=False))
+        write_text(
+            self.run.path / "history.csv", pd.DataFrame(self.state["history"]).to_csv(index=False)
+        )
 
     def restore(self, model: keras.Model) -> None:
         if not self.file.exists():
@@ -223,8 +280,13 @@ class _Keeper(keras.callbacks.Callback):
             return
         with np.load(self.file, allow_pickle=False) as arrays:
             self.state = json.loads(arrays["state"].tobytes())
-            for name, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
-                if (kept := sum(array.startswith(f"{name}/") for array in arrays.files)) != len(variables):
+            for name, variables in (
+                ("model", model.variables),
+                ("optimizer", model.optimizer.variables),
+            ):
+                if (kept := sum(array.startswith(f"{name}/") for array in arrays.files)) != len(
+                    variables
+                ):
                     raise InputError(
                         f"{self.file} does not fit the model: its {name} has {kept} arrays, expected {len(variables)}. It was written by "
                         "another version of the recipe or the library; go on with that one, or start anew in another --output"
@@ -237,15 +299,22 @@ class _Keeper(keras.callbacks.Callback):
                         )
                     variable.assign(value)
             self.kept = [arrays[f"best/{index}"] for index in range(len(model.variables))]
-            numbers = range(len({name.split("/")[0] for name in arrays.files if name.startswith("recent ")}))
-            self.recent = [[arrays[f"recent {number}/{index}"] for index in range(len(self.kept))] for number in numbers]
+            numbers = range(
+                len({name.split("/")[0] for name in arrays.files if name.startswith("recent ")})
+            )
+            self.recent = [
+                [arrays[f"recent {number}/{index}"] for index in range(len(self.kept))]
+                for number in numbers
+            ]
         log.info("going on after epoch %d of %d", len(self.state["history"]), self.epochs)
 
 
 def _means(weights: list[list[np.ndarray]]) -> list[np.ndarray]:
     """Of each variable the mean; of what is not a floating-point number, such as a random generator's state, the last."""
     return [
-        np.mean(values, axis=0, dtype=values[0].dtype) if np.issubdtype(values[0].dtype, np.floating) else values[-1]
+        np.mean(values, axis=0, dtype=values[0].dtype)
+        if np.issubdtype(values[0].dtype, np.floating)
+        else values[-1]
         for values in zip(*weights, strict=True)
     ]
 
@@ -265,7 +334,9 @@ def _answer(alive: ref, inputs):
     return alive()(inputs, training=False)
 
 
-def predict(model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+def predict(
+    model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None
+) -> np.ndarray:
     """The model's outputs in the order of the sequences: float32[examples, ...]. `progress` gets the batches done and their number."""
     outputs = []
     for batch in batches.dataset():
@@ -282,8 +353,12 @@ def predict_sequences(model: keras.Model, batches) -> list:
     """
     found: list = [None] * len(batches.lengths)
     for indices, batch in zip(batches.plan(), batches.dataset(), strict=True):
-        outputs = keras.tree.map_structure(np.asarray, _forward(model)(batch[0] if isinstance(batch, tuple) else batch))
+        outputs = keras.tree.map_structure(
+            np.asarray, _forward(model)(batch[0] if isinstance(batch, tuple) else batch)
+        )
         for row, index in enumerate(indices):
             length = batches.lengths[index]
-            found[index] = keras.tree.map_structure(lambda x, row=row, length=length: x[row, :length], outputs)
+            found[index] = keras.tree.map_structure(
+                lambda x, row=row, length=length: x[row, :length], outputs
+            )
     return found

@@ -30,17 +30,29 @@ class Run:
             the one that the run began with.
     """
 
-    def __init__(self, *, recipe: str, config, output: str | Path | None = None, resume: bool = False, quiet: bool = False):
+    def __init__(
+        self,
+        *,
+        recipe: str,
+        config,
+        output: str | Path | None = None,
+        resume: bool = False,
+        quiet: bool = False,
+    ):
         self.recipe, self.resumed, self.quiet = recipe, resume, quiet
         if output is None and resume:
             output = latest_unfinished(Path("runs") / recipe)
-        self.path = Path(output) if output else Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S")
+        self.path = (
+            Path(output) if output else Path("runs") / recipe / time.strftime("%Y-%m-%d_%H-%M-%S")
+        )
         settings = dataclasses.asdict(config)
         if resume:
             check_same(self.path, settings)
         else:
             if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
-                raise InputError(f"{self.path} exists: choose another --output, or add --resume to go on with the run in it")
+                raise InputError(
+                    f"{self.path} exists: choose another --output, or add --resume to go on with the run in it"
+                )
             write_json(self.path / "config.json", {"recipe": recipe, **settings})
         self._lock()
         self._log_to_file()
@@ -56,7 +68,9 @@ class Run:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise InputError(f"another process is working in {self.path}: wait for it, or choose another --output") from error
+            raise InputError(
+                f"another process is working in {self.path}: wait for it, or choose another --output"
+            ) from error
 
     def _log_to_file(self) -> None:
         log_to_console(logging.WARNING if self.quiet else logging.INFO)
@@ -82,21 +96,33 @@ def saved_settings(recipe: str, output: str | Path | None) -> dict:
     file = (Path(output) if output else latest_unfinished(Path("runs") / recipe)) / "config.json"
     if not file.exists():
         raise InputError(f"--resume found no config.json in {file.parent}: it is not a run folder")
-    return {name: value for name, value in json.loads(file.read_text(encoding="utf-8")).items() if name != "recipe"}
+    return {
+        name: value
+        for name, value in json.loads(file.read_text(encoding="utf-8")).items()
+        if name != "recipe"
+    }
 
 
 def latest_unfinished(folder: Path) -> Path:
     runs = sorted(
-        path.parent.parent for path in folder.glob("*/checkpoints/last.npz") if not (path.parent.parent / "metrics.json").exists()
+        path.parent.parent
+        for path in folder.glob("*/checkpoints/last.npz")
+        if not (path.parent.parent / "metrics.json").exists()
     )
     if not runs:
-        raise InputError(f"--resume found no unfinished run with a finished epoch in {folder}: name the run's folder with --output")
+        raise InputError(
+            f"--resume found no unfinished run with a finished epoch in {folder}: name the run's folder with --output"
+        )
     return runs[-1]
 
 
 def changes(before: dict, settings: dict) -> list[str]:
     """What of the settings was otherwise before."""
-    return [f"{key} was {before.get(key)!r}, now {value!r}" for key, value in settings.items() if before.get(key) != value]
+    return [
+        f"{key} was {before.get(key)!r}, now {value!r}"
+        for key, value in settings.items()
+        if before.get(key) != value
+    ]
 
 
 def check_same(folder: Path, settings: dict) -> None:
@@ -106,7 +132,9 @@ def check_same(folder: Path, settings: dict) -> None:
         raise InputError(f"--resume found no config.json in {folder}: it is not a run folder")
     before = json.loads(file.read_text(encoding="utf-8"))
     if changed := changes(before, settings):
-        raise InputError(f"--resume goes on with the settings that the run in {folder} began with: {'; '.join(changed)}")
+        raise InputError(
+            f"--resume goes on with the settings that the run in {folder} began with: {'; '.join(changed)}"
+        )
 
 
 def environment() -> dict:
@@ -116,14 +144,19 @@ def environment() -> dict:
 
     from rnn_cookbook import __version__
 
-    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in tf.config.list_physical_devices("GPU")]
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
     return {
         "rnn_cookbook": __version__,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "python": platform.python_version(),
         "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "gpu": ", ".join(gpus) or None,
     }
 
@@ -142,7 +175,16 @@ def peak_memory_mb() -> float:
     status = Path("/proc/self/status")
     if status.exists():
         # On Linux getrusage also counts what the parent held when it started this process.
-        return round(next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:")) * 1024 / 1e6, 1)
+        return round(
+            next(
+                int(line.split()[1])
+                for line in status.read_text().splitlines()
+                if line.startswith("VmHWM:")
+            )
+            * 1024
+            / 1e6,
+            1,
+        )
     try:
         import resource
     except ImportError:  # Windows

@@ -1,7 +1,5 @@
 """Plots that more than one application has."""
 
-
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -32,7 +30,10 @@ def plot_confusion(run: Run, labels: np.ndarray, predicted: np.ndarray, names: l
             )
     axes.set(xlabel="predicted", ylabel="true")
     if len(names) <= 40:
-        labels = {"labels": [name[:30] for name in names], "parse_math": False}  # "$" is a character of a label, not a formula
+        labels = {
+            "labels": [name[:30] for name in names],
+            "parse_math": False,
+        }  # "$" is a character of a label, not a formula
         axes.set_xticks(range(len(names)), rotation=45 if len(names) > 3 else 0, **labels)
         axes.set_yticks(range(len(names)), **labels)
     figure.colorbar(image, label="share of the true class")

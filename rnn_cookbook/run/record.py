@@ -16,12 +16,27 @@ from rnn_cookbook.files import write_json, write_text
 from rnn_cookbook.recipe import recipe_files
 from rnn_cookbook.run.folder import Run, check_same, environment
 
-START, END = "<!-- results: written by python -m rnn_cookbook.run.record README.md -->", "<!-- end of results -->"
-CELLS_START, CELLS_END = "<!-- cells: written by python -m rnn_cookbook.run.record README.md -->", "<!-- end of cells -->"
+START, END = (
+    "<!-- results: written by python -m rnn_cookbook.run.record README.md -->",
+    "<!-- end of results -->",
+)
+CELLS_START, CELLS_END = (
+    "<!-- cells: written by python -m rnn_cookbook.run.record README.md -->",
+    "<!-- end of cells -->",
+)
 
 
 def record(
-    module: ModuleType, name: str, config, *, seeds: int, setting: str, command: str, output: str | None, resume: bool, quiet: bool
+    module: ModuleType,
+    name: str,
+    config,
+    *,
+    seeds: int,
+    setting: str,
+    command: str,
+    output: str | None,
+    resume: bool,
+    quiet: bool,
 ) -> str:
     """Runs seeds 0 to `seeds - 1`, each in a folder of its own, and writes the record of `setting`; returns it as text.
 
@@ -37,22 +52,42 @@ def record(
         path = folder / f"seed-{seed}"
         file = path / "metrics.json"
         usual = module.Config()
-        fixed_split = config.data == usual.data and getattr(config, "split", None) == getattr(usual, "split", None)
-        settings = replace(config, seed=seed, baselines=config.baselines and (seed == 0 or not fixed_split))
+        fixed_split = config.data == usual.data and getattr(config, "split", None) == getattr(
+            usual, "split", None
+        )
+        settings = replace(
+            config, seed=seed, baselines=config.baselines and (seed == 0 or not fixed_split)
+        )
         if resume and path.exists():
             check_same(path, asdict(settings))
         if not (resume and file.exists()):
-            module.main(settings, Run(recipe=name, config=settings, output=path, resume=resume and path.exists(), quiet=quiet))
+            module.main(
+                settings,
+                Run(
+                    recipe=name,
+                    config=settings,
+                    output=path,
+                    resume=resume and path.exists(),
+                    quiet=quiet,
+                ),
+            )
         reports.append(json.loads(file.read_text(encoding="utf-8")))
     higher = getattr(module, "HIGHER_IS_BETTER", True)
-    entry = summary(reports, metric=module.METRIC, setting=setting, command=command, higher_is_better=higher)
+    entry = summary(
+        reports, metric=module.METRIC, setting=setting, command=command, higher_is_better=higher
+    )
     results = Path(module.__file__).parent / "results" / f"{name}.json"
     others = [old for old in _read(results) if old["setting"] != setting]
-    write_json(results, sorted([*others, entry], key=lambda old: (old["setting"] != "default", old["setting"])))
+    write_json(
+        results,
+        sorted([*others, entry], key=lambda old: (old["setting"] != "default", old["setting"])),
+    )
     return json.dumps(entry, indent=2) + f"\n\nrecorded in {results}"
 
 
-def summary(reports: list[dict], *, metric: str, setting: str, command: str, higher_is_better: bool = True) -> dict:
+def summary(
+    reports: list[dict], *, metric: str, setting: str, command: str, higher_is_better: bool = True
+) -> dict:
     """One record of `recipes/results/`: mean and sample standard deviation over the seeds' reports."""
     first = reports[0]
     minutes = [report["training"]["seconds"] / 60 for report in reports]
@@ -63,10 +98,19 @@ def summary(reports: list[dict], *, metric: str, setting: str, command: str, hig
         "command": command,
         "data": first["data"],
         "seeds": [report["seed"] for report in reports],
-        "protocol": ", ".join(f"{size} {split}" for split, size in first["splits"].items()) + "; chosen on validation, test read once",
-        "test": {metric: _spread([report["test"][metric] for report in reports]) for metric in first["test"]},
-        "validation": {metric: _spread([report["validation"][metric] for report in reports]) for metric in first["validation"]},
-        "baselines": _mean_baselines([report["baselines"] for report in reports if report["baselines"]]),
+        "protocol": ", ".join(f"{size} {split}" for split, size in first["splits"].items())
+        + "; chosen on validation, test read once",
+        "test": {
+            metric: _spread([report["test"][metric] for report in reports])
+            for metric in first["test"]
+        },
+        "validation": {
+            metric: _spread([report["validation"][metric] for report in reports])
+            for metric in first["validation"]
+        },
+        "baselines": _mean_baselines(
+            [report["baselines"] for report in reports if report["baselines"]]
+        ),
         "training_minutes": _spread(minutes),
         "parameters": first["model"]["parameters"],
         "peak_memory_mb": max(report["training"]["peak_memory_mb"] for report in reports),
@@ -75,10 +119,19 @@ def summary(reports: list[dict], *, metric: str, setting: str, command: str, hig
     }
 
 
-def record_cells(module: ModuleType, name: str, table, metric: str, *, data: str, command: str) -> None:
+def record_cells(
+    module: ModuleType, name: str, table, metric: str, *, data: str, command: str
+) -> None:
     """Writes the table of `comparing.compare`, as it stands then, with what it was measured on."""
     rows = json.loads(table.reset_index().round(6).to_json(orient="records"))
-    entry = {"metric": metric, "data": data, "split": "validation", "command": command, "networks": rows, **_made_on(environment())}
+    entry = {
+        "metric": metric,
+        "data": data,
+        "split": "validation",
+        "command": command,
+        "networks": rows,
+        **_made_on(environment()),
+    }
     write_json(Path(module.__file__).parent / "results" / name / "cells.json", entry)
 
 
@@ -86,7 +139,9 @@ def _made_on(machine: dict) -> dict:
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
     return {
         "hardware": f"{machine['cores']} cores of {machine['cpu']}{gpu}",
-        "versions": {key: machine[key] for key in ("rnn_cookbook", "tensorflow", "keras", "python")},
+        "versions": {
+            key: machine[key] for key in ("rnn_cookbook", "tensorflow", "keras", "python")
+        },
         "commit": _commit(),
         "date": time.strftime("%Y-%m-%d"),
     }
@@ -102,7 +157,13 @@ def _spread(values: list[float]) -> dict:
 
 def _mean_baselines(reports: list[dict]) -> dict:
     names = reports[0] if reports else {}
-    return {name: {metric: round(mean(report[name][metric] for report in reports), 5) for metric in reports[0][name]} for name in names}
+    return {
+        name: {
+            metric: round(mean(report[name][metric] for report in reports), 5)
+            for metric in reports[0][name]
+        }
+        for name in names
+    }
 
 
 def _commit() -> str:
@@ -110,10 +171,18 @@ def _commit() -> str:
     root = Path(__file__).parent.parent
     try:
         commit = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "recipes/*.py", "rnn_cookbook"], cwd=root, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--", "recipes/*.py", "rnn_cookbook"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return ""
@@ -140,12 +209,16 @@ def recorded(folder: Path | None = None) -> list[dict]:
     for file in sorted(folder.glob("*.json")):
         records = _read(file)
         # Settings that were recorded without baselines are compared with another's on the same test split.
-        shared = {_test_split(record): record["baselines"] for record in records if record["baselines"]}
+        shared = {
+            _test_split(record): record["baselines"] for record in records if record["baselines"]
+        }
         for record in records:
             metric, ours = record["metric"], record["test"][record["metric"]]
             baselines = record["baselines"] or shared.get(_test_split(record))
             if not baselines:
-                raise InputError(f"{file}: setting {record['setting']!r} has no baselines, nor has another on its test split")
+                raise InputError(
+                    f"{file}: setting {record['setting']!r} has no baselines, nor has another on its test split"
+                )
             name = _best(baselines, record)
             best = baselines[name][metric]
             rows.append(
@@ -159,7 +232,8 @@ def recorded(folder: Path | None = None) -> list[dict]:
                     "baseline": name,
                     "baseline_score": best,
                     "baseline_seconds": baselines[name]["seconds"],
-                    "network_wins": ours["mean"] != best and (ours["mean"] > best) == _higher(record),
+                    "network_wins": ours["mean"] != best
+                    and (ours["mean"] > best) == _higher(record),
                     "published": published.get(file.stem, {}).get(record["setting"], ""),
                     "minutes": record["training_minutes"]["mean"],
                     "hardware": record["hardware"],
@@ -176,8 +250,14 @@ def table(folder: Path) -> str:
     ]
     for row in recorded(folder):
         wins = row["network_wins"]
-        ours = _bold(_with_spread(row["mean"], row["std"], row["seeds"]), wins) + f" ({row['seeds']} seed{'s' * (row['seeds'] > 1)})"
-        rival = _bold(f"{row['baseline_score']:.4f}", not wins) + f" {row['baseline']}, {row['baseline_seconds']:.0f} s"
+        ours = (
+            _bold(_with_spread(row["mean"], row["std"], row["seeds"]), wins)
+            + f" ({row['seeds']} seed{'s' * (row['seeds'] > 1)})"
+        )
+        rival = (
+            _bold(f"{row['baseline_score']:.4f}", not wins)
+            + f" {row['baseline']}, {row['baseline_seconds']:.0f} s"
+        )
         lines.append(
             f"| [{row['recipe']}](recipes/{row['recipe']}.py) | {row['setting']} | {row['data']} | {row['metric']} | {ours} | {rival} "
             f"| {'the network' if wins else 'the baseline'} | {row['published'] or '–'} | {row['minutes']:.1f} | {row['hardware']} |"
@@ -212,7 +292,9 @@ def _higher(record: dict) -> bool:
 
 def _best(baselines: dict, record: dict) -> str:
     """Name of the best of the baselines."""
-    return (max if _higher(record) else min)(baselines, key=lambda name: baselines[name][record["metric"]])
+    return (max if _higher(record) else min)(
+        baselines, key=lambda name: baselines[name][record["metric"]]
+    )
 
 
 def _with_spread(mean: float, std: float, seeds: int) -> str:
@@ -226,8 +308,15 @@ def _bold(text: str, bold: bool) -> str:
 def update_readme(readme: Path, results: Path) -> None:
     """Rewrites what stands between the markers of the README."""
     text = readme.read_text(encoding="utf-8")
-    for start, end, made in ((START, END, table(results)), (CELLS_START, CELLS_END, cells_table(results))):
-        text, count = re.subn(f"(?s){re.escape(start)}.*?{re.escape(end)}", lambda _, all=f"{start}\n{made}\n{end}": all, text)
+    for start, end, made in (
+        (START, END, table(results)),
+        (CELLS_START, CELLS_END, cells_table(results)),
+    ):
+        text, count = re.subn(
+            f"(?s){re.escape(start)}.*?{re.escape(end)}",
+            lambda _, all=f"{start}\n{made}\n{end}": all,
+            text,
+        )
         if count != 1:
             raise InputError(f"{readme} needs the markers {start} and {end} once, found {count}")
     write_text(readme, text)
@@ -245,9 +334,16 @@ def measured(record: dict) -> str:
 
 def update_docstring(recipe: Path, results: Path) -> None:
     """Rewrites the line that begins with "Measured: " in the recipe, from its `default` record, if there is one."""
-    line = next((measured(record) for record in _read(results) if record["setting"] == "default"), None)
+    line = next(
+        (measured(record) for record in _read(results) if record["setting"] == "default"), None
+    )
     if line:
-        write_text(recipe, re.sub(r"(?m)^Measured: .*$", lambda _: line, recipe.read_text(encoding="utf-8"), count=1))
+        write_text(
+            recipe,
+            re.sub(
+                r"(?m)^Measured: .*$", lambda _: line, recipe.read_text(encoding="utf-8"), count=1
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,16 @@ BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
 
 
 def write_metrics(
-    run: Run, *, config, splits: dict[str, int], test: dict, validation: dict, baselines: dict, model, training: dict, scorer: str = ""
+    run: Run,
+    *,
+    config,
+    splits: dict[str, int],
+    test: dict,
+    validation: dict,
+    baselines: dict,
+    model,
+    training: dict,
+    scorer: str = "",
 ) -> dict:
     """Writes `metrics.json`, the last file of a run: a run that has it is finished. Returns its contents.
 
@@ -29,7 +38,11 @@ def write_metrics(
         "baselines": baselines,
         "model": {"parameters": model.count_params(), "gpu_kernels": gpu_summary(model)},
         "training": {
-            **{key: value for key, value in training.items() if key not in ("history", "seconds_here")},
+            **{
+                key: value
+                for key, value in training.items()
+                if key not in ("history", "seconds_here")
+            },
             "peak_memory_mb": peak_memory_mb(),
         },
         "environment": environment(),
@@ -39,29 +52,57 @@ def write_metrics(
     return report
 
 
-def comparison(report: dict, *, metric: str, others: tuple[str, ...] = (), higher_is_better: bool = True) -> str:
+def comparison(
+    report: dict, *, metric: str, others: tuple[str, ...] = (), higher_is_better: bool = True
+) -> str:
     """A table of the model and its baselines, best first, and a sentence that says which one wins."""
-    rows = {"this model": {**report["test"], "seconds": report["training"]["seconds"]}, **report["baselines"]}
+    rows = {
+        "this model": {**report["test"], "seconds": report["training"]["seconds"]},
+        **report["baselines"],
+    }
     ranked = sorted(rows, key=lambda name: rows[name][metric], reverse=higher_is_better)
     columns = [metric, *others, "seconds"]
     width = max(map(len, ranked))
-    lines = [f"test ({report['splits']['test']} examples)".ljust(width + 2) + "".join(f"{column:>19}" for column in columns)]
+    lines = [
+        f"test ({report['splits']['test']} examples)".ljust(width + 2)
+        + "".join(f"{column:>19}" for column in columns)
+    ]
     width = max(width + 2, len(lines[0]) - 19 * len(columns))
     for name in ranked:
         cells = (
-            f"{rows[name][column]:.1f}" if column == "seconds" else f"{rows[name][column]:.4f}" if column in rows[name] else "–"
+            f"{rows[name][column]:.1f}"
+            if column == "seconds"
+            else f"{rows[name][column]:.4f}"
+            if column in rows[name]
+            else "–"
             for column in columns
         )
         lines.append(name.ljust(width) + "".join(f"{cell:>19}" for cell in cells))
     best = next((name for name in ranked if name != "this model"), None)
     if best is not None:
         gap = abs(rows["this model"][metric] - rows[best][metric])
-        verdict = "ties with" if gap < 5e-5 else "wins against" if ranked[0] == "this model" else "loses to"
-        lines.append(f"the model {verdict} the best baseline, {best}" + (f", by {gap:.4f} {metric}" if gap >= 5e-5 else ""))
+        verdict = (
+            "ties with"
+            if gap < 5e-5
+            else "wins against"
+            if ranked[0] == "this model"
+            else "loses to"
+        )
+        lines.append(
+            f"the model {verdict} the best baseline, {best}"
+            + (f", by {gap:.4f} {metric}" if gap >= 5e-5 else "")
+        )
     return "\n".join(lines)
 
 
-def plot_training(run: Run, history: dict, *, metric: str, training: str = "training (with dropout)", unit: str = "nats") -> None:
+def plot_training(
+    run: Run,
+    history: dict,
+    *,
+    metric: str,
+    training: str = "training (with dropout)",
+    unit: str = "nats",
+) -> None:
     """`plots/training.png`: loss and `metric`, where they were measured on the training and the validation split, by epoch.
 
     What was kept is marked, one epoch or several. `history` is what `training.fit` returns, `training` what the legend says of the
@@ -73,9 +114,18 @@ def plot_training(run: Run, history: dict, *, metric: str, training: str = "trai
     for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
         if name in history[0]:
             axes.plot(epochs, [row[name] for row in history], "o-", color=GREY, label=training)
-        axes.plot(epochs, [row[f"val_{name}"] for row in history], "o-", color=BLUE, label="validation")
+        axes.plot(
+            epochs, [row[f"val_{name}"] for row in history], "o-", color=BLUE, label="validation"
+        )
         if averaged > 1:
-            axes.axvspan(len(history) + 0.5 - averaged, len(history) + 0.5, color=ORANGE, alpha=0.15, linewidth=0, label="kept: their mean")
+            axes.axvspan(
+                len(history) + 0.5 - averaged,
+                len(history) + 0.5,
+                color=ORANGE,
+                alpha=0.15,
+                linewidth=0,
+                label="kept: their mean",
+            )
         else:
             axes.axvline(best + 1, color=ORANGE, linestyle=":", label="kept")
         axes.set(xlabel="epoch", ylabel=f"loss ({unit})" if name == "loss" else name)
@@ -91,4 +141,6 @@ def save_plot(run: Run, name: str, figure: Figure) -> None:
 
 def save_figure(folder: Path, name: str, figure: Figure) -> None:
     """`plots/<name>.png` in a folder."""
-    write_atomically(folder / "plots" / f"{name}.png", lambda temporary: figure.savefig(temporary, dpi=120))
+    write_atomically(
+        folder / "plots" / f"{name}.png", lambda temporary: figure.savefig(temporary, dpi=120)
+    )

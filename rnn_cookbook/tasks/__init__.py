@@ -2,5 +2,13 @@
 
 from rnn_cookbook._lazy import lazy_submodules
 
-__all__ = ["anomaly", "classification", "forecasting", "language", "speech", "tagging", "translation"]
+__all__ = [
+    "anomaly",
+    "classification",
+    "forecasting",
+    "language",
+    "speech",
+    "tagging",
+    "translation",
+]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

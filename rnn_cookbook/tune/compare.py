@@ -53,7 +53,11 @@ def compare(
     Raises:
         InputError: no such cell, a recipe without that option, or no training that ended well.
     """
-    name, wanted, there = Path(recipe).stem, [cell.strip() for cell in cells.split(",")], {field.name for field in fields(config)}
+    name, wanted, there = (
+        Path(recipe).stem,
+        [cell.strip() for cell in cells.split(",")],
+        {field.name for field in fields(config)},
+    )
     if unknown := [cell for cell in wanted if cell not in CELLS]:
         raise InputError(f"no cell {', '.join(map(repr, unknown))}; there are {', '.join(CELLS)}")
     if seeds < 1:
@@ -61,12 +65,16 @@ def compare(
     for option in ["cell", "units", *(["bidirectional"] if bidirectional != "as it is" else [])]:
         if option not in there:
             raise InputError(f"recipe {name!r} has no option --{option} to compare")
-    folder = Path(output) if output else Path("runs") / name / time.strftime("compare-%Y-%m-%d_%H-%M-%S")
+    folder = (
+        Path(output) if output else Path("runs") / name / time.strftime("compare-%Y-%m-%d_%H-%M-%S")
+    )
     settings = {**asdict(config), "cells": cells, "both": bidirectional}
     if (folder / "config.json").exists() and resume:
         check_same(folder, settings)
     elif folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} exists: choose another --output, or add --resume to go on with the comparison in it")
+        raise InputError(
+            f"{folder} exists: choose another --output, or add --resume to go on with the comparison in it"
+        )
     else:
         write_json(folder / "config.json", {"recipe": name, **settings})
     log_to_console(30 if quiet else 20)
@@ -76,9 +84,17 @@ def compare(
         direction = {} if both is None else {"bidirectional": both}
         label = cell + ("" if both is None else ", both directions" if both else ", one direction")
         for seed in range(seeds):
-            log.info("%s, seed %d (training %d of %d)", label, seed, number * seeds + seed + 1, len(variants) * seeds)
+            log.info(
+                "%s, seed %d (training %d of %d)",
+                label,
+                seed,
+                number * seeds + seed + 1,
+                len(variants) * seeds,
+            )
             result = train_apart(
-                recipe, replace(config, cell=cell, seed=seed, **direction), folder / label.replace(", ", "-") / f"seed-{seed}"
+                recipe,
+                replace(config, cell=cell, seed=seed, **direction),
+                folder / label.replace(", ", "-") / f"seed-{seed}",
             )
             if "error" in result:
                 log.warning("%s, seed %d failed: %s", label, seed, result["error"])
@@ -91,10 +107,14 @@ def compare(
         log.warning("no training has a %s: compared by val_loss", metric)
         metric = "val_loss"
     if metric not in table:
-        raise InputError(f"none of {len(table)} trainings ended well; the last error: {rows[-1]['error']}")
+        raise InputError(
+            f"none of {len(table)} trainings ended well; the last error: {rows[-1]['error']}"
+        )
     done = table[table[metric].notna()]
     groups = done.groupby("network", sort=False)
-    horizons = memory_horizon(cells=sorted(set(done["cell"])), units=config.units).set_index("cell")["horizon"]
+    horizons = memory_horizon(cells=sorted(set(done["cell"])), units=config.units).set_index(
+        "cell"
+    )["horizon"]
     summary = pd.DataFrame(
         {
             metric: groups[metric].mean(),
@@ -108,7 +128,12 @@ def compare(
     )
     write_atomically(folder / "summary.csv", lambda path: summary.to_csv(path))
     plot_comparison(folder, done, metric=metric)
-    formats = {metric: "{:.4f}".format, "std": "{:.4f}".format, "seconds an epoch": "{:.1f}".format, "memory, MB": "{:.0f}".format}
+    formats = {
+        metric: "{:.4f}".format,
+        "std": "{:.4f}".format,
+        "seconds an epoch": "{:.1f}".format,
+        "memory, MB": "{:.0f}".format,
+    }
     if record:
         record(summary, metric)
     return f"{summary.to_string(formatters=formats)}\n\non validation; all trainings: {folder / 'comparison.csv'}"

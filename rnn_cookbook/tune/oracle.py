@@ -17,7 +17,10 @@ try:
     import keras_tuner
     from keras_tuner.engine.trial import Trial
     from keras_tuner.src.distribute import oracle_client
-    from keras_tuner.src.engine.oracle import LOCKS, THREADS  # keras-tuner 1.4 has no public way to them
+    from keras_tuner.src.engine.oracle import (
+        LOCKS,
+        THREADS,
+    )  # keras-tuner 1.4 has no public way to them
 except ImportError as error:
     raise InputError('tuning needs keras-tuner: pip install "rnn-cookbook[tune]"') from error
 
@@ -31,7 +34,13 @@ _SILENCE = 60.0  # seconds after which a worker that was not heard of counts as 
 _RETRIES = 2  # of a trial whose worker was lost
 _ANSWER = 60.0  # seconds that a worker waits for its chief to be there
 _PATIENCE = 300.0  # seconds that it waits for an answer later on
-EXTRAS = ("seconds", "epochs", "seconds_an_epoch", "parameters", "peak_memory_mb")  # beside the scores
+EXTRAS = (
+    "seconds",
+    "epochs",
+    "seconds_an_epoch",
+    "parameters",
+    "peak_memory_mb",
+)  # beside the scores
 
 
 class UnknownObjective(keras_tuner.errors.FatalError, InputError):
@@ -70,16 +79,24 @@ class _Watch:
         began = time.time()
         self.listen(tuner_id)
         self.bury()
-        over = time.time() > self.deadline or (len(self.trials) >= self.most and not self._retry_queue)
+        over = time.time() > self.deadline or (
+            len(self.trials) >= self.most and not self._retry_queue
+        )
         if over and tuner_id not in self.ongoing_trials:
-            trial = Trial(hyperparameters=self.hyperparameters.copy(), trial_id="", status="STOPPED")
+            trial = Trial(
+                hyperparameters=self.hyperparameters.copy(), trial_id="", status="STOPPED"
+            )
             self.tuner_ids.discard(tuner_id)
         else:
             trial = super().create_trial(tuner_id)
-        if trial.status == "STOPPED" and self.ongoing_trials:  # of others, who may be lost: somebody must be there to take their trials
+        if (
+            trial.status == "STOPPED" and self.ongoing_trials
+        ):  # of others, who may be lost: somebody must be there to take their trials
             trial.status = "IDLE"
             self.tuner_ids.add(tuner_id)
-        thought = time.time() - began  # a Bayesian search may take minutes, in which nobody can be heard
+        thought = (
+            time.time() - began
+        )  # a Bayesian search may take minutes, in which nobody can be heard
         self.heard = {each: when + thought for each, when in self.heard.items()}
         return trial
 
@@ -88,7 +105,10 @@ class _Watch:
         failed = [trial for trial in self.trials.values() if trial.status == "FAILED"]
         waits = isinstance(self, keras_tuner.oracles.HyperbandOracle)
         for trial in failed if waits else ():
-            trial.status, trial.score = "COMPLETED", float("-inf" if self.objective.direction == "max" else "inf")
+            trial.status, trial.score = (
+                "COMPLETED",
+                float("-inf" if self.objective.direction == "max" else "inf"),
+            )
         try:
             return super().populate_space(trial_id)
         finally:
@@ -116,7 +136,9 @@ class _Watch:
     def reload(self):
         """keras-tuner's grid forgets where it was: here it goes on after the trials that have begun, each made from the one before."""
         super().reload()
-        for each in set(self.trials) - set(self.start_order):  # a kill came between the two files that tell of its beginning
+        for each in set(self.trials) - set(
+            self.start_order
+        ):  # a kill came between the two files that tell of its beginning
             del self.trials[each]
         if isinstance(self, keras_tuner.oracles.GridSearchOracle):
             for before, each in zip([None, *self.start_order], self.start_order, strict=False):
@@ -134,8 +156,14 @@ class _Watch:
     def bury(self) -> None:
         """Gives the trials of lost workers to others."""
         now = time.time()
-        for tuner_id in [each for each in self.tuner_ids if now - self.heard.get(each, now) > self.silence]:
-            log.warning("worker %s was not heard of for %.0f seconds: its trial goes to another one", tuner_id, self.silence)
+        for tuner_id in [
+            each for each in self.tuner_ids if now - self.heard.get(each, now) > self.silence
+        ]:
+            log.warning(
+                "worker %s was not heard of for %.0f seconds: its trial goes to another one",
+                tuner_id,
+                self.silence,
+            )
             if tuner_id in self.ongoing_trials:
                 lost = self.ongoing_trials[tuner_id]
                 lost.status, lost.message = "INVALID", f"worker {tuner_id} was lost"
@@ -156,23 +184,37 @@ class RecipeTuner(keras_tuner.Tuner):
     """
 
     def __init__(self, oracle, *, run: Callable[..., dict], configuration: Callable, folder: Path):
-        self.run, self.configuration, self.started, self.idle, self.spent = run, configuration, time.time(), False, 0.0
+        self.run, self.configuration, self.started, self.idle, self.spent = (
+            run,
+            configuration,
+            time.time(),
+            False,
+            0.0,
+        )
         with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
             super().__init__(oracle, directory=str(folder), project_name="search")
 
     def _get_tuner_fname(self):
         # Not by the id: a search that was begun alone can be gone on with by a chief.
-        return super()._get_tuner_fname() if self._is_worker() else str(Path(self.project_dir) / "tuner.json")
+        return (
+            super()._get_tuner_fname()
+            if self._is_worker()
+            else str(Path(self.project_dir) / "tuner.json")
+        )
 
     def run_trial(self, trial, *_, **__):
         values = trial.hyperparameters.values
         folder = Path(self.project_dir) / f"trial_{trial.trial_id}"
         try:
             config = self.configuration(trial.hyperparameters.copy())
-            result = self.run(config, folder, values=values, alive=lambda: self.oracle.get_trial(trial.trial_id))
+            result = self.run(
+                config, folder, values=values, alive=lambda: self.oracle.get_trial(trial.trial_id)
+            )
         except keras_tuner.errors.FatalError:
             raise
-        except Exception as error:  # whatever a configuration breaks is recorded, and the search goes on
+        except (
+            Exception
+        ) as error:  # whatever a configuration breaks is recorded, and the search goes on
             result = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
         if "error" in result:
             log.warning("trial %s failed: %s", trial.trial_id, result["error"])
@@ -180,7 +222,9 @@ class RecipeTuner(keras_tuner.Tuner):
         name = self.oracle.objective.name
         self.spent += result["seconds"]
         if name not in result["scores"]:
-            raise UnknownObjective(f"no objective {name!r}; there are {', '.join(result['scores'])}")
+            raise UnknownObjective(
+                f"no objective {name!r}; there are {', '.join(result['scores'])}"
+            )
         return {**result["scores"], **{extra: float(result[extra]) for extra in EXTRAS}}
 
     def pre_create_trial(self):
@@ -210,30 +254,56 @@ class RecipeTuner(keras_tuner.Tuner):
         ended, best = len(oracle.end_order), best_trial(oracle)
         here = len([each for each in oracle.end_order if each in oracle.trials])
         most = oracle.most if oracle.most < float("inf") else None
-        left = (time.time() - self.started) / max(here - self.before, 1) * (most - ended) if most else None
+        left = (
+            (time.time() - self.started) / max(here - self.before, 1) * (most - ended)
+            if most
+            else None
+        )
         log.info(
             "%d%s trials done%s%s",
             ended,
             f" of {most}" if most else "",
-            f", best {name} {best.score:.4f} (trial {best.trial_id})" if best else ", none has a score yet",
+            f", best {name} {best.score:.4f} (trial {best.trial_id})"
+            if best
+            else ", none has a score yet",
             f", about {left / 60:.0f} minutes left" if left else "",
         )
 
     def tell_time(self) -> None:
         """What the search took beyond its trials."""
         took = time.time() - self.started
-        log.info("the search took %.1f minutes here, %.1f%% of it inside its trials", took / 60, 100 * self.spent / took)
+        log.info(
+            "the search took %.1f minutes here, %.1f%% of it inside its trials",
+            took / 60,
+            100 * self.spent / took,
+        )
 
     before = 0  # trials that had ended when this process began
 
 
-def make_oracle(tuner: str, objective: str, direction: str, space, *, trials: int | None, epochs: int, seed: int, max_minutes: float):
-    options = {"objective": keras_tuner.Objective(objective, direction), "hyperparameters": space, "seed": seed + 1}
+def make_oracle(
+    tuner: str,
+    objective: str,
+    direction: str,
+    space,
+    *,
+    trials: int | None,
+    epochs: int,
+    seed: int,
+    max_minutes: float,
+):
+    options = {
+        "objective": keras_tuner.Objective(objective, direction),
+        "hyperparameters": space,
+        "seed": seed + 1,
+    }
     limits = {"max_trials": trials}
     if tuner == "hyperband":
         limits = {"max_epochs": epochs, "hyperband_iterations": _iterations(trials)}
     retries = {"max_retries_per_trial": _RETRIES, "max_consecutive_failed_trials": 1_000_000}
-    oracle = type(TUNERS[tuner].__name__, (_Watch, TUNERS[tuner]), {})(**options, **limits, **retries)
+    oracle = type(TUNERS[tuner].__name__, (_Watch, TUNERS[tuner]), {})(
+        **options, **limits, **retries
+    )
     oracle.verbose, oracle.heard = 0, {}  # when each worker was heard of
     oracle.most = trials or float("inf")
     oracle.deadline = time.time() + 60 * max_minutes if max_minutes else float("inf")
@@ -247,8 +317,16 @@ def _iterations(trials: int | None) -> int:
 
 def best_trial(oracle):
     """The finished trial with the best score, if there is any."""
-    done = [trial for trial in oracle.trials.values() if trial.status == "COMPLETED" and trial.score is not None]
-    return (max if oracle.objective.direction == "max" else min)(done, key=lambda trial: trial.score) if done else None
+    done = [
+        trial
+        for trial in oracle.trials.values()
+        if trial.status == "COMPLETED" and trial.score is not None
+    ]
+    return (
+        (max if oracle.objective.direction == "max" else min)(done, key=lambda trial: trial.score)
+        if done
+        else None
+    )
 
 
 def shown(values: dict) -> dict:
@@ -259,7 +337,10 @@ def shown(values: dict) -> dict:
 
 
 def told(values: dict) -> str:
-    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown(values).items())
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in shown(values).items()
+    )
 
 
 def role() -> str:
@@ -267,7 +348,9 @@ def role() -> str:
     names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
     there = [name for name in names if os.environ.get(name)]
     if there and len(there) < len(names):
-        raise InputError(f"a search on several machines needs {', '.join(names)} in the environment, got {', '.join(there)} only")
+        raise InputError(
+            f"a search on several machines needs {', '.join(names)} in the environment, got {', '.join(there)} only"
+        )
     if not there:
         return "alone"
     if not os.environ[names[2]].isdigit():

@@ -14,7 +14,9 @@ from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_figure
 _LEAST = 6  # trials that an importance needs
 
 
-def plot_search(folder: Path, table: pd.DataFrame, *, parameters: Sequence[str], objective: str, direction: str) -> None:
+def plot_search(
+    folder: Path, table: pd.DataFrame, *, parameters: Sequence[str], objective: str, direction: str
+) -> None:
     """`plots/scores.png`, `plots/parallel.png`, and, of six trials or more, `plots/importance.png`.
 
     Args:
@@ -47,7 +49,9 @@ def plot_search(folder: Path, table: pd.DataFrame, *, parameters: Sequence[str],
         order = np.argsort(worth)
         axes.barh(range(len(present)), np.array(worth)[order], color=BLUE)
         axes.set_yticks(range(len(present)), [present[i] for i in order], parse_math=False)
-        axes.set(xlabel=f"share of what {objective} differs by (of {len(done)} trials: a hint, no proof)")
+        axes.set(
+            xlabel=f"share of what {objective} differs by (of {len(done)} trials: a hint, no proof)"
+        )
         save_figure(folder, "importance", figure)
 
 
@@ -57,9 +61,16 @@ def plot_comparison(folder: Path, done: pd.DataFrame, *, metric: str) -> None:
     `done` has a row for each training: "network", `metric`, "parameters", "seconds_an_epoch" and "peak_memory_mb".
     """
     names = list(dict.fromkeys(done["network"]))
-    measures = {metric: f"{metric}, validation", "parameters": "parameters", "seconds_an_epoch": "seconds an epoch", "peak_memory_mb": "MB"}
+    measures = {
+        metric: f"{metric}, validation",
+        "parameters": "parameters",
+        "seconds_an_epoch": "seconds an epoch",
+        "peak_memory_mb": "MB",
+    }
     figure = Figure(figsize=(12, 0.45 * len(names) + 1.6), layout="constrained")
-    for axes, (column, title) in zip(figure.subplots(1, len(measures), sharey=True), measures.items(), strict=True):
+    for axes, (column, title) in zip(
+        figure.subplots(1, len(measures), sharey=True), measures.items(), strict=True
+    ):
         for y, name in enumerate(names):
             values = done.loc[done["network"] == name, column]
             axes.barh(y, values.mean(), color=BLUE, alpha=0.7)
@@ -76,16 +87,26 @@ def importance(done: pd.DataFrame, parameters: Sequence[str]) -> list[float]:
     from sklearn.ensemble import RandomForestRegressor
 
     forest = RandomForestRegressor(200, min_samples_leaf=2, random_state=0)
-    return forest.fit(np.stack([_places(done[name])[0] for name in parameters], axis=1), done["score"]).feature_importances_.tolist()
+    return forest.fit(
+        np.stack([_places(done[name])[0] for name in parameters], axis=1), done["score"]
+    ).feature_importances_.tolist()
 
 
-def _plot_parallel(folder: Path, done: pd.DataFrame, parameters: Sequence[str], objective: str, direction: str) -> None:
+def _plot_parallel(
+    folder: Path, done: pd.DataFrame, parameters: Sequence[str], objective: str, direction: str
+) -> None:
     figure = Figure(figsize=(1.4 * len(parameters) + 3, 4.2), layout="constrained")
     axes = figure.subplots()
     columns = [_places(done[name]) for name in parameters]
     score = done["score"].to_numpy(float)
     low, high = score.min(), score.max()
-    lines = np.stack([*(place for place, _ in columns), (score - low) / (high - low) if high > low else np.full(len(score), 0.5)], axis=1)
+    lines = np.stack(
+        [
+            *(place for place, _ in columns),
+            (score - low) / (high - low) if high > low else np.full(len(score), 0.5),
+        ],
+        axis=1,
+    )
     colours = Normalize(low, high)
     palette = colormaps["viridis" if direction == "max" else "viridis_r"]
     for i in np.argsort(score if direction == "max" else -score):  # the best on top
@@ -96,7 +117,9 @@ def _plot_parallel(folder: Path, done: pd.DataFrame, parameters: Sequence[str], 
         axes.axvline(x, color=GREY, linewidth=0.8)
         for y, text in ticks:
             axes.text(x + 0.03, y, text, fontsize=8, va="center", parse_math=False)
-    axes.set_xticks(range(lines.shape[1]), [*parameters, objective], rotation=20, ha="right", parse_math=False)
+    axes.set_xticks(
+        range(lines.shape[1]), [*parameters, objective], rotation=20, ha="right", parse_math=False
+    )
     axes.set_yticks([])
     axes.set(xlim=(-0.1, lines.shape[1] - 0.5), ylim=(-0.08, 1.12))
     axes.legend(frameon=False, loc="upper right")
@@ -111,9 +134,15 @@ def _places(column: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
     if not numeric:
         names = sorted({str(value) for value in values})
         place = {name: i / max(len(names) - 1, 1) for i, name in enumerate(names)}
-        return np.array([place[str(value)] for value in values]), [(y, name) for name, y in place.items()]
+        return np.array([place[str(value)] for value in values]), [
+            (y, name) for name, y in place.items()
+        ]
     numbers = values.astype(float)
     low, high = np.nanmin(numbers), np.nanmax(numbers)
     scale = np.log if low > 0 and high / low > 50 else np.asarray
-    place = (scale(numbers) - scale(low)) / (scale(high) - scale(low)) if high > low else np.full(len(numbers), 0.5)
+    place = (
+        (scale(numbers) - scale(low)) / (scale(high) - scale(low))
+        if high > low
+        else np.full(len(numbers), 0.5)
+    )
     return np.nan_to_num(place, nan=-0.05), [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")]

@@ -93,7 +93,9 @@ def tune(
     """
     name = Path(recipe).stem
     if not hasattr(module, "search_space"):
-        raise InputError(f"recipe {name!r} has no search_space(hp, config): there is nothing to tune")
+        raise InputError(
+            f"recipe {name!r} has no search_space(hp, config): there is nothing to tune"
+        )
     if tuner not in TUNERS:
         raise InputError(f"no tuner {tuner!r}; there are {', '.join(TUNERS)}")
     trials = _trials(trials, tuner, max_minutes)
@@ -103,7 +105,9 @@ def tune(
         raise InputError(f"the search space of recipe {name!r} names no parameter")
     usual = metric_of(module, config)
     objective, part = objective or usual, role()
-    folder = Path(output) if output else Path("runs") / name / time.strftime("tune-%Y-%m-%d_%H-%M-%S")
+    folder = (
+        Path(output) if output else Path("runs") / name / time.strftime("tune-%Y-%m-%d_%H-%M-%S")
+    )
     log_to_console(30 if quiet else 20)
     # For the usual two nothing need be asked. A chief, whose workers wait for it, tells after the first trial.
     fresh = not folder.exists() or not any(folder.iterdir())
@@ -114,7 +118,11 @@ def tune(
             raise InputError(f"no objective {objective!r}; there are {', '.join(known)}")
     about = {"recipe": name, "tuner": tuner, "objective": objective, "config": asdict(config)}
     about["space"] = json.loads(json.dumps(space.get_config()))
-    limits = {"trials": trials, "max_minutes": max_minutes, "direction": direction}  # which may be others when it is gone on with
+    limits = {
+        "trials": trials,
+        "max_minutes": max_minutes,
+        "direction": direction,
+    }  # which may be others when it is gone on with
     if part == "worker":  # the folder is the chief's, or its own
         find_chief()
     else:
@@ -125,15 +133,32 @@ def tune(
         budget = hp.values.get("tuner/epochs")
         if budget is None:
             return found
-        least = {"least_steps": round(found.least_steps * budget / config.epochs)} if hasattr(found, "least_steps") else {}
+        least = (
+            {"least_steps": round(found.least_steps * budget / config.epochs)}
+            if hasattr(found, "least_steps")
+            else {}
+        )
         return replace(found, epochs=budget, **least)
 
     def run(config, folder, **options) -> dict:
         return train_apart(recipe, config, folder, **options)
 
-    higher = getattr(module, "HIGHER_IS_BETTER", True) if objective == usual else _more_is_better(objective)
+    higher = (
+        getattr(module, "HIGHER_IS_BETTER", True)
+        if objective == usual
+        else _more_is_better(objective)
+    )
     direction = direction or ("max" if higher else "min")
-    oracle = make_oracle(tuner, objective, direction, space, trials=trials, epochs=config.epochs, seed=config.seed, max_minutes=max_minutes)
+    oracle = make_oracle(
+        tuner,
+        objective,
+        direction,
+        space,
+        trials=trials,
+        epochs=config.epochs,
+        seed=config.seed,
+        max_minutes=max_minutes,
+    )
     searching = RecipeTuner(oracle, run=run, configuration=configuration, folder=folder)
     searching.go_on(trials)
     if part == "chief":
@@ -152,13 +177,19 @@ def tune(
     default = None
     if part == "alone":
         log.info("for comparison: the configuration that the search started from")
-        values = {each.name: getattr(config, each.name) for each in space.space if hasattr(config, each.name)}
+        values = {
+            each.name: getattr(config, each.name)
+            for each in space.space
+            if hasattr(config, each.name)
+        }
         default = {**run(config, folder / "search" / "default"), "values": values}
     table = write_search(folder, oracle, default=default, direction=direction)
     best = best_trial(oracle)
     if best is None:
         raise InputError(f"{_why_nothing(table)}. All are in {folder / 'trials.csv'}")
-    chosen = module.search_space(best.hyperparameters.copy(), config)  # of hyperband with all its epochs
+    chosen = module.search_space(
+        best.hyperparameters.copy(), config
+    )  # of hyperband with all its epochs
     write_json(folder / "best.json", asdict(chosen))
     log.info("training the best configuration, trial %s", best.trial_id)
     report = _final(module, name, chosen, folder, best.trial_id, quiet=quiet)
@@ -203,10 +234,28 @@ def search(
     search_space(space)
     if not space.space:
         raise InputError("the search space names no parameter")
-    trials, direction = _trials(trials, tuner, max_minutes), direction or ("max" if _more_is_better(objective) else "min")
-    about = {"tuner": tuner, "objective": objective, "epochs": epochs, "seed": seed, "space": json.loads(json.dumps(space.get_config()))}
+    trials, direction = (
+        _trials(trials, tuner, max_minutes),
+        direction or ("max" if _more_is_better(objective) else "min"),
+    )
+    about = {
+        "tuner": tuner,
+        "objective": objective,
+        "epochs": epochs,
+        "seed": seed,
+        "space": json.loads(json.dumps(space.get_config())),
+    }
     _claim(Path(folder), about, {"trials": trials}, resume=True)
-    oracle = make_oracle(tuner, objective, direction, space, trials=trials, epochs=epochs, seed=seed, max_minutes=max_minutes)
+    oracle = make_oracle(
+        tuner,
+        objective,
+        direction,
+        space,
+        trials=trials,
+        epochs=epochs,
+        seed=seed,
+        max_minutes=max_minutes,
+    )
 
     def run(configuration, place: Path, *, values: dict, alive) -> dict:
         keras.backend.clear_session()  # what the trial before has left behind
@@ -214,24 +263,45 @@ def search(
         started = time.perf_counter()
         model = build_model(configuration)
         if model.built and model.optimizer:
-            model.optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
+            model.optimizer.build(
+                model.trainable_variables
+            )  # else TensorFlow traces the first step twice
         train, validation = data(configuration) if callable(data) else data
         arrays, spent = isinstance(train, tuple), values.get("tuner/epochs", epochs)
-        options = {"epochs": spent, "verbose": 0, "callbacks": [_Alive(alive)], "shuffle": arrays}  # data sets have an order of their own
-        history = model.fit(*(train if arrays else (train,)), validation_data=validation, **options).history
+        options = {
+            "epochs": spent,
+            "verbose": 0,
+            "callbacks": [_Alive(alive)],
+            "shuffle": arrays,
+        }  # data sets have an order of their own
+        history = model.fit(
+            *(train if arrays else (train,)), validation_data=validation, **options
+        ).history
         if objective not in history:
             raise UnknownObjective(f"no objective {objective!r}; there are {', '.join(history)}")
         if not np.isfinite(history[objective]).any():
             return {"error": f"{objective} was never a number"}
         at = int((np.nanargmax if direction == "max" else np.nanargmin)(history[objective]))
         seconds = time.perf_counter() - started
-        extras = {"seconds": seconds, "epochs": spent, "seconds_an_epoch": seconds / spent, "peak_memory_mb": peak_memory_mb()}
-        return {"scores": {name: float(row[at]) for name, row in history.items()}, "parameters": model.count_params(), **extras}
+        extras = {
+            "seconds": seconds,
+            "epochs": spent,
+            "seconds_an_epoch": seconds / spent,
+            "peak_memory_mb": peak_memory_mb(),
+        }
+        return {
+            "scores": {name: float(row[at]) for name, row in history.items()},
+            "parameters": model.count_params(),
+            **extras,
+        }
 
     searching = RecipeTuner(oracle, run=run, configuration=search_space, folder=Path(folder))
     searching.go_on(trials)
     searching.search(verbose=0)
-    table, best = write_search(Path(folder), oracle, default=None, direction=direction), best_trial(oracle)
+    table, best = (
+        write_search(Path(folder), oracle, default=None, direction=direction),
+        best_trial(oracle),
+    )
     if best is None:
         raise InputError(_why_nothing(table))
     return search_space(best.hyperparameters.copy()), table
@@ -283,23 +353,50 @@ def write_search(folder: Path, oracle, *, default: dict | None, direction: str) 
     for each in oracle.start_order:
         trial = oracle.trials[each]
         metrics = {key: trial.metrics.get_last_value(key) for key in trial.metrics.metrics}
-        error = ((trial.message or "").strip().splitlines() or [""])[-1].rpartition("FailedTrialError: ")[2]
+        error = ((trial.message or "").strip().splitlines() or [""])[-1].rpartition(
+            "FailedTrialError: "
+        )[2]
         if trial.status == "FAILED" and not error:
             error = "see the log of its worker"  # which does not send it
-        row = {"trial": each, "status": trial.status.lower(), "score": trial.score, **shown(trial.hyperparameters.values), **metrics}
+        row = {
+            "trial": each,
+            "status": trial.status.lower(),
+            "score": trial.score,
+            **shown(trial.hyperparameters.values),
+            **metrics,
+        }
         rows.append({**row, "error": error})
     if default and "error" in default:
-        rows.append({"trial": "default", "status": "failed", **default["values"], "error": default["error"]})
+        rows.append(
+            {"trial": "default", "status": "failed", **default["values"], "error": default["error"]}
+        )
     elif default:
         score, extras = default["scores"].get(name), {extra: default[extra] for extra in EXTRAS}
-        rows.append({"trial": "default", "status": "completed", "score": score, **default["values"], **default["scores"], **extras})
-    table = pd.DataFrame(rows or [{}], columns=None if rows else ["trial", "status", "score", "error"]).iloc[: len(rows)]
+        rows.append(
+            {
+                "trial": "default",
+                "status": "completed",
+                "score": score,
+                **default["values"],
+                **default["scores"],
+                **extras,
+            }
+        )
+    table = pd.DataFrame(
+        rows or [{}], columns=None if rows else ["trial", "status", "score", "error"]
+    ).iloc[: len(rows)]
     if "error" not in table:
         table["error"] = ""
     table = table[[*(column for column in table.columns if column != "error"), "error"]]
     write_atomically(folder / "trials.csv", lambda path: table.to_csv(path, index=False))
     parameters = [parameter.name for parameter in oracle.hyperparameters.space]
-    plot_search(folder, table[table["trial"] != "default"], parameters=parameters, objective=name, direction=direction)
+    plot_search(
+        folder,
+        table[table["trial"] != "default"],
+        parameters=parameters,
+        objective=name,
+        direction=direction,
+    )
     return table
 
 
@@ -309,7 +406,9 @@ def _more_is_better(objective: str) -> bool:
 
 def _trials(trials: int | None, tuner: str, max_minutes: float) -> int | None:
     if (trials is not None and trials < 1) or max_minutes < 0:
-        raise InputError(f"a search needs 1 trial or more and no less than 0 minutes, got {trials} and {max_minutes}")
+        raise InputError(
+            f"a search needs 1 trial or more and no less than 0 minutes, got {trials} and {max_minutes}"
+        )
     return trials or (20 if tuner in ("random", "bayesian") else None)
 
 
@@ -328,7 +427,9 @@ def _claim(folder: Path, about: dict, limits: dict, *, resume: bool) -> None:
             shown = listing((each[:160] + "…" if len(each) > 160 else each for each in changed), 3)
             raise InputError(f"{folder} holds another search: {shown}. Choose another --output")
         if not resume:
-            raise InputError(f"{folder} holds a search already: add --resume to go on with it, or choose another --output")
+            raise InputError(
+                f"{folder} holds a search already: add --resume to go on with it, or choose another --output"
+            )
     elif folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} exists, and is no search: choose another --output")
     write_json(file, {**about, **limits})
@@ -343,17 +444,40 @@ def _final(module: ModuleType, name: str, config, search: Path, trial: str, *, q
             folder = search / f"best-{trial}"
     if (folder / "metrics.json").exists():
         report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return comparison(report, metric=metric_of(module, config), higher_is_better=getattr(module, "HIGHER_IS_BETTER", True))
-    return module.main(config, Run(recipe=name, config=config, output=folder, resume=(folder / "config.json").exists(), quiet=quiet))
+        return comparison(
+            report,
+            metric=metric_of(module, config),
+            higher_is_better=getattr(module, "HIGHER_IS_BETTER", True),
+        )
+    return module.main(
+        config,
+        Run(
+            recipe=name,
+            config=config,
+            output=folder,
+            resume=(folder / "config.json").exists(),
+            quiet=quiet,
+        ),
+    )
 
 
 def _summary(folder: Path, best, default: dict | None, objective: str, direction: str) -> str:
-    found = f"{objective} {best.score:.4f}, trial {best.trial_id}: {told(best.hyperparameters.values)}"
+    found = (
+        f"{objective} {best.score:.4f}, trial {best.trial_id}: {told(best.hyperparameters.values)}"
+    )
     lines = [f"best of the search, on validation: {found}"]
     if default and objective in default.get("scores", {}):
         score = default["scores"][objective]
         gain = (best.score - score) * (1 if direction == "max" else -1)
-        verdict = "is as good" if np.isclose(gain, 0) else f"is better by {gain:.4f}" if gain > 0 else "is worse: keep what you had"
+        verdict = (
+            "is as good"
+            if np.isclose(gain, 0)
+            else f"is better by {gain:.4f}"
+            if gain > 0
+            else "is worse: keep what you had"
+        )
         lines.append(f"what it started from: {objective} {score:.4f}; the best {verdict}")
-    lines.append(f"all trials: {folder / 'trials.csv'}; to run it again: rnn-cookbook run … --config {folder / 'best.json'}")
+    lines.append(
+        f"all trials: {folder / 'trials.csv'}; to run it again: rnn-cookbook run … --config {folder / 'best.json'}"
+    )
     return "\n".join(lines)

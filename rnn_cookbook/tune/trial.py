@@ -29,7 +29,14 @@ _RESULT = "result.json"
 _KILLED = -9  # how a process ends that the system kills, mostly for its memory
 
 
-def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None, alive: Callable[[], None] | None = None) -> dict:
+def train_apart(
+    recipe: str,
+    config,
+    folder: Path,
+    *,
+    values: dict | None = None,
+    alive: Callable[[], None] | None = None,
+) -> dict:
     """Trains a configuration in another process, and waits for it.
 
     What was interrupted goes on after its last epoch, what was finished is taken as it is; what failed is tried again. What the folder has
@@ -55,7 +62,11 @@ def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None
     if not before or "error" in before:
         file.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        process = processes().Process(target=_work, args=(os.getcwd(), recipe, settings, str(folder), values or {}), daemon=True)
+        process = processes().Process(
+            target=_work,
+            args=(os.getcwd(), recipe, settings, str(folder), values or {}),
+            daemon=True,
+        )
         process.start()
         try:
             while process.is_alive():
@@ -67,7 +78,11 @@ def train_apart(recipe: str, config, folder: Path, *, values: dict | None = None
             process.join()
             raise
         if not file.exists():
-            why = "most likely it ran out of memory" if process.exitcode == _KILLED else "see its log.txt"
+            why = (
+                "most likely it ran out of memory"
+                if process.exitcode == _KILLED
+                else "see its log.txt"
+            )
             return {"error": f"the process ended with {process.exitcode}: {why}"}
     return {key: value for key, value in _read(file).items() if key != "config"}
 
@@ -80,7 +95,9 @@ def score_names(recipe: str, config) -> list[str]:
         InputError: what the recipe raised, such as data that are not there.
     """
     with tempfile.TemporaryDirectory() as folder:
-        process = processes().Process(target=_name_scores, args=(os.getcwd(), recipe, asdict(config), folder), daemon=True)
+        process = processes().Process(
+            target=_name_scores, args=(os.getcwd(), recipe, asdict(config), folder), daemon=True
+        )
         process.start()
         process.join()
         found = _read(Path(folder) / _RESULT)
@@ -117,7 +134,10 @@ def _work(where: str, recipe: str, settings: dict, folder: str, values: dict) ->
     except InputError as error:
         result = {"error": str(error)}
     except Exception as error:  # whatever a configuration breaks is recorded
-        result = {"error": f"{type(error).__name__}: {str(error)[:300]}", "traceback": traceback.format_exc()}
+        result = {
+            "error": f"{type(error).__name__}: {str(error)[:300]}",
+            "traceback": traceback.format_exc(),
+        }
     write_json(path / _RESULT, {**result, "config": settings})
 
 
@@ -142,7 +162,9 @@ def _trained(recipe: str, settings: dict, folder: Path, values: dict) -> dict:
     module, started = load_recipe(recipe), time.perf_counter()
     config = module.Config(**settings)
     begun = (folder / "run" / "config.json").exists()
-    run = Run(recipe=Path(recipe).stem, config=config, output=folder / "run", resume=begun, quiet=True)
+    run = Run(
+        recipe=Path(recipe).stem, config=config, output=folder / "run", resume=begun, quiet=True
+    )
     seed_everything(config.seed)
     data = module.load_data(config)
     model = module.build_model(config, data)
@@ -150,7 +172,9 @@ def _trained(recipe: str, settings: dict, folder: Path, values: dict) -> dict:
     scores = module.evaluate(config, model, data, split="validation")
     losses = [row["val_loss"] for row in history["history"] if "val_loss" in row]
     scores = {**scores, **({"val_loss": losses[history["best_epoch"]]} if losses else {})}
-    scores = {name: float(value) for name, value in scores.items() if isinstance(value, int | float)}
+    scores = {
+        name: float(value) for name, value in scores.items() if isinstance(value, int | float)
+    }
     if not all(map(math.isfinite, scores.values())):
         return {"error": f"scores that are no numbers: {scores}"}
     if values:

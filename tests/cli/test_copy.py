@@ -39,7 +39,9 @@ def test_a_copy_with_the_library_has_every_module_that_it_imports(recipe, tmp_pa
             whole = library.joinpath(*parts)
             if whole.is_dir() or whole.with_suffix(".py").exists():
                 copied = tmp_path.joinpath("mine/rnn_cookbook", *parts)
-                assert copied.is_dir() or copied.with_suffix(".py").exists(), f"{file} imports {name}"
+                assert copied.is_dir() or copied.with_suffix(".py").exists(), (
+                    f"{file} imports {name}"
+                )
     assert not Path("mine/rnn_cookbook/tuning.py").exists()
     assert Path("mine/rnn_cookbook/LICENSE").exists()
     assert Path("mine/rnn_cookbook/data/nab.json").exists() == (recipe == "anomaly_detection")
@@ -48,18 +50,45 @@ def test_a_copy_with_the_library_has_every_module_that_it_imports(recipe, tmp_pa
 def test_it_has_no_module_that_it_does_not_use():
     of = {recipe: set(used_modules(recipe_files()[recipe])) for recipe in RECIPES}
     for recipe, others in {
-        "sentiment": ("ctc", "sound", "series", "models.speech", "data.pairs", "data.synthetic.speech", "reporting.streams"),
-        "forecasting": ("attention", "crf", "models.text", "encode.text", "data.synthetic.texts", "reporting.texts"),
-        "speech_to_text": ("models.text", "models.series", "forecasts", "decoding", "reporting.translations"),
+        "sentiment": (
+            "ctc",
+            "sound",
+            "series",
+            "models.speech",
+            "data.pairs",
+            "data.synthetic.speech",
+            "reporting.streams",
+        ),
+        "forecasting": (
+            "attention",
+            "crf",
+            "models.text",
+            "encode.text",
+            "data.synthetic.texts",
+            "reporting.texts",
+        ),
+        "speech_to_text": (
+            "models.text",
+            "models.series",
+            "forecasts",
+            "decoding",
+            "reporting.translations",
+        ),
     }.items():
         assert not {f"rnn_cookbook.{name}" for name in others} & of[recipe]
-    assert {"rnn_cookbook.models.text", "rnn_cookbook.training", "rnn_cookbook.data.synthetic.texts"} <= of["sentiment"]
+    assert {
+        "rnn_cookbook.models.text",
+        "rnn_cookbook.training",
+        "rnn_cookbook.data.synthetic.texts",
+    } <= of["sentiment"]
 
 
 def test_a_package_keeps_the_names_that_are_asked_of_it():
     module = used_modules(recipe_files()["sentiment"])["rnn_cookbook.models"]
     tree = ast.parse(module.text)
-    assert [node.module for node in tree.body if isinstance(node, ast.ImportFrom)] == ["rnn_cookbook.models.text"]
+    assert [node.module for node in tree.body if isinstance(node, ast.ImportFrom)] == [
+        "rnn_cookbook.models.text"
+    ]
     assert ast.literal_eval(tree.body[-1].value) == ["text_classifier"]
 
 
@@ -95,7 +124,9 @@ def test_bad_input(tmp_path, capsys):
     Path("there").mkdir()
     Path("there/sentiment.py").write_text("my own")
     Path("there/notes.txt").touch()
-    assert "there has sentiment.py already, and nothing is overwritten" in told("sentiment", "there")
+    assert "there has sentiment.py already, and nothing is overwritten" in told(
+        "sentiment", "there"
+    )
     assert Path("there/sentiment.py").read_text() == "my own"
     assert main(["copy", "ner", "there"]) == 0, "other files do not matter"
     assert main(["copy", "ner", "new", "--vendor"]) == 0
@@ -140,7 +171,11 @@ def brought(names: set[str]) -> set[str]:
             needed = [Requirement(line) for line in metadata.requires(name) or ()]
         except metadata.PackageNotFoundError:
             continue
-        waiting |= {canonicalize_name(each.name) for each in needed if not each.marker or each.marker.evaluate({"extra": ""})} - found
+        waiting |= {
+            canonicalize_name(each.name)
+            for each in needed
+            if not each.marker or each.marker.evaluate({"extra": ""})
+        } - found
     return found
 
 
@@ -148,17 +183,31 @@ def brought(names: set[str]) -> set[str]:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_with_the_library_it_runs_where_only_its_requirements_are(recipe, tmp_path):
     copy(recipe, "mine", vendor=True)
-    there = brought({*re.findall(r"^[\w.-]+", Path("mine/requirements.txt").read_text(), flags=re.MULTILINE)})
+    there = brought(
+        {*re.findall(r"^[\w.-]+", Path("mine/requirements.txt").read_text(), flags=re.MULTILINE)}
+    )
     of = metadata.packages_distributions()
-    absent = [name for name, owners in of.items() if name != "rnn_cookbook" and not {canonicalize_name(owner) for owner in owners} & there]
+    absent = [
+        name
+        for name, owners in of.items()
+        if name != "rnn_cookbook" and not {canonicalize_name(owner) for owner in owners} & there
+    ]
     assert {"keras_tuner", "hypothesis"} <= set(absent)
     Path("guard").mkdir()
     Path("guard/sitecustomize.py").write_text(GUARD)
     Path("guard/guard.json").write_text(json.dumps([str(tmp_path / "mine"), absent]))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "guard"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path / "guard"),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     command = [sys.executable, "-m", "pytest", "-q", f"test_{recipe}.py"]
-    ended = subprocess.run(command, cwd="mine", env=environment, capture_output=True, text=True, timeout=1500)
+    ended = subprocess.run(
+        command, cwd="mine", env=environment, capture_output=True, text=True, timeout=1500
+    )
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     where = "import rnn_cookbook, sys; print(rnn_cookbook.__file__)"
-    ended = subprocess.run([sys.executable, "-c", where], env=environment, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", where], env=environment, capture_output=True, text=True
+    )
     assert Path(ended.stdout.strip()) == tmp_path / "mine/rnn_cookbook/__init__.py"

@@ -33,19 +33,43 @@ def command(*arguments, capsys):
         (["run"], f"which recipe? {RECIPES}"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         ([*RUN, "--epoch", "3"], "unrecognized arguments: --epoch 3"),
-        ([*RUN, "--cell", "transformer"], "argument --cell: invalid choice: 'transformer' (choose from"),
+        (
+            [*RUN, "--cell", "transformer"],
+            "argument --cell: invalid choice: 'transformer' (choose from",
+        ),
         ([*RUN, "--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
-        ([*RUN, "--setting", "best"], "no setting 'best'; sentiment has default, sample, basic, supervised"),
+        (
+            [*RUN, "--setting", "best"],
+            "no setting 'best'; sentiment has default, sample, basic, supervised",
+        ),
         ([*RUN, "--data", "nowhere.csv"], "no such file or folder: nowhere.csv"),
         ([*RUN, "--data", "sample", "--epochs", "0"], "--epochs must be at least 1, got 0"),
-        ([*RUN, "--data", "sample", "--pooling", "max+median"], "unknown pooling median; accepted are last, mean, max, attention"),
+        (
+            [*RUN, "--data", "sample", "--pooling", "max+median"],
+            "unknown pooling median; accepted are last, mean, max, attention",
+        ),
         ([*RUN, "--data", "sample", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
-        ([*RUN, "--data", "sample", "--dropout", "1.5"], "--dropout must be at least 0 and below 1, got 1.5"),
-        ([*RUN, "--data", "sample", "--learning-rate", "-1"], "--learning-rate must be above 0, got -1.0"),
-        ([*RUN, "--data", "sample", "--validation-fraction", "1"], "--validation-fraction must be at least 0 and below 1, got 1.0"),
+        (
+            [*RUN, "--data", "sample", "--dropout", "1.5"],
+            "--dropout must be at least 0 and below 1, got 1.5",
+        ),
+        (
+            [*RUN, "--data", "sample", "--learning-rate", "-1"],
+            "--learning-rate must be above 0, got -1.0",
+        ),
+        (
+            [*RUN, "--data", "sample", "--validation-fraction", "1"],
+            "--validation-fraction must be at least 0 and below 1, got 1.0",
+        ),
         (["predict", "nowhere", "text"], "nowhere holds no trained model"),
-        (["predict", "nowhere", "--input", "none.txt"], "cannot read none.txt: No such file or directory"),
-        (["predict", "nowhere", "text", "--input", "a.txt"], "as arguments or with --input, not both"),
+        (
+            ["predict", "nowhere", "--input", "none.txt"],
+            "cannot read none.txt: No such file or directory",
+        ),
+        (
+            ["predict", "nowhere", "text", "--input", "a.txt"],
+            "as arguments or with --input, not both",
+        ),
     ],
 )
 def test_bad_options(arguments, message, capsys):
@@ -60,10 +84,16 @@ def test_bad_options(arguments, message, capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("text,label\n" + "fine,good\n" * 20, "two classes or more; the only label in the data is 'good'"),
+        (
+            "text,label\n" + "fine,good\n" * 20,
+            "two classes or more; the only label in the data is 'good'",
+        ),
         ("text,label\n" + "fine,good\n" * 20 + "dull,bad\n", "too few for 'bad' (1)"),
         ("text,label\nfine,good\ndull,bad\n,good\n", "1 without a text (row 4) of 3 rows"),
-        ("text,label\n" + "<br />,good\nfine,good\ndull,bad\n" * 10, "10 texts have no word in them"),
+        (
+            "text,label\n" + "<br />,good\nfine,good\ndull,bad\n" * 10,
+            "10 texts have no word in them",
+        ),
     ],
 )
 def test_bad_data(tmp_path, content, message, capsys):
@@ -133,7 +163,9 @@ def test_two_processes_do_not_work_in_one_folder(tmp_path):
 
 def test_an_output_below_a_file(tmp_path, capsys):
     (tmp_path / "file").write_text("x")
-    code, _, err = command("run", "sentiment", "--data", "sample", "--output", "file/out", capsys=capsys)
+    code, _, err = command(
+        "run", "sentiment", "--data", "sample", "--output", "file/out", capsys=capsys
+    )
     assert code == 2
     assert "Not a directory" in err
     assert err.count("\n") == 1
@@ -142,7 +174,10 @@ def test_an_output_below_a_file(tmp_path, capsys):
 def test_predict_ends_quietly_when_its_reader_leaves(tmp_path):
     """`predict … | head -1` with standard input still open: no abort while the reading thread waits."""
     code = "from rnn_cookbook import cli\nfor batch in cli._as_they_come(cli_input()): print(batch, flush=True); break\n"
-    script = "import sys, os\nfrom rnn_cookbook.data.lines import read_inputs\ncli_input = lambda: read_inputs('-')\n" + code
+    script = (
+        "import sys, os\nfrom rnn_cookbook.data.lines import read_inputs\ncli_input = lambda: read_inputs('-')\n"
+        + code
+    )
     script += "sys.argv = ['rnn-cookbook', 'predict']\ncli.main = lambda: 0\ncli.entry()\n"
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen([sys.executable, "-c", script], **pipes) as process:
@@ -156,7 +191,9 @@ def test_no_network_and_no_data(tmp_path, capsys, monkeypatch):
     import tensorflow_datasets as tfds
 
     monkeypatch.setattr(
-        tfds.core.DatasetBuilder, "download_and_prepare", lambda self: (_ for _ in ()).throw(ConnectionError("unreachable"))
+        tfds.core.DatasetBuilder,
+        "download_and_prepare",
+        lambda self: (_ for _ in ()).throw(ConnectionError("unreachable")),
     )
     code, _, err = command(*RUN, "--data-dir", str(tmp_path / "empty"), capsys=capsys)
     assert code == 2
@@ -193,9 +230,16 @@ def test_help_names_every_option_with_its_comment(capsys):
     ],
 )
 def test_answers_without_tensorflow(arguments):
-    lines = ["import sys", "from rnn_cookbook import cli", f"try: cli.main({arguments!r})", "except SystemExit: pass"]
+    lines = [
+        "import sys",
+        "from rnn_cookbook import cli",
+        f"try: cli.main({arguments!r})",
+        "except SystemExit: pass",
+    ]
     lines.append("assert not {'tensorflow', 'keras', 'pandas'} & set(sys.modules)")
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, timeout=600)
+    subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, timeout=600
+    )
 
 
 def test_list_has_a_line_for_every_recipe(capsys):
@@ -243,25 +287,35 @@ def predict(loaded, inputs, options):
     def test_a_recipe_of_tables_has_options_of_its_own(self, bundle, capsys):
         code, out, _ = command(*bundle, "a, b", "c", "--times", "2", capsys=capsys)
         assert code == 0
-        assert out.splitlines() == ["got,number,more", '"a, b",0,"[1, 2]"', '"a, b",1,"[1, 2]"', 'c,0,"[1, 2]"', 'c,1,"[1, 2]"']
+        assert out.splitlines() == [
+            "got,number,more",
+            '"a, b",0,"[1, 2]"',
+            '"a, b",1,"[1, 2]"',
+            'c,0,"[1, 2]"',
+            'c,1,"[1, 2]"',
+        ]
         _, out, _ = command(*bundle, "--input", "one", "--format", "jsonl", capsys=capsys)
         assert json.loads(out) == {"got": "one", "number": 0, "more": [1, 2]}
         _, out, _ = command(*bundle, capsys=capsys)
-        assert out == "", "without a table it is the recipe's to say; nothing waits for standard input"
+        assert out == "", (
+            "without a table it is the recipe's to say; nothing waits for standard input"
+        )
         code, _, err = command(*bundle, "c", "--often", "2", capsys=capsys)
         assert (code, "unrecognized arguments: --often" in err) == (2, True)
         with pytest.raises(SystemExit):
             main([*bundle, "--help"])
-        assert "--times INT  how often (default: 1)" in " ".join(capsys.readouterr().out.split()).replace(
-            "--times INT how", "--times INT  how"
-        )
+        assert "--times INT  how often (default: 1)" in " ".join(
+            capsys.readouterr().out.split()
+        ).replace("--times INT how", "--times INT  how")
 
     def test_a_recipe_of_texts_has_options_of_its_own_too(self, bundle, tmp_path, capsys):
         (tmp_path / "mine.py").write_text(self.RECIPE.replace("TABLES = True\n", ""))
         (tmp_path / "in.txt").write_text("a\nb\n")
         code, out, _ = command(*bundle, "--input", "in.txt", "--times", "2", capsys=capsys)
         assert code == 0
-        assert [(answer["got"], answer["number"]) for answer in map(json.loads, out.splitlines())] == [
+        assert [
+            (answer["got"], answer["number"]) for answer in map(json.loads, out.splitlines())
+        ] == [
             ("a", 0),
             ("a", 1),
             ("b", 0),
@@ -272,7 +326,9 @@ def predict(loaded, inputs, options):
         code, out, _ = command(*bundle, "a", "--output", "deep/answers.csv", capsys=capsys)
         assert (code, out) == (0, "")
         assert (tmp_path / "deep/answers.csv").read_text().splitlines()[1] == 'a,0,"[1, 2]"'
-        (tmp_path / "mine.py").write_text(self.RECIPE.replace("for i in range", "for i in 1 / 0 * range"))
+        (tmp_path / "mine.py").write_text(
+            self.RECIPE.replace("for i in range", "for i in 1 / 0 * range")
+        )
         with pytest.raises(ZeroDivisionError):
             main([*bundle, "b", "--output", "deep/answers.csv"])
         assert [file.name for file in (tmp_path / "deep").iterdir()] == ["answers.csv"]
@@ -285,7 +341,9 @@ class TestInputs:
         assert list(read_inputs(str(tmp_path / "a.txt"))) == ["one", "", "thrée\u2028still"]
 
     def test_json_lines(self, tmp_path):
-        (tmp_path / "a.jsonl").write_text('"plain"\n{"review": "usual", "id": 3}\n{"whatever": "only"}\n')
+        (tmp_path / "a.jsonl").write_text(
+            '"plain"\n{"review": "usual", "id": 3}\n{"whatever": "only"}\n'
+        )
         assert list(read_inputs(str(tmp_path / "a.jsonl"))) == ["plain", "usual", "only"]
 
     @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ RATE, TONE = 8000, 440.0  # Hz
 
 
 def tone(rate: int, seconds: float = 1.0, frequency: float = TONE) -> np.ndarray:
-    return (0.3 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+    return (0.3 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(
+        np.float32
+    )
 
 
 def pitch(samples: np.ndarray, rate: int = RATE) -> float:
@@ -38,7 +40,9 @@ def test_what_half_the_rate_cannot_hold_is_filtered_out_instead_of_folded_back(t
 
 
 def test_channels_are_mixed_down(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.stack([tone(RATE), np.zeros(RATE)], axis=1), RATE, subtype="FLOAT")
+    soundfile.write(
+        tmp_path / "a.wav", np.stack([tone(RATE), np.zeros(RATE)], axis=1), RATE, subtype="FLOAT"
+    )
     np.testing.assert_allclose(read_sound(tmp_path / "a.wav", rate=RATE), tone(RATE) / 2, atol=1e-6)
 
 
@@ -64,7 +68,9 @@ def test_a_file_that_was_cut_off(tmp_path, suffix):
     soundfile.write(tmp_path / f"a.{suffix}", tone(RATE, seconds=3), RATE)
     content = (tmp_path / f"a.{suffix}").read_bytes()
     (tmp_path / f"a.{suffix}").write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match=rf"a\.{suffix} is (cut off|damaged or cut off|no sound that can be read)"):
+    with pytest.raises(
+        InputError, match=rf"a\.{suffix} is (cut off|damaged or cut off|no sound that can be read)"
+    ):
         read_sound(tmp_path / f"a.{suffix}", rate=RATE)
 
 
@@ -72,7 +78,10 @@ def test_a_file_that_was_cut_off(tmp_path, suffix):
     ("content", "message"),
     [
         (b"", "a.wav is empty"),
-        (b"hello, I am a text", r"a.wav is no sound that can be read \(Format not recognised.\); accepted are .wav, .flac"),
+        (
+            b"hello, I am a text",
+            r"a.wav is no sound that can be read \(Format not recognised.\); accepted are .wav, .flac",
+        ),
         (None, "no such sound file: .*a.wav"),
     ],
 )
@@ -84,7 +93,9 @@ def test_what_is_no_sound(tmp_path, content, message):
 
 
 def test_samples_that_are_no_numbers_and_a_file_of_none(tmp_path):
-    soundfile.write(tmp_path / "a.wav", np.array([0.1, np.nan, 0.2], np.float32), RATE, subtype="FLOAT")
+    soundfile.write(
+        tmp_path / "a.wav", np.array([0.1, np.nan, 0.2], np.float32), RATE, subtype="FLOAT"
+    )
     with pytest.raises(InputError, match=r"a\.wav has samples that are no numbers"):
         read_sound(tmp_path / "a.wav", rate=RATE)
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
@@ -110,7 +121,9 @@ def test_the_sounds_of_a_folder_and_below(tmp_path):
     for name in ("c.WAV", "a.flac", "b/d.mp3", "b/notes.txt"):
         (tmp_path / name).write_bytes(b"x")
     assert [file.name for file in sound_files(tmp_path)] == ["a.flac", "d.mp3", "c.WAV"]
-    assert sound_files(tmp_path / "b" / "notes.txt") == [tmp_path / "b" / "notes.txt"], "what is named is read, whatever it is called"
+    assert sound_files(tmp_path / "b" / "notes.txt") == [tmp_path / "b" / "notes.txt"], (
+        "what is named is read, whatever it is called"
+    )
     with pytest.raises(InputError, match="no such sound file or folder"):
         sound_files(tmp_path / "e.wav")
     (tmp_path / "empty").mkdir()

@@ -16,12 +16,31 @@ from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
 from rnn_cookbook.encode.text import without_empty
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.tasks.classification.sample import _BAD, _GOOD, REVIEW_NOISE, reviews
-from rnn_cookbook.tasks.forecasting.sample import SERIES_MEMORY, SERIES_SEASON, seasonal_floor, seasonal_oracle, seasonal_series
-from rnn_cookbook.tasks.tagging.sample import _DAYS, _DEEDS, _NOUNS, _OPENINGS, _RELATIONS, ENTITY_NOISE, tagged_sentences
+from rnn_cookbook.tasks.forecasting.sample import (
+    SERIES_MEMORY,
+    SERIES_SEASON,
+    seasonal_floor,
+    seasonal_oracle,
+    seasonal_series,
+)
+from rnn_cookbook.tasks.tagging.sample import (
+    _DAYS,
+    _DEEDS,
+    _NOUNS,
+    _OPENINGS,
+    _RELATIONS,
+    ENTITY_NOISE,
+    tagged_sentences,
+)
 from rnn_cookbook.tasks.tagging.schemes import Span, spans
 from rnn_cookbook.tasks.tagging.scores import span_scores
 
-ROWS = [("fine, really", "good"), ("dull", "bad"), ('a "quoted"\nsecond line', "good"), ("None", "bad")]
+ROWS = [
+    ("fine, really", "good"),
+    ("dull", "bad"),
+    ('a "quoted"\nsecond line', "good"),
+    ("None", "bad"),
+]
 
 
 def write(path, rows=ROWS, columns=("text", "label")):
@@ -29,7 +48,10 @@ def write(path, rows=ROWS, columns=("text", "label")):
     if path.suffix == ".parquet":
         frame.to_parquet(path)
     elif path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in frame.to_dict("records")), encoding="utf-8")
+        path.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in frame.to_dict("records")),
+            encoding="utf-8",
+        )
     else:
         frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
     return path
@@ -39,19 +61,37 @@ class TestTables:
     @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
     def test_every_format_gives_the_same_examples(self, tmp_path, suffix):
         texts = read_texts(write(tmp_path / f"a{suffix}"))["train"]
-        assert list(zip(texts.texts, texts.labels, strict=True)) == ROWS  # "None" is a text, not a gap
+        assert (
+            list(zip(texts.texts, texts.labels, strict=True)) == ROWS
+        )  # "None" is a text, not a gap
 
-    @pytest.mark.parametrize("columns", [("Review", "Sentiment"), ("id_text", "label"), ("text", "mood")])
+    @pytest.mark.parametrize(
+        "columns", [("Review", "Sentiment"), ("id_text", "label"), ("text", "mood")]
+    )
     def test_columns_are_found_when_obvious(self, tmp_path, columns):
-        assert read_texts(write(tmp_path / "a.csv", columns=columns))["train"].labels == ["good", "bad", "good", "bad"]
+        assert read_texts(write(tmp_path / "a.csv", columns=columns))["train"].labels == [
+            "good",
+            "bad",
+            "good",
+            "bad",
+        ]
 
     def test_columns_by_name(self, tmp_path):
-        path = write(tmp_path / "a.csv", [("x", "1", "good"), ("y", "2", "bad")], ("body of it", "stars", "mood"))
-        assert read_texts(path, text_column="body of it", label_column="mood")["train"].labels == ["good", "bad"]
+        path = write(
+            tmp_path / "a.csv",
+            [("x", "1", "good"), ("y", "2", "bad")],
+            ("body of it", "stars", "mood"),
+        )
+        assert read_texts(path, text_column="body of it", label_column="mood")["train"].labels == [
+            "good",
+            "bad",
+        ]
 
     def test_numbers_are_labels_too(self, tmp_path):
         path = tmp_path / "a.jsonl"
-        path.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 1.0}\n{"text": "c", "label": 0}\n')
+        path.write_text(
+            '{"text": "a", "label": 1}\n{"text": "b", "label": 1.0}\n{"text": "c", "label": 0}\n'
+        )
         assert read_texts(path)["train"].labels == ["1", "1", "0"]
 
     def test_a_byte_order_mark_is_no_part_of_the_name(self, tmp_path):
@@ -67,7 +107,12 @@ class TestTables:
             write(tmp_path / f"{name}.csv")
         (tmp_path / "unlabelled.jsonl").write_text('{"text": "only text"}\n')
         parts = read_texts(tmp_path)
-        assert {name: len(part) for name, part in parts.items()} == {"train": 4, "test": 4, "validation": 4, "unlabelled": 1}
+        assert {name: len(part) for name, part in parts.items()} == {
+            "train": 4,
+            "test": 4,
+            "validation": 4,
+            "unlabelled": 1,
+        }
         assert parts["unlabelled"].labels == []
 
 
@@ -87,12 +132,18 @@ class TestFolders:
 
     def test_the_layout_of_the_imdb_archive(self, folder):
         parts = read_texts(folder)
-        assert {name: len(part) for name, part in parts.items()} == {"train": 6, "test": 6, "unlabelled": 3}
+        assert {name: len(part) for name, part in parts.items()} == {
+            "train": 6,
+            "test": 6,
+            "unlabelled": 3,
+        }
         assert set(parts["test"].labels) == {"pos", "neg"}
 
     def test_an_empty_text_file_is_named(self, folder):
         (folder / "train/pos/1.txt").rename(folder / "train/pos/1.TXT").write_text(" \n")
-        with pytest.raises(InputError, match=r"1 without a text \(pos/1.TXT\) of 6 rows.*--drop-missing"):
+        with pytest.raises(
+            InputError, match=r"1 without a text \(pos/1.TXT\) of 6 rows.*--drop-missing"
+        ):
             read_texts(folder)
         assert len(read_texts(folder, drop_missing=True)["train"]) == 5
 
@@ -135,7 +186,10 @@ def test_quotes_in_tsv_are_characters(tmp_path):
 
 
 def test_lines_end_at_line_breaks_only(tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"text": "one\u2028two\x85", "label": "x"}\n{"text": "b", "label": "y"}\n', encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "one\u2028two\x85", "label": "x"}\n{"text": "b", "label": "y"}\n',
+        encoding="utf-8",
+    )
     assert read_texts(tmp_path / "a.jsonl")["train"].texts == ["one\u2028two\x85", "b"]
 
 
@@ -147,14 +201,18 @@ def test_lone_surrogates_are_replaced_on_reading(tmp_path):
 def test_two_files_for_one_split(tmp_path):
     write(tmp_path / "train.csv")
     write(tmp_path / "train.jsonl")
-    with pytest.raises(InputError, match=r"two files for its train split: train.csv and train.jsonl"):
+    with pytest.raises(
+        InputError, match=r"two files for its train split: train.csv and train.jsonl"
+    ):
         read_texts(tmp_path)
 
 
 def test_texts_without_a_word_can_be_dropped():
     examples = Texts(["fine", "<br />"], ["x", "y"])
     assert without_empty(examples, name="train", drop=True) == Texts(["fine"], ["x"])
-    with pytest.raises(InputError, match=r"train: 1 texts have no word in them \(number 2: '<br />'\)"):
+    with pytest.raises(
+        InputError, match=r"train: 1 texts have no word in them \(number 2: '<br />'\)"
+    ):
         without_empty(examples, name="train", drop=False)
 
 
@@ -171,14 +229,19 @@ def test_texts_that_are_in_two_splits_are_counted(caplog):
 
 
 def test_a_column_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"no column 'mood' \(--label-column\); it has 'text', 'label'"):
+    with pytest.raises(
+        InputError, match=r"no column 'mood' \(--label-column\); it has 'text', 'label'"
+    ):
         read_texts(write(tmp_path / "a.csv"), label_column="mood")
 
 
 def test_an_unreadable_file(tmp_path, monkeypatch):
     path = write(tmp_path / "a.csv")
     # root may read everything, so the refusal is made here
-    monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    monkeypatch.setattr(
+        "pathlib.Path.read_bytes",
+        lambda self: (_ for _ in ()).throw(PermissionError(13, "Permission denied")),
+    )
     with pytest.raises(InputError, match="cannot be read: Permission denied"):
         read_texts(path)
 
@@ -226,7 +289,9 @@ class TestSplits:
         assert Counter(self.LABELS[i] for i in small) == {"a": 16, "b": 4}
 
     def test_the_seed_decides(self):
-        splits = [stratified_split(self.LABELS, fraction=0.2, seed=seed)[1].tolist() for seed in (0, 0, 1)]
+        splits = [
+            stratified_split(self.LABELS, fraction=0.2, seed=seed)[1].tolist() for seed in (0, 0, 1)
+        ]
         assert splits[0] == splits[1] != splits[2]
 
     @pytest.mark.parametrize(
@@ -252,7 +317,9 @@ class TestReviews:
         assert not set(one.texts) & set(other.texts)
 
     def test_none_is_drawn_twice(self):
-        assert len(set(reviews(6500, seed=0).texts)) == 6500  # else a split would hold examples of another
+        assert (
+            len(set(reviews(6500, seed=0).texts)) == 6500
+        )  # else a split would hold examples of another
 
     def test_noise_flips_its_share_of_the_labels(self):
         clean, noisy = reviews(4000, seed=0, noise=0.0), reviews(4000, seed=0, noise=0.05)
@@ -289,11 +356,16 @@ def _told(tokens):
     """The spans of a sentence of the generator with the types that its words tell; "?" where they tell none."""
     capitals = {*_DAYS, *(opening.split()[0] for opening in _OPENINGS if opening), "Nobody", "We"}
     named, found, end = [token[0].isupper() and token not in capitals for token in tokens], [], 0
-    named = [name and not (i == 0 and token == "The") for i, (token, name) in enumerate(zip(tokens, named, strict=True))]
+    named = [
+        name and not (i == 0 and token == "The")
+        for i, (token, name) in enumerate(zip(tokens, named, strict=True))
+    ]
     for start in range(len(tokens)):
         if named[start] and start >= end:
             end = next((i for i in range(start, len(tokens)) if not named[i]), len(tokens))
-            found.append(Span(start, end, _shown(tokens[start:end]) or _context(tokens, start, end)))
+            found.append(
+                Span(start, end, _shown(tokens[start:end]) or _context(tokens, start, end))
+            )
     return found
 
 
@@ -303,7 +375,9 @@ def _shown(name):
         return "PER"
     if first in ("Mount", "Fort") or last.endswith(("ville", "stan", "burg")):
         return "LOC"
-    return "ORG" if last in ("Corp", "Inc", "Group") or (len(name) == 1 and first.isupper()) else None
+    return (
+        "ORG" if last in ("Corp", "Inc", "Group") or (len(name) == 1 and first.isupper()) else None
+    )
 
 
 def _context(tokens, start, end):
@@ -318,7 +392,11 @@ def _context(tokens, start, end):
 
 
 def _entities(part):
-    return [(tokens, span) for tokens, tags in zip(part.tokens, part.tags, strict=True) for span in spans(tags)]
+    return [
+        (tokens, span)
+        for tokens, tags in zip(part.tokens, part.tags, strict=True)
+        for span in spans(tags)
+    ]
 
 
 class TestTaggedSentences:
@@ -328,7 +406,9 @@ class TestTaggedSentences:
         assert not set(map(tuple, one.tokens)) & set(map(tuple, other.tokens))
 
     def test_noise_replaces_its_share_of_the_types_and_no_span(self):
-        clean, noisy = (tagged_sentences(4000, seed=0, noise=noise) for noise in (0.0, ENTITY_NOISE))
+        clean, noisy = (
+            tagged_sentences(4000, seed=0, noise=noise) for noise in (0.0, ENTITY_NOISE)
+        )
         assert clean.tokens == noisy.tokens
         pairs = [(a, b) for (_, a), (_, b) in zip(_entities(clean), _entities(noisy), strict=True)]
         assert all(a[:2] == b[:2] for a, b in pairs)
@@ -339,13 +419,20 @@ class TestTaggedSentences:
         assert max(replaced.values()) < 2 * min(replaced.values())
 
     def test_the_words_tell_every_span_and_type_but_for_the_noise(self):
-        clean, noisy = (tagged_sentences(2000, seed=3, noise=noise) for noise in (0.0, ENTITY_NOISE))
+        clean, noisy = (
+            tagged_sentences(2000, seed=3, noise=noise) for noise in (0.0, ENTITY_NOISE)
+        )
         told = [_told(tokens) for tokens in clean.tokens]
         assert told == [spans(tags) for tags in clean.tags]
-        assert span_scores([spans(tags) for tags in noisy.tags], told)["f1"] == pytest.approx(1 - ENTITY_NOISE, abs=0.01)
+        assert span_scores([spans(tags) for tags in noisy.tags], told)["f1"] == pytest.approx(
+            1 - ENTITY_NOISE, abs=0.01
+        )
 
     def test_most_names_are_new(self):
-        train, test = ([" ".join(tokens[a:b]) for tokens, (a, b, _) in _entities(tagged_sentences(n, seed=n))] for n in (4000, 1000))
+        train, test = (
+            [" ".join(tokens[a:b]) for tokens, (a, b, _) in _entities(tagged_sentences(n, seed=n))]
+            for n in (4000, 1000)
+        )
         assert sum(name not in set(train) for name in set(test)) / len(set(test)) > 0.75
         assert {len(name.split()) for name in test} == {1, 2, 3}
 
@@ -362,16 +449,31 @@ class TestTaggedSentences:
     def test_most_types_are_told_beyond_a_window_of_two(self):
         """Of the names that do not show their type, most have no telling word among the two tokens on either side."""
         telling = {*_RELATIONS, *(noun for nouns in _NOUNS.values() for noun in nouns)}
-        telling |= {word for deeds in _DEEDS.values() for deed in deeds for word in deed.split()} - {"a"}
-        bare = [(tokens, span) for tokens, span in _entities(tagged_sentences(2000, seed=0)) if not _shown(tokens[span.start : span.end])]
-        far = [not telling & set(tokens[max(span.start - 2, 0) : span.end + 2]) for tokens, span in bare]
+        telling |= {
+            word for deeds in _DEEDS.values() for deed in deeds for word in deed.split()
+        } - {"a"}
+        bare = [
+            (tokens, span)
+            for tokens, span in _entities(tagged_sentences(2000, seed=0))
+            if not _shown(tokens[span.start : span.end])
+        ]
+        far = [
+            not telling & set(tokens[max(span.start - 2, 0) : span.end + 2])
+            for tokens, span in bare
+        ]
         assert len(bare) / 2000 > 0.6
         assert sum(far) / len(far) > 0.5
 
     def test_the_order_of_the_words_tells(self):
         """The same words in another order tell other types: of names that do not show theirs, where two stand in a relation or one is
         corrected. Shuffled, the words beside the names tell them no more."""
-        part, rng, relations, corrections, right = tagged_sentences(2000, seed=0, noise=0.0), random.Random(0), 0, 0, []
+        part, rng, relations, corrections, right = (
+            tagged_sentences(2000, seed=0, noise=0.0),
+            random.Random(0),
+            0,
+            0,
+            [],
+        )
         for tokens, tags in zip(part.tokens, part.tags, strict=True):
             found = spans(tags)
             names = [tokens[span.start : span.end] for span in found]
@@ -380,7 +482,13 @@ class TestTaggedSentences:
             if len(found) == 2:
                 relations += 1
                 (start, end, _), (other_start, other_end, _) = found
-                swapped = [*tokens[:start], *names[1], *tokens[end:other_start], *names[0], *tokens[other_end:]]
+                swapped = [
+                    *tokens[:start],
+                    *names[1],
+                    *tokens[end:other_start],
+                    *names[0],
+                    *tokens[other_end:],
+                ]
                 assert [span.type for span in _told(swapped)] == [span.type for span in found]
             else:
                 corrections += 1
@@ -399,7 +507,10 @@ class TestTaggedSentences:
                 if unit in names:
                     told[tuple(unit)] = len(shuffled), len(shuffled) + len(unit)
                 shuffled += unit
-            right += [_context(shuffled, *told[tuple(name)]) == span.type for name, span in zip(names, found, strict=True)]
+            right += [
+                _context(shuffled, *told[tuple(name)]) == span.type
+                for name, span in zip(names, found, strict=True)
+            ]
         assert min(relations, corrections) > 200
         assert sum(right) / len(right) < 0.55
 
@@ -411,7 +522,10 @@ def test_a_data_set_that_is_neither_on_disk_nor_to_be_had(tmp_path, monkeypatch)
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", offline)
-    with pytest.raises(InputError, match=f"'imdb_reviews' is not in {tmp_path}.*no route to host.*--data sample.*--data-dir"):
+    with pytest.raises(
+        InputError,
+        match=f"'imdb_reviews' is not in {tmp_path}.*no route to host.*--data sample.*--data-dir",
+    ):
         load_tfds("imdb_reviews", splits=["train"], data_dir=tmp_path)
 
 
@@ -435,7 +549,10 @@ class TestDownload:
     @pytest.fixture
     def origin(self, tmp_path):
         (tmp_path / "origin.csv").write_bytes(self.CONTENT)
-        return {"url": (tmp_path / "origin.csv").as_uri(), "sha256": hashlib.sha256(self.CONTENT).hexdigest()}
+        return {
+            "url": (tmp_path / "origin.csv").as_uri(),
+            "sha256": hashlib.sha256(self.CONTENT).hexdigest(),
+        }
 
     def test_comes_once_and_is_checked(self, tmp_path, origin):
         path = download("set/a.csv", **origin, data_dir=tmp_path / "data")
@@ -453,7 +570,12 @@ class TestDownload:
         with pytest.raises(InputError, match=r"could not be downloaded .*--data sample"):
             download("set/a.csv", url=origin["url"], sha256="0" * 64, data_dir=tmp_path / "data")
         with pytest.raises(InputError, match="could not be downloaded"):
-            download("set/a.csv", url=origin["url"] + ".none", sha256="0" * 64, data_dir=tmp_path / "data")
+            download(
+                "set/a.csv",
+                url=origin["url"] + ".none",
+                sha256="0" * 64,
+                data_dir=tmp_path / "data",
+            )
         assert list((tmp_path / "data/set").iterdir()) == []
 
 
@@ -462,19 +584,27 @@ class TestSeasonalSeries:
         """The season and the trend by regression, the noise by its mean given the last one: no forecast can do better."""
         series, time = seasonal_series(40_000, seed=0), np.arange(40_000)
         angles = 2 * np.pi * np.outer(time, [1, 2]) / SERIES_SEASON
-        known = np.concatenate([np.ones((40_000, 1)), time[:, None], np.sin(angles), np.cos(angles)], axis=1)
+        known = np.concatenate(
+            [np.ones((40_000, 1)), time[:, None], np.sin(angles), np.cos(angles)], axis=1
+        )
         law = known @ np.linalg.lstsq(known, series.values, rcond=None)[0]
         noise = series.values - law
         errors = [noise[i:] - SERIES_MEMORY**i * noise[:-i] for i in range(1, 13)]
-        assert np.mean([np.mean(error**2) for error in errors]) == pytest.approx(seasonal_floor(12), rel=0.05)
-        assert np.mean(noise**2) > 1.8 * seasonal_floor(12)  # who forgets the last value pays for it
+        assert np.mean([np.mean(error**2) for error in errors]) == pytest.approx(
+            seasonal_floor(12), rel=0.05
+        )
+        assert np.mean(noise**2) > 1.8 * seasonal_floor(
+            12
+        )  # who forgets the last value pays for it
 
     def test_the_oracle_reaches_the_floor_and_nothing_beats_it(self):
         origins = np.arange(100, 39_000)
         actual = seasonal_series(40_000, seed=0).values[origins[:, None] + np.arange(12)]
         best = seasonal_oracle(40_000, origins, 12, seed=0)
         assert np.mean((best - actual) ** 2) == pytest.approx(seasonal_floor(12), rel=0.05)
-        again = actual[24:] - (actual[:-24] - best[:-24])  # correcting by an error of a day before makes it worse
+        again = actual[24:] - (
+            actual[:-24] - best[:-24]
+        )  # correcting by an error of a day before makes it worse
         assert np.mean((again - actual[24:]) ** 2) >= 0
         assert abs((best - actual).mean()) < 0.05
 

@@ -46,8 +46,12 @@ def test_every_step_comes_once_and_in_order(lengths, rows, window, epoch):
     pieces = read(streams)
     for inputs, targets in pieces:
         assert targets == [number + 1 for number in inputs], "the target is the next step"
-        assert inputs == list(range(inputs[0], inputs[0] + len(inputs))), "in order, and from one sequence"
-    assert sorted(number for inputs, _ in pieces for number in inputs) == sorted(n for s in sequences for n in s[:-1].tolist())
+        assert inputs == list(range(inputs[0], inputs[0] + len(inputs))), (
+            "in order, and from one sequence"
+        )
+    assert sorted(number for inputs, _ in pieces for number in inputs) == sorted(
+        n for s in sequences for n in s[:-1].tolist()
+    )
     if len(lengths) >= rows:
         assert len(pieces) == len(lengths), "sequences stay whole"
 
@@ -75,7 +79,9 @@ def test_the_order_depends_on_seed_and_epoch_only():
 
 def test_series_of_several_features_and_own_targets():
     series, flags = np.arange(24, dtype=np.float32).reshape(12, 2), np.arange(12, dtype=np.float32)
-    ((inputs, starts), targets, weights), *_ = Streams([series], [flags], rows=2, window=4).dataset()
+    ((inputs, starts), targets, weights), *_ = Streams(
+        [series], [flags], rows=2, window=4
+    ).dataset()
     assert inputs.shape == (2, 4, 2)
     np.testing.assert_array_equal(inputs[1, 0], series[6])
     np.testing.assert_array_equal(targets[:, 0], [0, 6])
@@ -89,8 +95,14 @@ def test_series_of_several_features_and_own_targets():
         ({"sequences": [np.ones(3)], "rows": 0, "window": 2}, "got rows=0"),
         ({"sequences": [np.ones(3)], "rows": 1, "window": 0}, "window=0"),
         ({"sequences": [], "rows": 1, "window": 2}, "need sequences"),
-        ({"sequences": [np.ones(1)], "rows": 1, "window": 2}, "two where the next step is the target"),
-        ({"sequences": [np.ones(3)], "targets": [np.ones(2)], "rows": 1, "window": 2}, "a target for each"),
+        (
+            {"sequences": [np.ones(1)], "rows": 1, "window": 2},
+            "two where the next step is the target",
+        ),
+        (
+            {"sequences": [np.ones(3)], "targets": [np.ones(2)], "rows": 1, "window": 2},
+            "a target for each",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -127,7 +139,9 @@ class TestChunks:
         assert sorted(orders[0]) == sorted(orders[2])
 
     def test_bad_input(self):
-        with pytest.raises(InputError, match="no stretch of 11 steps fits: the longest of 3 sequences has 10"):
+        with pytest.raises(
+            InputError, match="no stretch of 11 steps fits: the longest of 3 sequences has 10"
+        ):
             Chunks(self.PAIRS, length=11, stride=1, batch_size=1)
         with pytest.raises(InputError, match="got 2, 0 and 1"):
             Chunks(self.PAIRS, length=2, stride=0, batch_size=1)

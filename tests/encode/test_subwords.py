@@ -6,7 +6,10 @@ import pytest
 from rnn_cookbook.encode.subwords import END, UNKNOWN, SubwordEncoder
 from rnn_cookbook.errors import InputError
 
-TEXTS = ["Two young, white males are outside near many bushes.", "Several men in hard hats are operating a giant pulley system."] * 5
+TEXTS = [
+    "Two young, white males are outside near many bushes.",
+    "Several men in hard hats are operating a giant pulley system.",
+] * 5
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,10 @@ def test_back_and_forth(encoder):
     assert encoder.decode(sequences) == TEXTS
     assert encoder.decode([[*sequences[0], 7, 7]]) == TEXTS[:1]  # nothing counts after the end
     assert encoder.decode([[]]) == [""]
-    assert encoder.encode(["Two  men\tin \u00a0hats"])[0].tolist() == encoder.encode(["Two men in hats"])[0].tolist()
+    assert (
+        encoder.encode(["Two  men\tin \u00a0hats"])[0].tolist()
+        == encoder.encode(["Two men in hats"])[0].tolist()
+    )
 
 
 def test_what_training_lacks_is_unknown_and_left_out(encoder):
@@ -28,7 +34,10 @@ def test_what_training_lacks_is_unknown_and_left_out(encoder):
     assert UNKNOWN in sequence
     assert encoder.decode([sequence]) == ["men in"]
     assert encoder.encode([""])[0].tolist() == [END]
-    assert encoder.unknown("men \U0001f600 in \u4f60\u597d, \U0001f600") == ["\U0001f600", "\u4f60\u597d"]
+    assert encoder.unknown("men \U0001f600 in \u4f60\u597d, \U0001f600") == [
+        "\U0001f600",
+        "\u4f60\u597d",
+    ]
     assert encoder.unknown("men in hats") == []
 
 
@@ -51,8 +60,16 @@ def test_dropout_gives_other_subwords_of_the_same_text(encoder):
 @pytest.mark.parametrize(
     ("texts", "size", "message"),
     [
-        (TEXTS, 5000, r"--vocabulary-size 5000 is more than the training text has subwords: at most \d+ fit"),
-        (TEXTS, 10, r"--vocabulary-size 10 is less than the training text has characters: \d+ or more are needed"),
+        (
+            TEXTS,
+            5000,
+            r"--vocabulary-size 5000 is more than the training text has subwords: at most \d+ fit",
+        ),
+        (
+            TEXTS,
+            10,
+            r"--vocabulary-size 10 is less than the training text has characters: \d+ or more are needed",
+        ),
         ([], 100, "no subwords can be learnt"),
         (["", " "], 100, "no subwords can be learnt"),
     ],

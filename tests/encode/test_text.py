@@ -42,7 +42,9 @@ class TestTextEncoder:
         with pytest.raises(InputError, match="no word occurs 9 times"):
             TextEncoder.fit(texts, max_words=9, min_count=9)
 
-    @pytest.mark.parametrize(("keep", "kept"), [("head", "abcd"), ("tail", "efgh"), ("both", "afgh")])
+    @pytest.mark.parametrize(
+        ("keep", "kept"), [("head", "abcd"), ("tail", "efgh"), ("both", "afgh")]
+    )
     def test_long_texts_are_cut_where_they_should_be(self, keep, kept):
         encoder = TextEncoder(list("abcdefgh"))
         (row,) = encoder.encode(["a b c d e f g h"], max_tokens=4, keep=keep)
@@ -51,7 +53,12 @@ class TestTextEncoder:
     def test_a_text_without_tokens_is_one_unknown_word(self):
         encoder = TextEncoder(["a"])
         assert [list(row) for row in encoder.encode(["", " <br /> ", "a"])] == [[1], [1], [2]]
-        assert has_token(["", " <br /> ", "a", "\u00a0\u200b\x07"]).tolist() == [False, False, True, False]
+        assert has_token(["", " <br /> ", "a", "\u00a0\u200b\x07"]).tolist() == [
+            False,
+            False,
+            True,
+            False,
+        ]
 
     def test_a_million_words(self):
         (row,) = TextEncoder(["word"]).encode(["word " * 1_000_000], max_tokens=400)
@@ -67,7 +74,9 @@ class TestTextEncoder:
 
 
 RNG = np.random.default_rng(0)
-SEQUENCES = [RNG.integers(1, 99, size=length).astype(np.int32) for length in RNG.integers(1, 40, size=403)]
+SEQUENCES = [
+    RNG.integers(1, 99, size=length).astype(np.int32) for length in RNG.integers(1, 40, size=403)
+]
 
 
 class TestBatches:
@@ -88,7 +97,9 @@ class TestBatches:
         cells = sum(tokens.shape[0] * tokens.shape[1] for tokens in batches.dataset())
         words = sum(map(len, SEQUENCES))
         assert cells < 1.1 * words
-        assert 8 * len(batches) * 39 > 1.8 * words, "fixed padding would cost this much: the test must be able to fail"
+        assert 8 * len(batches) * 39 > 1.8 * words, (
+            "fixed padding would cost this much: the test must be able to fail"
+        )
 
     def test_order_depends_on_seed_and_epoch_alone(self):
         def order(seed, epoch):
@@ -108,11 +119,18 @@ class TestBatches:
             Batches(SEQUENCES, batch_size=8, shuffle=True).in_order(sums)
 
     def test_lengths_are_rounded_up_or_fixed(self):
-        assert all(tokens.shape[1] % 7 == 0 for tokens in Batches(SEQUENCES, batch_size=8, multiple_of=7).dataset())
-        assert {tokens.shape[1] for tokens in Batches(SEQUENCES, batch_size=8, pad_to=50).dataset()} == {50}
+        assert all(
+            tokens.shape[1] % 7 == 0
+            for tokens in Batches(SEQUENCES, batch_size=8, multiple_of=7).dataset()
+        )
+        assert {
+            tokens.shape[1] for tokens in Batches(SEQUENCES, batch_size=8, pad_to=50).dataset()
+        } == {50}
 
     def test_extras_take_turns(self):
-        batches = Batches(SEQUENCES, np.arange(403), batch_size=8, shuffle=True, extras=103, rounds=4)
+        batches = Batches(
+            SEQUENCES, np.arange(403), batch_size=8, shuffle=True, extras=103, rounds=4
+        )
         seen = []
         for epoch in range(4):
             batches.epoch = epoch
@@ -146,7 +164,10 @@ def test_what_is_worked_on_together_is_about_as_long_and_fits():
 class TestBatchesOfSeveralThings:
     """Words, their letters and their tags: what belongs to a word stays with it."""
 
-    STEPS = {"tokens": SEQUENCES, "letters": [np.stack([row, row + 1, row + 2], axis=1) for row in SEQUENCES]}  # noqa: RUF012
+    STEPS = {
+        "tokens": SEQUENCES,
+        "letters": [np.stack([row, row + 1, row + 2], axis=1) for row in SEQUENCES],
+    }  # noqa: RUF012
     TAGS = [row % 5 for row in SEQUENCES]  # noqa: RUF012
 
     @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"multiple_of": 7}, {"pad_to": 50}])
@@ -158,7 +179,9 @@ class TestBatchesOfSeveralThings:
             tokens, letters, there = inputs["tokens"], inputs["letters"], inputs["tokens"] > 0
             assert {array.dtype for array in (tokens, letters, targets)} == {np.dtype(np.int32)}
             np.testing.assert_array_equal(targets, np.where(there, tokens % 5, -1))
-            np.testing.assert_array_equal(letters, np.where(there, tokens + np.arange(3)[:, None, None], 0).transpose(1, 2, 0))
+            np.testing.assert_array_equal(
+                letters, np.where(there, tokens + np.arange(3)[:, None, None], 0).transpose(1, 2, 0)
+            )
             seen += [tuple(row[row > 0]) for row in tokens]
         assert sorted(seen) == sorted(tuple(row) for row in SEQUENCES)
 
@@ -174,10 +197,15 @@ class TestBatchesOfSeveralThings:
                     assert row[row > 0].tolist() == SEQUENCES[number].tolist()
                 seen += numbers.numpy().tolist()
         assert sorted(seen) == sorted([*range(403)] * 2)
-        assert all(set(inputs) == {"tokens", "letters"} for inputs in Batches(self.STEPS, batch_size=8).dataset())
+        assert all(
+            set(inputs) == {"tokens", "letters"}
+            for inputs in Batches(self.STEPS, batch_size=8).dataset()
+        )
 
     def test_vectors_as_targets_are_one_an_example(self):
-        for tokens, targets in Batches(SEQUENCES, np.eye(403, dtype=np.float32), batch_size=8).dataset():
+        for tokens, targets in Batches(
+            SEQUENCES, np.eye(403, dtype=np.float32), batch_size=8
+        ).dataset():
             assert targets.shape == (len(tokens), 403)
 
     @pytest.mark.parametrize(
@@ -186,10 +214,26 @@ class TestBatchesOfSeveralThings:
             ({}, None, "one token or more"),
             ({"tokens": []}, None, "one token or more"),
             ({"tokens": [np.ones(2), np.ones(0)]}, None, "one token or more"),
-            ({"a": [np.ones(2), np.ones(3)], "b": [np.ones((2, 4)), np.ones((2, 4))]}, None, "sequence 1 has 3 steps, but 2 of b"),
-            ({"a": [np.ones(2)], "b": [np.ones(2)] * 2}, None, "1 sequences and 2 of b do not go together"),
-            ([np.ones(2), np.ones(3)], [np.ones(2), np.ones(4)], "sequence 1 has 3 steps, but 4 of the targets"),
-            ([np.ones(2), np.ones(3)], [np.ones(2)], "2 sequences and 1 of the targets do not go together"),
+            (
+                {"a": [np.ones(2), np.ones(3)], "b": [np.ones((2, 4)), np.ones((2, 4))]},
+                None,
+                "sequence 1 has 3 steps, but 2 of b",
+            ),
+            (
+                {"a": [np.ones(2)], "b": [np.ones(2)] * 2},
+                None,
+                "1 sequences and 2 of b do not go together",
+            ),
+            (
+                [np.ones(2), np.ones(3)],
+                [np.ones(2), np.ones(4)],
+                "sequence 1 has 3 steps, but 4 of the targets",
+            ),
+            (
+                [np.ones(2), np.ones(3)],
+                [np.ones(2)],
+                "2 sequences and 1 of the targets do not go together",
+            ),
         ],
     )
     def test_what_does_not_fit(self, sequences, targets, message):
@@ -200,7 +244,10 @@ class TestBatchesOfSeveralThings:
 class TestWordVectors:
     def test_words_in_the_same_contexts_are_neighbours(self):
         # 2 and 3 occur beside 6, 4 and 5 beside 7; 8 is everywhere.
-        sequences = [np.array([first, context, 8]) for first, context in [(2, 6), (3, 6), (4, 7), (5, 7)] * 50]
+        sequences = [
+            np.array([first, context, 8])
+            for first, context in [(2, 6), (3, 6), (4, 7), (5, 7)] * 50
+        ]
         vectors = ppmi_vectors(sequences, vocabulary_size=10, dimensions=4)
         assert vectors.shape == (10, 4)
         assert vectors.dtype == np.float32
@@ -213,7 +260,9 @@ class TestWordVectors:
 
     def test_no_context_reaches_from_text_to_text(self):
         apart = [np.array([2, 3]), np.array([4, 5])] * 20
-        vectors = ppmi_vectors(apart, vocabulary_size=6, dimensions=5)  # the full rank: likeness is that of the matrix
+        vectors = ppmi_vectors(
+            apart, vocabulary_size=6, dimensions=5
+        )  # the full rank: likeness is that of the matrix
         np.testing.assert_allclose(vectors[2:4] @ vectors[4:6].T, 0, atol=1e-4)
 
     def test_few_words_fill_few_dimensions(self):
@@ -227,7 +276,9 @@ class TestWordVectors:
     def test_a_text_of_single_words_has_no_context(self):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert not ppmi_vectors([np.array([2]), np.array([3])], vocabulary_size=6, dimensions=2).any()
+            assert not ppmi_vectors(
+                [np.array([2]), np.array([3])], vocabulary_size=6, dimensions=2
+            ).any()
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,18 @@ from rnn_cookbook.tasks.tagging.encode import TagEncoder, WordEncoder
 from rnn_cookbook.tasks.tagging.export import ServedTagger
 from rnn_cookbook.tasks.tagging.model import sequence_tagger
 
-SENTENCES = [["The", "U.S.", "bank", "of", "Paris", "paid", "300", "euros", "."], ["Über", "McDonald", "1996-08-22", "iPod", "a", "the"]]
+SENTENCES = [
+    ["The", "U.S.", "bank", "of", "Paris", "paid", "300", "euros", "."],
+    ["Über", "McDonald", "1996-08-22", "iPod", "a", "the"],
+]
 
 
 def difference(served, *, batches=(1, 4, 20)):
-    return _largest_difference(served, lambda inputs: served(*(tf.constant(value) for value in inputs.values())), batches=batches)
+    return _largest_difference(
+        served,
+        lambda inputs: served(*(tf.constant(value) for value in inputs.values())),
+        batches=batches,
+    )
 
 
 def shaken(model):
@@ -49,14 +56,24 @@ def shaken(model):
 
 def classifier():
     model = shaken(text_classifier(vocabulary_size=5, classes=2, embedding_size=4, units=3))
-    return ServedClassifier(model, TextEncoder(["good", "film", "!"]), classes=["no", "yes"], max_tokens=6, keep="both")
+    return ServedClassifier(
+        model, TextEncoder(["good", "film", "!"]), classes=["no", "yes"], max_tokens=6, keep="both"
+    )
 
 
 def tagger(*, crf=True, features=True, sentences=SENTENCES):
     words, tags = WordEncoder.fit(sentences * 5), TagEncoder(["LOC", "ORG"])
-    options = {"characters": words.letter_count, "features": words.feature_counts} if features else {}
+    options = (
+        {"characters": words.letter_count, "features": words.feature_counts} if features else {}
+    )
     model = sequence_tagger(
-        vocabulary_size=len(words), tags=tags.tags, scheme="bioes" if crf else None, embedding_size=4, units=3, crf=crf, **options
+        vocabulary_size=len(words),
+        tags=tags.tags,
+        scheme="bioes" if crf else None,
+        embedding_size=4,
+        units=3,
+        crf=crf,
+        **options,
     )
     return ServedTagger(shaken(model), words, tags)
 
@@ -65,21 +82,36 @@ def series(name, *, level, scale, known=0, steps=60):
     rng = np.random.default_rng(len(name))
     values = level + scale * rng.normal(size=(steps, 2)).cumsum(axis=0)
     return Series(
-        pd.date_range("2024-01-01", periods=steps, freq="h"), values, ["a", "b"], name=name, known=50 + 9 * rng.normal(size=(steps, known))
+        pd.date_range("2024-01-01", periods=steps, freq="h"),
+        values,
+        ["a", "b"],
+        name=name,
+        known=50 + 9 * rng.normal(size=(steps, known)),
     )
 
 
-def forecaster(*, names=("",), known=0, calendar=False, level=500.0, scale=3.0, recursive=False, **options):
-    parts = [series(name, level=level * (i + 1), scale=scale, known=known) for i, name in enumerate(names)]
+def forecaster(
+    *, names=("",), known=0, calendar=False, level=500.0, scale=3.0, recursive=False, **options
+):
+    parts = [
+        series(name, level=level * (i + 1), scale=scale, known=known)
+        for i, name in enumerate(names)
+    ]
     encoder = SeriesEncoder.fit(parts, [(0, 50)] * len(parts), calendar=calendar)
     covariates = known + 2 * len(encoder.calendar)
     shape = {"lookback": 12, "horizon": 4, "channels": 2, "covariates": covariates, "units": 4}
-    model = recursive_forecaster(**shape, **options) if recursive else models.forecaster(**shape, segment_length=2, **options)
+    model = (
+        recursive_forecaster(**shape, **options)
+        if recursive
+        else models.forecaster(**shape, segment_length=2, **options)
+    )
     return ServedForecaster(shaken(model), encoder)
 
 
 def recognizer():
-    return ServedRecognizer(shaken(sound_recognizer(symbols=4, rate=8000, units=4, bands=8, filters=8)), Alphabet(" ab"))
+    return ServedRecognizer(
+        shaken(sound_recognizer(symbols=4, rate=8000, units=4, bands=8, filters=8)), Alphabet(" ab")
+    )
 
 
 SERVED = {
@@ -87,12 +119,18 @@ SERVED = {
     "tagger": tagger,
     "tagger without a CRF": lambda: tagger(crf=False),
     "tagger of words alone": lambda: tagger(features=False),
-    "tagger of Turkish": lambda: tagger(sentences=[["İstanbul", "İl", "İki", "ISPARTA", "ılık", "çok"]]),
+    "tagger of Turkish": lambda: tagger(
+        sentences=[["İstanbul", "İl", "İki", "ISPARTA", "ılık", "çok"]]
+    ),
     "recursive": lambda: forecaster(recursive=True, head="quantiles", known=1),
     "quantiles": lambda: forecaster(head="quantiles"),
     "a point of several series": lambda: forecaster(names=("x", "y", "z")),
-    "gaussian with covariates": lambda: forecaster(head="gaussian", known=2, normalization="standard"),
-    "student_t with a calendar": lambda: forecaster(head="student_t", known=1, calendar=True, normalization="last_scaled"),
+    "gaussian with covariates": lambda: forecaster(
+        head="gaussian", known=2, normalization="standard"
+    ),
+    "student_t with a calendar": lambda: forecaster(
+        head="student_t", known=1, calendar=True, normalization="last_scaled"
+    ),
     "recognizer": recognizer,
 }
 
@@ -132,7 +170,9 @@ def test_words_are_read_as_the_encoder_reads_them():
         "McDONALD",
     ]
     words += ["A.²", "U.S.²", "A.½.", "A.Ⅷ.", "İstanbul", "IBM", "ISPARTA"]
-    words += ["".join(np.random.default_rng(i).choice([*"aAéÉ1.,-_日ǅ²"], 1 + i % 23)) for i in range(300)]
+    words += [
+        "".join(np.random.default_rng(i).choice([*"aAéÉ1.,-_日ǅ²"], 1 + i % 23)) for i in range(300)
+    ]
     wanted = served.words.encode([words])
     for name, numbers in served._read(tf.constant(words)).items():
         np.testing.assert_array_equal(np.squeeze(numbers), wanted[name][0], err_msg=name)
@@ -153,7 +193,9 @@ def test_a_level_that_float32_has_no_digits_for():
     scaled, inputs = served.model.get_layer("scaled"), served.examples(5, np.random.default_rng(0))
     wanted = [served.encoder.values.transform("", row) for row in inputs["values"]]
     np.testing.assert_allclose(scaled([inputs["values"]]), wanted, atol=1e-5)
-    assert (np.abs(scaled.rest / scaled.scale) > 0.01).any(), "the mean as one number in float32 would be off by as much"
+    assert (np.abs(scaled.rest / scaled.scale) > 0.01).any(), (
+        "the mean as one number in float32 would be off by as much"
+    )
 
 
 @pytest.mark.parametrize("break_it", ["mean", "number", "covariates", "letters", "tags", "one row"])
@@ -163,13 +205,19 @@ def test_who_serves_something_else_is_found(break_it, monkeypatch):
         served.model.get_layer("own_units").mean += 0.1
     elif break_it == "number":
         served = forecaster(names=("x", "y"), normalization="none")
-        monkeypatch.setattr("rnn_cookbook.tasks.forecasting.export._row", lambda facts, series: tf.constant(facts[:1]))
+        monkeypatch.setattr(
+            "rnn_cookbook.tasks.forecasting.export._row",
+            lambda facts, series: tf.constant(facts[:1]),
+        )
     elif break_it == "covariates":
         served = forecaster(known=1)
         served.model.get_layer("scaled_covariates").near += 1
     elif break_it == "letters":
         served, read = tagger(), ServedTagger._read
-        served._read = lambda words: {**read(served, words), "characters": read(served, words)["characters"][:, ::-1]}
+        served._read = lambda words: {
+            **read(served, words),
+            "characters": read(served, words)["characters"][:, ::-1],
+        }
     elif break_it == "tags":
         served = tagger()
         served.tags = [*served.tags[1:], "O"]
@@ -190,7 +238,10 @@ def test_who_serves_something_else_is_found(break_it, monkeypatch):
 
 def test_a_label_may_be_another_where_two_are_as_probable():
     served = classifier()
-    wanted = {"label": np.array([b"no", b"no"], dtype=object), "probabilities": np.array([[0.500001, 0.499999], [0.5001, 0.4999]])}
+    wanted = {
+        "label": np.array([b"no", b"no"], dtype=object),
+        "probabilities": np.array([[0.500001, 0.499999], [0.5001, 0.4999]]),
+    }
     assert served.ties({}, wanted).tolist() == [True, False]
 
 
@@ -206,7 +257,12 @@ def test_lower_case_is_the_same_in_every_locale():
         "import tensorflow as tf; from rnn_cookbook.encode.text import lower; "
         "assert lower(tf.constant(['IBM ISTANBUL', 'İl'])).numpy().tolist() == ['ibm istanbul'.encode(), 'İl'.lower().encode()]"
     )
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "LC_ALL": "tr_TR.UTF-8"}, check=True, timeout=900)
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "LC_ALL": "tr_TR.UTF-8"},
+        check=True,
+        timeout=900,
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,28 +284,48 @@ def test_a_difference_does_not_hide_behind_what_is_never(found, wanted, share):
 
 def saved(folder, recipe, model, *encoders, facts=None):
     name = recipe.__name__.rpartition(".")[2]
-    save_bundle(folder / "model", recipe=name, config=vars(recipe.SAMPLE), facts=facts or {}, model=model, encoders=[*encoders])
+    save_bundle(
+        folder / "model",
+        recipe=name,
+        config=vars(recipe.SAMPLE),
+        facts=facts or {},
+        model=model,
+        encoders=[*encoders],
+    )
     return folder
 
 
 QUICK = [("forecasting", "litert")]
-EXPORTS = [*QUICK, ("ner", "saved_model"), ("forecasting", "onnx"), ("forecasting", "saved_model"), ("speech", "saved_model")]
+EXPORTS = [
+    *QUICK,
+    ("ner", "saved_model"),
+    ("forecasting", "onnx"),
+    ("forecasting", "saved_model"),
+    ("speech", "saved_model"),
+]
 
 
-@pytest.mark.parametrize(("name", "form"), [pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow) for one in EXPORTS])
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow) for one in EXPORTS],
+)
 def test_raw_input_goes_into_what_a_recipe_exports(name, form, tmp_path, monkeypatch, capsys):
     if name == "forecasting":
         recipe, served = forecasting, forecaster(names=("x", "y"), head="quantiles", known=1)
         run = saved(tmp_path, recipe, served.network, served.encoder.save)
     elif name == "ner":
         recipe, served = ner, tagger()
-        run = saved(tmp_path, recipe, served.network, served.words.save, facts={"types": ["LOC", "ORG"]})
+        run = saved(
+            tmp_path, recipe, served.network, served.words.save, facts={"types": ["LOC", "ORG"]}
+        )
     else:
         recipe, served = speech_to_text, recognizer()
         run = saved(tmp_path, recipe, served.network, Alphabet(" ab").save)
     assert "as the bundle on 100 raw inputs" in export(run, form=form, recipe=recipe)
     facts = json.loads((run / "export" / form / "export.json").read_text())
-    assert [one["name"] for one in facts["signatures"]["serving_default"]["inputs"]] == [one.name for one in served.signature]
+    assert [one["name"] for one in facts["signatures"]["serving_default"]["inputs"]] == [
+        one.name for one in served.signature
+    ]
     assert ("network" in facts["signatures"]) == (form == "saved_model")
     readme = (run / "export" / form / "README.md").read_text()
     assert served.about in readme
@@ -271,8 +347,17 @@ class Gamma(keras.layers.Layer):
 @pytest.mark.parametrize("form", ["litert", "onnx"])
 def test_a_network_that_a_format_cannot_hold(form, tmp_path):
     x = keras.Input((3,), dtype="int32", name="tokens")
-    save_bundle(tmp_path / "model", recipe="toy", config={}, facts={}, model=keras.Model(x, Gamma()(x)), encoders=[])
-    with pytest.raises(InputError, match=r"(LiteRT|ONNX) cannot hold this network: .+\. Take saved_model"):
+    save_bundle(
+        tmp_path / "model",
+        recipe="toy",
+        config={},
+        facts={},
+        model=keras.Model(x, Gamma()(x)),
+        encoders=[],
+    )
+    with pytest.raises(
+        InputError, match=r"(LiteRT|ONNX) cannot hold this network: .+\. Take saved_model"
+    ):
         export(tmp_path, form=form)
     assert not any((tmp_path / "export").iterdir())
     assert "as the bundle on 100 inputs" in export(tmp_path, form="saved_model")

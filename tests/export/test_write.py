@@ -30,31 +30,64 @@ WORDS = ["the", "plot", "was", "good", "not", "bad", "!"]
 
 
 def classifier():
-    return text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=3, segment_length=2, pooling=["max", "mean"])
+    return text_classifier(
+        vocabulary_size=9,
+        classes=2,
+        embedding_size=4,
+        units=3,
+        segment_length=2,
+        pooling=["max", "mean"],
+    )
 
 
 MODELS = {
     "text_classifier": classifier,
     "sequence_tagger": lambda: sequence_tagger(
-        vocabulary_size=9, tags=TagEncoder(["X"]).tags, scheme="bioes", embedding_size=4, characters=8, features=[3, 4], units=3, crf=True
+        vocabulary_size=9,
+        tags=TagEncoder(["X"]).tags,
+        scheme="bioes",
+        embedding_size=4,
+        characters=8,
+        features=[3, 4],
+        units=3,
+        crf=True,
     ),
-    "forecaster": lambda: forecaster(lookback=12, horizon=4, channels=2, covariates=1, segment_length=2, units=4),
-    "recursive_forecaster": lambda: recursive_forecaster(lookback=6, horizon=3, channels=1, units=4),
+    "forecaster": lambda: forecaster(
+        lookback=12, horizon=4, channels=2, covariates=1, segment_length=2, units=4
+    ),
+    "recursive_forecaster": lambda: recursive_forecaster(
+        lookback=6, horizon=3, channels=1, units=4
+    ),
     "online_forecaster": lambda: online_forecaster(channels=1, units=4),
     "autoencoder": lambda: autoencoder(features=2, code_size=3, units=4),
-    "encoder_decoder": lambda: encoder_decoder(source_vocabulary=9, target_vocabulary=8, embedding_size=4, units=4),
+    "encoder_decoder": lambda: encoder_decoder(
+        source_vocabulary=9, target_vocabulary=8, embedding_size=4, units=4
+    ),
     "sound_recognizer": lambda: sound_recognizer(symbols=4, rate=8000, units=4),
     "sound_recognizer that looks ahead": lambda: sound_recognizer(
         symbols=4, rate=8000, units=4, bidirectional=False, look_ahead=3, layer_norm=True
     ),
     "sound_recognizer of voices": lambda: sound_recognizer(
-        symbols=4, rate=8000, units=4, convolution="time_frequency", filters=4, strides=(3, 1), equalizer=3.0
+        symbols=4,
+        rate=8000,
+        units=4,
+        convolution="time_frequency",
+        filters=4,
+        strides=(3, 1),
+        equalizer=3.0,
     ),
 }
 
 
 def saved(folder, model, *, recipe="toy", config=None, facts=None, encoders=()):
-    save_bundle(folder / "model", recipe=recipe, config=config or {}, facts=facts or {}, model=model, encoders=[*encoders])
+    save_bundle(
+        folder / "model",
+        recipe=recipe,
+        config=config or {},
+        facts=facts or {},
+        model=model,
+        encoders=[*encoders],
+    )
     return folder
 
 
@@ -66,14 +99,26 @@ def reviews(tmp_path):
 def reviews_run(folder, model):
     """A run of the sentiment recipe, as far as predictions go."""
     config = {**vars(sentiment.SAMPLE), "max_tokens": 8, "keep": "both", "segment": 2}
-    return saved(folder, model, recipe="sentiment", config=config, facts={"classes": ["no", "yes"]}, encoders=[TextEncoder(WORDS).save])
+    return saved(
+        folder,
+        model,
+        recipe="sentiment",
+        config=config,
+        facts={"classes": ["no", "yes"]},
+        encoders=[TextEncoder(WORDS).save],
+    )
 
 
 def test_a_savedmodel_takes_raw_text(reviews, capsys):
     assert main(["export", str(reviews), "--format", "saved_model"]) == 0
     folder = reviews / "export/saved_model"
     assert f"{folder}: as the bundle on 100 raw inputs" in capsys.readouterr().out
-    assert sorted(file.name for file in folder.iterdir()) == ["1", "README.md", "export.json", "vocabulary.txt"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "1",
+        "README.md",
+        "export.json",
+        "vocabulary.txt",
+    ]
     served = tf.saved_model.load(str(folder / "1"))
     texts = ["The plot was not good!", "Unheard-of", "the " * 30 + "bad"]
     answers = served.signatures["serving_default"](text=tf.constant(texts))
@@ -81,10 +126,15 @@ def test_a_savedmodel_takes_raw_text(reviews, capsys):
     pairs = zip(answers["label"].numpy(), answers["probabilities"].numpy(), strict=True)
     for wanted, (label, shares) in zip(sentiment.predict(loaded, [texts]), pairs, strict=True):
         assert label.decode() == wanted["label"]
-        np.testing.assert_allclose(shares, [wanted["probabilities"][name] for name in ("no", "yes")], atol=1e-5)
+        np.testing.assert_allclose(
+            shares, [wanted["probabilities"][name] for name in ("no", "yes")], atol=1e-5
+        )
     logits = served.signatures["network"](tokens=tf.constant([[2, 3, 0], [4, 0, 0]]))["output"]
     np.testing.assert_allclose(logits, loaded.model(np.array([[2, 3, 0], [4, 0, 0]])), atol=1e-6)
-    assert served.signatures["serving_default"](text=tf.constant([""]))["probabilities"].shape == (1, 2), "no word: still an answer"
+    assert served.signatures["serving_default"](text=tf.constant([""]))["probabilities"].shape == (
+        1,
+        2,
+    ), "no word: still an answer"
     told = (folder / "README.md").read_text()
     assert "Raw text goes in" in told
     assert "## The network alone: signature `network`" in told
@@ -96,8 +146,16 @@ def test_the_reader_in_the_graph_reads_as_the_encoder(keep):
     encoder = TextEncoder(WORDS)
     for longest in (1, 3, 5, None):
         reader = encoder.reader(max_tokens=longest, keep=keep)
-        served = ServedClassifier(classifier(), encoder, classes=["no", "yes"], max_tokens=longest, keep=keep)
-        texts = [*served.examples(30, np.random.default_rng(1))["text"], "", " <br /> ", "the", "the plot was not bad ! the plot"]
+        served = ServedClassifier(
+            classifier(), encoder, classes=["no", "yes"], max_tokens=longest, keep=keep
+        )
+        texts = [
+            *served.examples(30, np.random.default_rng(1))["text"],
+            "",
+            " <br /> ",
+            "the",
+            "the plot was not bad ! the plot",
+        ]
         sequences = encoder.encode(texts, max_tokens=longest, keep=keep)
         rows = reader(tf.constant(texts)).numpy()
         assert rows.shape == (len(texts), max(map(len, sequences)))
@@ -105,11 +163,18 @@ def test_the_reader_in_the_graph_reads_as_the_encoder(keep):
             np.testing.assert_array_equal(row, np.pad(sequence, (0, len(row) - len(sequence))))
 
 
-QUICK = [("sequence_tagger", "litert"), ("online_forecaster", "onnx"), ("online_forecaster", "saved_model")]
+QUICK = [
+    ("sequence_tagger", "litert"),
+    ("online_forecaster", "onnx"),
+    ("online_forecaster", "saved_model"),
+]
 EACH = [(name, form) for name in MODELS for form in ("saved_model", "litert", "onnx")]
 
 
-@pytest.mark.parametrize(("name", "form"), [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow) for case in EACH])
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow) for case in EACH],
+)
 def test_every_network_in_every_format(name, form, tmp_path):
     run = saved(tmp_path, MODELS[name](), config={"length": 1600 if "sound" in name else 20})
     told = exporting.export(run, form=form)
@@ -130,7 +195,12 @@ def test_litert_needs_no_operation_of_tensorflow(reviews):
     (details,) = network.get_input_details().values()
     assert details["shape"].tolist() == [1, 6]
     padded = network(tokens=np.array([[2, 3, 4, 0, 0, 0]], np.int32))["output"]
-    np.testing.assert_allclose(padded, load_bundle(reviews).model(np.array([[2, 3, 4]])), atol=1e-5, err_msg="padding says nothing")
+    np.testing.assert_allclose(
+        padded,
+        load_bundle(reviews).model(np.array([[2, 3, 4]])),
+        atol=1e-5,
+        err_msg="padding says nothing",
+    )
 
 
 def test_who_answers_otherwise_is_not_exported(reviews, monkeypatch):
@@ -138,10 +208,15 @@ def test_who_answers_otherwise_is_not_exported(reviews, monkeypatch):
 
     def wrong(signatures, folder):
         run = write(signatures, folder)
-        return lambda name, inputs: {"output": run(name, inputs)["output"] + tf.constant([0.0, 2e-4])}
+        return lambda name, inputs: {
+            "output": run(name, inputs)["output"] + tf.constant([0.0, 2e-4])
+        }
 
     monkeypatch.setitem(exporting._WRITERS, "saved_model", wrong)
-    with pytest.raises(InputError, match=r"saved_model answers otherwise than the bundle: by up to 0\.0002, where 0\.0001 is accepted"):
+    with pytest.raises(
+        InputError,
+        match=r"saved_model answers otherwise than the bundle: by up to 0\.0002, where 0\.0001 is accepted",
+    ):
         exporting.export(reviews, form="saved_model")
     assert list((reviews / "export").iterdir()) == []
 
@@ -154,18 +229,28 @@ def test_answers_that_are_no_numbers_are_not_exported(reviews, monkeypatch):
         return lambda name, inputs: {"output": run(name, inputs)["output"] * np.nan}
 
     monkeypatch.setitem(exporting._WRITERS, "saved_model", silent)
-    with pytest.raises(InputError, match="saved_model answers otherwise than the bundle: by up to nan"):
+    with pytest.raises(
+        InputError, match="saved_model answers otherwise than the bundle: by up to nan"
+    ):
         exporting.export(reviews, form="saved_model")
 
 
 def test_the_bundle_itself_can_be_named(reviews):
-    assert exporting.export(reviews / "model", form="litert", length=6).startswith(f"{reviews}/export/litert: ")
-    assert sorted(file.name for file in (reviews / "model").iterdir()) == ["bundle.json", "model.keras", "vocabulary.txt"]
+    assert exporting.export(reviews / "model", form="litert", length=6).startswith(
+        f"{reviews}/export/litert: "
+    )
+    assert sorted(file.name for file in (reviews / "model").iterdir()) == [
+        "bundle.json",
+        "model.keras",
+        "vocabulary.txt",
+    ]
 
 
 def test_a_tagger_brings_what_finds_its_best_path(tmp_path):
     model = MODELS["sequence_tagger"]()
-    exporting.export(saved(tmp_path, model, config={"length": 8}, facts={"types": ["X"]}), form="litert")
+    exporting.export(
+        saved(tmp_path, model, config={"length": 8}, facts={"types": ["X"]}), form="litert"
+    )
     crf = json.loads((tmp_path / "export/litert/export.json").read_text())["crf"]
     assert crf["tags"] == ["O", "B-X", "I-X", "E-X", "S-X"]
     np.testing.assert_allclose(crf["transitions"], model.get_layer("crf").transitions)
@@ -185,7 +270,10 @@ def test_a_reader_that_reads_otherwise_is_found(tmp_path, monkeypatch):
     model = classifier()
     model.layers[-1].bias.assign([3.0, 0.0])  # always the same word, with other probabilities
     run = reviews_run(tmp_path, model)
-    monkeypatch.setattr("rnn_cookbook.encode.text.TextReader.call", lambda self, text: self.numbers(text).to_tensor()[:, :1])
+    monkeypatch.setattr(
+        "rnn_cookbook.encode.text.TextReader.call",
+        lambda self, text: self.numbers(text).to_tensor()[:, :1],
+    )
     with pytest.raises(InputError, match="answers otherwise than the bundle"):
         exporting.export(run, form="saved_model", recipe=sentiment)
 
@@ -196,9 +284,15 @@ def test_a_reader_that_reads_otherwise_is_found(tmp_path, monkeypatch):
         (["nowhere", "--format", "onnx"], "nowhere holds no trained model"),
         (["."], "the following arguments are required: --format"),
         ([".", "--format", "torch"], "invalid choice: 'torch'"),
-        ([".", "--format", "onnx", "--length", "7"], "--length is of litert, whose inputs have a fixed length; onnx takes any"),
+        (
+            [".", "--format", "onnx", "--length", "7"],
+            "--length is of litert, whose inputs have a fixed length; onnx takes any",
+        ),
         ([".", "--format", "litert", "--length", "-7"], "--length must be at least 1, got -7"),
-        ([".", "--format", "litert", "--output", "full"], "full is there already: name another folder with --output"),
+        (
+            [".", "--format", "litert", "--output", "full"],
+            "full is there already: name another folder with --output",
+        ),
         ([".", "--format", "litert", "--output", "full/file"], "file is there already"),
     ],
 )
@@ -214,8 +308,22 @@ def test_bad_input(arguments, message, reviews, capsys):
 
 
 def test_another_recipe_than_the_one_that_trained_it(reviews, tmp_path, capsys):
-    (tmp_path / "mine.py").write_text(Path(sentiment.__file__).read_text().replace("text_column", "message_column"))
-    assert main(["export", str(reviews), "--format", "saved_model", "--recipe", str(tmp_path / "mine.py")]) == 2
+    (tmp_path / "mine.py").write_text(
+        Path(sentiment.__file__).read_text().replace("text_column", "message_column")
+    )
+    assert (
+        main(
+            [
+                "export",
+                str(reviews),
+                "--format",
+                "saved_model",
+                "--recipe",
+                str(tmp_path / "mine.py"),
+            ]
+        )
+        == 2
+    )
     assert "mine.py is not the recipe that wrote these settings" in capsys.readouterr().err
 
 
@@ -232,19 +340,31 @@ def test_a_network_trained_in_half_precision(form, tmp_path):
 
 def test_a_length_that_is_fixed(tmp_path):
     run = saved(tmp_path, MODELS["forecaster"]())
-    with pytest.raises(InputError, match="--length has no use here: this network reads 12 steps, neither more nor less"):
+    with pytest.raises(
+        InputError,
+        match="--length has no use here: this network reads 12 steps, neither more nor less",
+    ):
         exporting.export(run, form="litert", length=50)
 
 
 def test_packages_that_are_missing_are_named(reviews, monkeypatch):
     monkeypatch.setattr(exporting.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="--format onnx needs tf2onnx and onnxruntime: pip install tf2onnx onnxruntime"):
+    with pytest.raises(
+        InputError,
+        match="--format onnx needs tf2onnx and onnxruntime: pip install tf2onnx onnxruntime",
+    ):
         exporting.export(reviews, form="onnx")
 
 
 def test_the_commands_of_the_readme(capsys):
-    commands = re.findall(r"^    rnn-cookbook (export [^#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    commands = re.findall(
+        r"^    rnn-cookbook (export [^#\n]*)",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
     assert [command.split()[-1] for command in commands] == list(exporting._WRITERS)
     for command in commands:
         assert main(command.split()) == 2
-        assert "runs/sentiment/<time> holds no trained model" in capsys.readouterr().err, "there is no such run here; the options exist"
+        assert "runs/sentiment/<time> holds no trained model" in capsys.readouterr().err, (
+            "there is no such run here; the options exist"
+        )

@@ -12,7 +12,10 @@ from rnn_cookbook.nn.losses import PaddedCrossEntropy
 from rnn_cookbook.tasks.translation.model import encoder_decoder, encoding_model
 
 RNG = np.random.default_rng(0)
-QUERY, MEMORY = RNG.normal(size=(3, 2, 4)).astype(np.float32), RNG.normal(size=(3, 5, 6)).astype(np.float32)
+QUERY, MEMORY = (
+    RNG.normal(size=(3, 2, 4)).astype(np.float32),
+    RNG.normal(size=(3, 5, 6)).astype(np.float32),
+)
 MASK = np.arange(5) < np.array([5, 3, 1])[:, None]
 SOURCE = RNG.integers(1, 20, (3, 7)).astype(np.int32)
 SOURCE[1, 4:] = SOURCE[2, 1:] = 0
@@ -30,7 +33,14 @@ WIRINGS = [
 
 def translator(**options):
     keras.utils.set_random_seed(1)
-    options = {"source_vocabulary": 20, "target_vocabulary": 20, "units": 6, "embedding_size": 5, "depth": 2, **options}
+    options = {
+        "source_vocabulary": 20,
+        "target_vocabulary": 20,
+        "units": 6,
+        "embedding_size": 5,
+        "depth": 2,
+        **options,
+    }
     return encoder_decoder(**options)
 
 
@@ -39,17 +49,26 @@ def luong_score(layer, query, memory):
 
 
 def bahdanau_score(layer, query, memory):
-    both = query @ np.array(layer.query_kernel, np.float64) + memory @ np.array(layer.memory_kernel, np.float64) + np.array(layer.bias)
+    both = (
+        query @ np.array(layer.query_kernel, np.float64)
+        + memory @ np.array(layer.memory_kernel, np.float64)
+        + np.array(layer.bias)
+    )
     return float((np.tanh(both) @ np.array(layer.vector, np.float64))[0])
 
 
-@pytest.mark.parametrize(("layer", "score"), [(LuongAttention(), luong_score), (BahdanauAttention(7), bahdanau_score)])
+@pytest.mark.parametrize(
+    ("layer", "score"), [(LuongAttention(), luong_score), (BahdanauAttention(7), bahdanau_score)]
+)
 def test_attention_is_the_softmax_of_its_scores_over_what_is_not_padding(layer, score):
     context, weights = (np.array(part) for part in layer((QUERY, MEMORY, MASK)))
     for row in range(3):
         length = MASK[row].sum()
         for q in range(2):
-            scores = [score(layer, QUERY[row, q].astype(np.float64), MEMORY[row, t].astype(np.float64)) for t in range(length)]
+            scores = [
+                score(layer, QUERY[row, q].astype(np.float64), MEMORY[row, t].astype(np.float64))
+                for t in range(length)
+            ]
             expected = np.exp(scores) / np.exp(scores).sum()
             np.testing.assert_allclose(weights[row, q, :length], expected, atol=1e-6)
             np.testing.assert_array_equal(weights[row, q, length:], 0)
@@ -96,14 +115,24 @@ class TestEveryWiring:
         beams = tf.nest.map_structure(lambda x: tf.repeat(x, 4, axis=0), state)
         copies = constants and tf.nest.map_structure(lambda x: tf.repeat(x, 4, axis=0), constants)
         words = RNG.integers(3, 20, 12).astype(np.int32)
-        np.testing.assert_allclose(decoder.step(words, beams, constants)[0], decoder.step(words, beams, copies)[0], atol=1e-5)
+        np.testing.assert_allclose(
+            decoder.step(words, beams, constants)[0],
+            decoder.step(words, beams, copies)[0],
+            atol=1e-5,
+        )
 
     def test_greedy_search_gives_the_words_that_teacher_forcing_prefers(self, options):
         model = translator(**options)
         decoder = model.get_layer("decoder")
         state, constants = decoder.begin(*encoding_model(model)(SOURCE))
-        found = greedy_search(decoder.step, end=3, max_length=6)(tf.fill([3], decoder.start), state, constants)
-        words = np.array(found.tokens)[:, 0] if np.array(found.tokens).ndim == 3 else np.array(found.tokens)
+        found = greedy_search(decoder.step, end=3, max_length=6)(
+            tf.fill([3], decoder.start), state, constants
+        )
+        words = (
+            np.array(found.tokens)[:, 0]
+            if np.array(found.tokens).ndim == 3
+            else np.array(found.tokens)
+        )
         best = np.array(model([SOURCE, words])).copy()
         best[..., 0] = -np.inf  # padding is never said
         for row, said in enumerate(words):
@@ -117,7 +146,9 @@ def test_without_attention_only_the_last_state_tells_of_the_source():
         decoder = translator(attention=attention).get_layer("decoder")
         states = [[RNG.normal(size=(3, 6)).astype(np.float32) for _ in range(2)] for _ in range(2)]
         memory = RNG.normal(size=(3, 7, 12)).astype(np.float32)
-        logits, other = (np.array(decoder((TARGET, x, SOURCE != 0, states))) for x in (memory, memory + 1))
+        logits, other = (
+            np.array(decoder((TARGET, x, SOURCE != 0, states))) for x in (memory, memory + 1)
+        )
         assert (not np.allclose(logits, other)) == seen
 
 
@@ -128,13 +159,19 @@ def test_attention_weights_of_a_step_are_those_of_its_memory():
     weights, logits, _ = decoder.attend_step(np.array([2, 2, 2], np.int32), state, constants)
     np.testing.assert_allclose(np.array(weights).sum(axis=-1), 1, atol=1e-5)
     assert (np.array(weights)[SOURCE == 0] == 0).all()
-    np.testing.assert_array_equal(logits, decoder.step(np.array([2, 2, 2], np.int32), state, constants)[0])
+    np.testing.assert_array_equal(
+        logits, decoder.step(np.array([2, 2, 2], np.int32), state, constants)[0]
+    )
 
 
 class TestScheduledSampling:
     def test_at_rate_nought_it_is_teacher_forcing(self):
         model = translator(scheduled_sampling=True)
-        np.testing.assert_allclose(model([SOURCE, TARGET], training=True), model([SOURCE, TARGET], training=False), atol=1e-6)
+        np.testing.assert_allclose(
+            model([SOURCE, TARGET], training=True),
+            model([SOURCE, TARGET], training=False),
+            atol=1e-6,
+        )
 
     def test_at_rate_one_the_decoder_hears_only_itself(self):
         model = translator(scheduled_sampling=True)
@@ -159,10 +196,14 @@ class TestScheduledSampling:
         model = translator(scheduled_sampling=True, tie_weights=False)
         decoder = model.get_layer("decoder")
         kernel, bias = decoder.output_layer.get_weights()
-        decoder.output_layer.set_weights([kernel, np.where(np.arange(20) == 9, 100, bias).astype(np.float32)])
+        decoder.output_layer.set_weights(
+            [kernel, np.where(np.arange(20) == 9, 100, bias).astype(np.float32)]
+        )
         decoder.sampling_rate.assign(1.0)
         nines = np.full_like(TARGET, 9)
-        np.testing.assert_allclose(model([SOURCE, TARGET], training=True), model([SOURCE, nines]), atol=1e-5)
+        np.testing.assert_allclose(
+            model([SOURCE, TARGET], training=True), model([SOURCE, nines]), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("attention", ["luong", pytest.param("bahdanau", marks=pytest.mark.slow)])
@@ -175,13 +216,23 @@ def test_a_translator_learns_to_turn_sequences_round(attention):
     for row, length in enumerate(lengths):
         source[row, :length] = rng.integers(4, 14, length)
         target[row, : length + 1] = [*source[row, :length][::-1], 3]
-    model = encoder_decoder(source_vocabulary=14, target_vocabulary=14, units=48, embedding_size=32, attention=attention)
+    model = encoder_decoder(
+        source_vocabulary=14, target_vocabulary=14, units=48, embedding_size=32, attention=attention
+    )
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss=PaddedCrossEntropy())
-    model.fit([source[:2800], target[:2800]], target[:2800], batch_size=50, epochs=6 if attention == "luong" else 4, verbose=0)
+    model.fit(
+        [source[:2800], target[:2800]],
+        target[:2800],
+        batch_size=50,
+        epochs=6 if attention == "luong" else 4,
+        verbose=0,
+    )
     decoder = model.get_layer("decoder")
     state, constants = decoder.begin(*encoding_model(model)(source[2800:]))
     start = tf.fill([200], decoder.start)
-    found = np.array(beam_search(decoder.step, end=3, beam=3, max_length=7)(start, state, constants).tokens)[:, 0]
+    found = np.array(
+        beam_search(decoder.step, end=3, beam=3, max_length=7)(start, state, constants).tokens
+    )[:, 0]
     found = np.pad(found, [(0, 0), (0, 7 - found.shape[1])])
     assert (found == target[2800:]).all(axis=1).mean() > 0.9
 

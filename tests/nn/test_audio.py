@@ -6,7 +6,14 @@ import pytest
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.audio import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization, mel_filters
+from rnn_cookbook.nn.audio import (
+    LogMel,
+    RandomEqualizer,
+    RunningNormalization,
+    SpecAugment,
+    UtteranceNormalization,
+    mel_filters,
+)
 
 RATE = 8000
 RNG = np.random.default_rng(0)
@@ -26,7 +33,14 @@ def reference(samples, *, window=200, hop=80, bands=40, lowest=50.0, highest=400
     samples = np.pad(samples.astype(np.float64), (0, max(0, window - len(samples))))
     frames = [samples[i : i + window] * hann for i in range(0, len(samples) - window + 1, hop)]
     energies = np.abs(np.fft.rfft(frames, size)) ** 2
-    corners = 700 * (10 ** (np.linspace(*(2595 * np.log10(1 + f / 700) for f in (lowest, highest)), bands + 2) / 2595) - 1)
+    corners = 700 * (
+        10
+        ** (
+            np.linspace(*(2595 * np.log10(1 + f / 700) for f in (lowest, highest)), bands + 2)
+            / 2595
+        )
+        - 1
+    )
     found = np.zeros((len(frames), bands))
     for band in range(bands):
         for k in range(size // 2 + 1):
@@ -46,7 +60,12 @@ def test_log_mel_is_that_of_the_definition():
 
 def test_a_tone_is_in_its_band():
     layer = LogMel(RATE, bands=30)
-    centres = mel_filters(bins=layer.bins, rate=RATE, bands=30, lowest=50, highest=4000).argmax(axis=0) * RATE / 2 / (layer.bins - 1)
+    centres = (
+        mel_filters(bins=layer.bins, rate=RATE, bands=30, lowest=50, highest=4000).argmax(axis=0)
+        * RATE
+        / 2
+        / (layer.bins - 1)
+    )
     for frequency in (200, 700, 1500, 3000):
         tone = np.sin(2 * np.pi * frequency * np.arange(2000) / RATE).astype(np.float32)[None]
         features, _ = layer((tone, np.array([2000])))
@@ -56,7 +75,11 @@ def test_a_tone_is_in_its_band():
 
 @pytest.mark.parametrize(
     "layers",
-    [[LogMel(RATE)], [LogMel(RATE), UtteranceNormalization()], [LogMel(RATE), UtteranceNormalization(by_feature=True)]],
+    [
+        [LogMel(RATE)],
+        [LogMel(RATE), UtteranceNormalization()],
+        [LogMel(RATE), UtteranceNormalization(by_feature=True)],
+    ],
     ids=["features", "normalised", "each feature normalised"],
 )
 def test_neither_padding_nor_neighbours_nor_what_stands_in_the_padding_matter(layers):
@@ -74,7 +97,9 @@ def test_neither_padding_nor_neighbours_nor_what_stands_in_the_padding_matter(la
         for one, two in zip(whole, other, strict=True):
             np.testing.assert_allclose(one, two, atol=1e-4)
     for i, one in enumerate(whole):
-        np.testing.assert_allclose(features(samples[i : i + 1, : lengths[i]], lengths[i : i + 1])[0], one, atol=1e-4)
+        np.testing.assert_allclose(
+            features(samples[i : i + 1, : lengths[i]], lengths[i : i + 1])[0], one, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("by_feature", [False, True])
@@ -93,7 +118,10 @@ def test_normalised_features_do_not_know_how_loud_it_was(by_feature):
 
 @pytest.mark.parametrize("by_feature", [False, True])
 def test_the_colour_of_a_microphone_drops_out_by_feature_alone(by_feature):
-    features, colour = RNG.normal(size=(1, 50, 4)).astype(np.float32), np.array([2, 0, -1, 0], np.float32)
+    features, colour = (
+        RNG.normal(size=(1, 50, 4)).astype(np.float32),
+        np.array([2, 0, -1, 0], np.float32),
+    )
     normalize = UtteranceNormalization(by_feature=by_feature)
     normalize = UtteranceNormalization.from_config(normalize.get_config())
     once, other = (normalize((x, np.array([50]))) for x in (features, features + colour))
@@ -120,8 +148,12 @@ class TestRunningNormalization:
             common = past if by_feature else past.mean(axis=1, keepdims=True)
             mean = common.sum(axis=0) / count
             powers = past**2 if by_feature else (past**2).mean(axis=1, keepdims=True)
-            variance = (powers.sum(axis=0) + 10 * np.array([1, 4, 1, 9] if by_feature else [4])) / count - mean**2
-            np.testing.assert_allclose(found[0, t], (past[-1] - mean) / np.sqrt(variance + 1e-2), rtol=1e-4)
+            variance = (
+                powers.sum(axis=0) + 10 * np.array([1, 4, 1, 9] if by_feature else [4])
+            ) / count - mean**2
+            np.testing.assert_allclose(
+                found[0, t], (past[-1] - mean) / np.sqrt(variance + 1e-2), rtol=1e-4
+            )
         assert not found[1, 25:].any()
         assert abs(found[0, 40:].mean()) < 0.3
 
@@ -129,7 +161,9 @@ class TestRunningNormalization:
     def test_chunks_are_the_whole(self, by_feature):
         layer = self.layer(by_feature)
         whole = np.asarray(layer((self.features, np.array([60, 60], np.int32))))
-        states = {name: np.zeros((2, *shape), np.float32) for name, shape in layer.stream_states().items()}
+        states = {
+            name: np.zeros((2, *shape), np.float32) for name, shape in layer.stream_states().items()
+        }
         pieces = []
         for chunk in np.split(self.features, [1, 20, 21, 50], axis=1):
             piece, states = layer.stream((chunk,), states)
@@ -140,7 +174,10 @@ class TestRunningNormalization:
         layer = self.layer()
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(tf.square(layer((self.features, self.lengths))[:, :3]))
-        assert all(np.abs(gradient).min() > 0 for gradient in tape.gradient(loss, layer.trainable_variables))
+        assert all(
+            np.abs(gradient).min() > 0
+            for gradient in tape.gradient(loss, layer.trainable_variables)
+        )
         with pytest.raises(InputError, match="got 0 and 3"):
             RunningNormalization(prior=0)
 
@@ -176,7 +213,9 @@ def test_what_spec_augment_hides():
     assert set(bands) == {0, 1, 2, 3}
     assert set(stretches) == set(range(11)), "at most a quarter of 40 frames"
     for row, band, stretch in zip(hidden, bands, stretches, strict=True):
-        assert row.sum() == stretch * 12 + band * 50 - stretch * band, "whole bands and whole frames, nothing else"
+        assert row.sum() == stretch * 12 + band * 50 - stretch * band, (
+            "whole bands and whole frames, nothing else"
+        )
         times = np.flatnonzero(row.all(axis=1))
         assert len(times) == 0 or times[-1] - times[0] + 1 == len(times)
         assert len(times) == 0 or times[-1] < 40
@@ -187,10 +226,17 @@ def test_what_the_equalizer_does():
     layer = RandomEqualizer(6.0)
     np.testing.assert_array_equal(layer((features, frames)), features)
     curves = np.asarray(layer((features, frames), training=True)) - features
-    np.testing.assert_allclose(curves, np.broadcast_to(curves[:, :1], curves.shape), atol=1e-6, err_msg="the same in all frames")
+    np.testing.assert_allclose(
+        curves,
+        np.broadcast_to(curves[:, :1], curves.shape),
+        atol=1e-6,
+        err_msg="the same in all frames",
+    )
     decibels = curves[:, 0] * 10 / np.log(10)
     assert np.sqrt(np.square(decibels).mean()) == pytest.approx(6, rel=0.05)
-    np.testing.assert_allclose(decibels.mean(axis=1), 0, atol=1e-4, err_msg="no sound is louder as a whole")
+    np.testing.assert_allclose(
+        decibels.mean(axis=1), 0, atol=1e-4, err_msg="no sound is louder as a whole"
+    )
     neighbours = np.corrcoef(decibels[:, 5], decibels[:, 6])[0, 1]
     assert 0.5 < neighbours < 1, "smooth"
     with pytest.raises(InputError, match="got -1 and 6"):
@@ -198,14 +244,19 @@ def test_what_the_equalizer_does():
 
 
 def test_they_live_in_a_model(tmp_path):
-    samples, lengths = keras.Input((None,), name="samples"), keras.Input((), dtype="int32", name="lengths")
+    samples, lengths = (
+        keras.Input((None,), name="samples"),
+        keras.Input((), dtype="int32", name="lengths"),
+    )
     features, frames = LogMel(RATE, bands=20, warp=0.1)((samples, lengths))
     features = RandomEqualizer(3.0)((features, frames))
     hidden = SpecAugment()((UtteranceNormalization()((features, frames)), frames))
     model = keras.Model([samples, lengths], [hidden, frames])
     model.save(tmp_path / "a.keras")
     inputs = sounds(2000, 500)
-    for one, two in zip(model(inputs), keras.saving.load_model(tmp_path / "a.keras")(inputs), strict=True):
+    for one, two in zip(
+        model(inputs), keras.saving.load_model(tmp_path / "a.keras")(inputs), strict=True
+    ):
         np.testing.assert_array_equal(one, two)
 
 

@@ -27,7 +27,9 @@ LENGTHS = [6, 5, 4, 3, 2, 1]
 TAGS = 3
 MASK = np.arange(6) < np.array(LENGTHS)[:, None]
 SCORES = RNG.normal(scale=2, size=(6, 6, TAGS)).astype(np.float32)
-TRANSITIONS = RNG.normal(scale=2, size=(TAGS, TAGS)).astype(np.float32)  # not symmetric: from -> to must matter
+TRANSITIONS = RNG.normal(scale=2, size=(TAGS, TAGS)).astype(
+    np.float32
+)  # not symmetric: from -> to must matter
 LABELS = np.where(MASK, RNG.integers(0, TAGS, MASK.shape), -1).astype(np.int32)
 NER = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 BIOES = ["O", "B-X", "I-X", "E-X", "S-X", "S-Y"]
@@ -64,7 +66,11 @@ def reference_partition(scores, transitions):
 
 
 def reference_marginals(scores, transitions):
-    both = reference_states(scores, transitions) + reference_states(scores[::-1], transitions.T)[::-1] - scores
+    both = (
+        reference_states(scores, transitions)
+        + reference_states(scores[::-1], transitions.T)[::-1]
+        - scores
+    )
     return np.exp(both - logsumexp(both, axis=1)[:, None])
 
 
@@ -82,7 +88,9 @@ def test_likelihood_is_the_softmax_over_all_paths():
     for row, labels in zip(rows(), rows(LABELS), strict=True):
         _, all_worth = enumerate_paths(row, TRANSITIONS)
         expected.append(worth(row, labels, TRANSITIONS) - logsumexp(all_worth))
-    np.testing.assert_allclose(crf_log_likelihood(SCORES, LABELS, MASK, TRANSITIONS), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        crf_log_likelihood(SCORES, LABELS, MASK, TRANSITIONS), expected, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_viterbi_is_the_best_of_all_paths():
@@ -100,7 +108,10 @@ def test_marginals_are_those_of_all_paths():
     for row, found in zip(rows(), marginals, strict=True):
         paths, all_worth = enumerate_paths(row, TRANSITIONS)
         probabilities = np.exp(all_worth - logsumexp(all_worth))
-        expected = [[probabilities[paths[:, step] == tag].sum() for tag in range(TAGS)] for step in range(len(row))]
+        expected = [
+            [probabilities[paths[:, step] == tag].sum() for tag in range(TAGS)]
+            for step in range(len(row))
+        ]
         np.testing.assert_allclose(found[: len(row)], expected, atol=1e-5)
         assert (found[len(row) :] == 0).all()
 
@@ -110,13 +121,17 @@ def test_gradient_is_that_of_finite_differences():
 
     def loss(scores, transitions):
         values = [
-            worth(row, y, transitions) - reference_partition(row, transitions) for row, y in zip(rows(scores), rows(LABELS), strict=True)
+            worth(row, y, transitions) - reference_partition(row, transitions)
+            for row, y in zip(rows(scores), rows(LABELS), strict=True)
         ]
         return np.dot(values, weights)
 
     with tf.GradientTape() as tape:
         variables = [tf.Variable(SCORES), tf.Variable(TRANSITIONS)]
-        value = tf.reduce_sum(crf_log_likelihood(variables[0], LABELS, MASK, variables[1]) * weights.astype(np.float32))
+        value = tf.reduce_sum(
+            crf_log_likelihood(variables[0], LABELS, MASK, variables[1])
+            * weights.astype(np.float32)
+        )
     inputs = [SCORES.astype(np.float64), TRANSITIONS.astype(np.float64)]
     for which, gradient in enumerate(tape.gradient(value, variables)):
         expected = np.zeros_like(inputs[which])
@@ -132,14 +147,23 @@ def test_gradient_is_that_of_finite_differences():
 @pytest.mark.parametrize("tags", [1, 2, 5])
 def test_every_length_and_number_of_tags(time, tags):
     rng = np.random.default_rng(time)
-    scores, transitions = (rng.normal(size=size).astype(np.float32) for size in ((time, time, tags), (tags, tags)))
+    scores, transitions = (
+        rng.normal(size=size).astype(np.float32) for size in ((time, time, tags), (tags, tags))
+    )
     lengths = np.arange(time) + 1
     mask = np.arange(time) < lengths[:, None]
     expected = [reference_partition(row, transitions) for row in rows(scores, lengths)]
-    np.testing.assert_allclose(crf_log_partition(scores, mask, transitions), expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(np.sum(crf_marginals(scores, mask, transitions), axis=-1), mask, atol=1e-5)
+    np.testing.assert_allclose(
+        crf_log_partition(scores, mask, transitions), expected, rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        np.sum(crf_marginals(scores, mask, transitions), axis=-1), mask, atol=1e-5
+    )
     paths, best = crf_viterbi(scores, mask, transitions)
-    found = [worth(row, path, transitions) for row, path in zip(rows(scores, lengths), rows(np.array(paths), lengths), strict=True)]
+    found = [
+        worth(row, path, transitions)
+        for row, path in zip(rows(scores, lengths), rows(np.array(paths), lengths), strict=True)
+    ]
     np.testing.assert_allclose(best, found, rtol=1e-5, atol=1e-6)
 
 
@@ -150,7 +174,10 @@ def everything(scores, labels, mask, transitions=TRANSITIONS):
         likelihood = crf_log_likelihood(scores, labels, mask, transitions)
     gradient, of_transitions = tape.gradient(likelihood, [scores, transitions])
     path, best = crf_viterbi(scores, mask, transitions)
-    partition, marginals = crf_log_partition(scores, mask, transitions), crf_marginals(scores, mask, transitions)
+    partition, marginals = (
+        crf_log_partition(scores, mask, transitions),
+        crf_marginals(scores, mask, transitions),
+    )
     return likelihood, best, partition, gradient, path, marginals, of_transitions
 
 
@@ -161,19 +188,28 @@ def per_row(*arguments):
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_compiled_gives_the_same(jit_compile):
     """Batch and time are unknown while the graph is built, and XLA knows other sums, other orders and no dynamic arrays."""
-    unknown = [tf.TensorSpec([None, None, TAGS]), *(tf.TensorSpec([None, None], dtype) for dtype in (tf.int32, tf.bool))]
-    function = tf.function(everything, jit_compile=jit_compile, input_signature=[*unknown, tf.TensorSpec([TAGS, TAGS])])
+    unknown = [
+        tf.TensorSpec([None, None, TAGS]),
+        *(tf.TensorSpec([None, None], dtype) for dtype in (tf.int32, tf.bool)),
+    ]
+    function = tf.function(
+        everything, jit_compile=jit_compile, input_signature=[*unknown, tf.TensorSpec([TAGS, TAGS])]
+    )
     transitions = np.where(np.eye(TAGS, dtype=bool), -1e30, TRANSITIONS).astype(np.float32)
     for rows_, time in ((slice(0, 6), 6), (slice(3, 5), 3)):
         arguments = SCORES[rows_, :time], LABELS[rows_, :time], MASK[rows_, :time], transitions
-        for x, y in zip(everything(*arguments), function(*(tf.constant(x) for x in arguments)), strict=True):
+        for x, y in zip(
+            everything(*arguments), function(*(tf.constant(x) for x in arguments)), strict=True
+        ):
             np.testing.assert_allclose(y, x, rtol=1e-5, atol=1e-5)
 
 
 def test_padding_is_never_read():
     """More of it, and anything in it, even what is not a number, changes nothing, nor do its labels."""
     plain = per_row(SCORES, LABELS, MASK)
-    padded = np.pad(np.where(MASK[..., None], SCORES, np.nan), [(0, 0), (0, 5), (0, 0)], constant_values=np.nan)
+    padded = np.pad(
+        np.where(MASK[..., None], SCORES, np.nan), [(0, 0), (0, 5), (0, 0)], constant_values=np.nan
+    )
     labels = np.pad(np.where(MASK, LABELS, 99), [(0, 0), (0, 5)])
     found = per_row(padded.astype(np.float32), labels, np.pad(MASK, [(0, 0), (0, 5)]))
     for x, y in zip(plain, found, strict=True):
@@ -184,7 +220,11 @@ def test_padding_is_never_read():
 def test_batch_equals_one_by_one():
     together = per_row(SCORES, LABELS, MASK)
     for row, length in enumerate(LENGTHS):
-        alone = per_row(SCORES[row : row + 1, :length], LABELS[row : row + 1, :length], MASK[row : row + 1, :length])
+        alone = per_row(
+            SCORES[row : row + 1, :length],
+            LABELS[row : row + 1, :length],
+            MASK[row : row + 1, :length],
+        )
         for x, y in zip(together, alone, strict=True):
             np.testing.assert_allclose(y[0], x[row, :length] if x.ndim > 1 else x[row], atol=1e-5)
 
@@ -217,11 +257,20 @@ def test_long_sequences_of_large_scores_under_constraints():
     expected = np.array([reference_partition(row, transitions) for row in rows(scores, lengths)])
     np.testing.assert_allclose(partition, expected, rtol=1e-6)
     np.testing.assert_allclose(np.sum(marginals, axis=-1), mask, atol=2e-3)
-    best_worth = [worth(row, y, transitions.astype(np.float64)) for row, y in zip(rows(scores, lengths), rows(path, lengths), strict=True)]
+    best_worth = [
+        worth(row, y, transitions.astype(np.float64))
+        for row, y in zip(rows(scores, lengths), rows(path, lengths), strict=True)
+    ]
     np.testing.assert_allclose(best, best_worth, rtol=1e-6)
-    assert all(allowed[before, after] for row in rows(path, lengths) for before, after in itertools.pairwise(row))
+    assert all(
+        allowed[before, after]
+        for row in rows(path, lengths)
+        for before, after in itertools.pairwise(row)
+    )
     for row, found in zip(rows(scores, lengths), rows(np.array(marginals), lengths), strict=True):
-        np.testing.assert_allclose(found, reference_marginals(row.astype(np.float64), transitions), atol=1e-3)
+        np.testing.assert_allclose(
+            found, reference_marginals(row.astype(np.float64), transitions), atol=1e-3
+        )
     *_, likelihood, gradients = compute(np.where(mask, path, -1))
     # The digits of the difference, not of the two sums of 2e5 that it comes from.
     np.testing.assert_allclose(likelihood, best_worth - expected, atol=5e-2)
@@ -230,12 +279,22 @@ def test_long_sequences_of_large_scores_under_constraints():
 
 def test_what_is_added_to_all_tags_of_a_step_costs_no_digits():
     rng = np.random.default_rng(6)
-    scores, labels, mask = rng.normal(size=(1, 2000, TAGS)), rng.integers(0, TAGS, size=(1, 2000)), np.ones((1, 2000), bool)
+    scores, labels, mask = (
+        rng.normal(size=(1, 2000, TAGS)),
+        rng.integers(0, TAGS, size=(1, 2000)),
+        np.ones((1, 2000), bool),
+    )
     offset = rng.integers(500, 1500, size=(1, 2000, 1))
     scores = (np.round(scores * 1024) / 1024).astype(np.float32)  # the sum with the offset is exact
     likelihood = tf.function(crf_log_likelihood)
-    expected = worth(scores[0].astype(np.float64), labels[0], TRANSITIONS.astype(np.float64)) - reference_partition(scores[0], TRANSITIONS)
-    np.testing.assert_allclose(likelihood(scores + offset.astype(np.float32), labels, mask, TRANSITIONS), [expected], rtol=1e-6)
+    expected = worth(
+        scores[0].astype(np.float64), labels[0], TRANSITIONS.astype(np.float64)
+    ) - reference_partition(scores[0], TRANSITIONS)
+    np.testing.assert_allclose(
+        likelihood(scores + offset.astype(np.float32), labels, mask, TRANSITIONS),
+        [expected],
+        rtol=1e-6,
+    )
 
 
 def test_a_path_a_thousand_nats_behind_can_still_win():
@@ -243,7 +302,11 @@ def test_a_path_a_thousand_nats_behind_can_still_win():
     transitions = np.where(np.eye(2, dtype=bool), 0, -1e4).astype(np.float32)
     scores = np.zeros((1, 20, 2), np.float32)
     scores[0, :10, 1], scores[0, 10:, 1] = -100, 101
-    np.testing.assert_allclose(crf_log_partition(scores, np.ones((1, 20), bool), transitions), [10 + np.log1p(np.exp(-10))], rtol=1e-5)
+    np.testing.assert_allclose(
+        crf_log_partition(scores, np.ones((1, 20), bool), transitions),
+        [10 + np.log1p(np.exp(-10))],
+        rtol=1e-5,
+    )
     path, best = crf_viterbi(scores, np.ones((1, 20), bool), transitions)
     assert np.array(path).tolist() == [[1] * 20]
     assert best[0] == 10
@@ -253,7 +316,11 @@ def test_half_precision_comes_out_as_float32():
     half = [x.astype(np.float16) for x in (SCORES, TRANSITIONS)]
     found = crf_log_partition(half[0], MASK, half[1])
     assert found.dtype == tf.float32
-    np.testing.assert_allclose(found, crf_log_partition(half[0].astype(np.float32), MASK, half[1].astype(np.float32)), rtol=1e-6)
+    np.testing.assert_allclose(
+        found,
+        crf_log_partition(half[0].astype(np.float32), MASK, half[1].astype(np.float32)),
+        rtol=1e-6,
+    )
 
 
 def test_second_gradients_are_refused():
@@ -273,9 +340,14 @@ def test_second_gradients_are_refused():
 
 def tagger(crf, *, features=4, rnn=False):
     """float[batch, time, features] with its mask -> the CRF's scores."""
-    x, mask = keras.Input((None, features), name="x"), keras.Input((None,), dtype="bool", name="mask")
+    x, mask = (
+        keras.Input((None, features), name="x"),
+        keras.Input((None,), dtype="bool", name="mask"),
+    )
     hidden = keras.layers.LSTM(6, return_sequences=True)(x, mask=mask) if rnn else x
-    return keras.Model([x, mask], crf((keras.layers.Dense(crf.tags, name="emissions")(hidden), mask)))
+    return keras.Model(
+        [x, mask], crf((keras.layers.Dense(crf.tags, name="emissions")(hidden), mask))
+    )
 
 
 def random_weights(model, scale=1.0, seed=2):
@@ -290,13 +362,17 @@ FEATURES = RNG.normal(size=(6, 6, 4)).astype(np.float32)
 def test_scores_and_transitions_are_the_whole_model():
     crf = CRF(TAGS)
     model = random_weights(tagger(crf))
-    emissions = np.array(keras.Model(model.inputs, model.get_layer("emissions").output)([FEATURES, MASK]), np.float64)
+    emissions = np.array(
+        keras.Model(model.inputs, model.get_layer("emissions").output)([FEATURES, MASK]), np.float64
+    )
     start, pairs, end = (np.array(weight, np.float64) for weight in (crf.start, crf.pairs, crf.end))
     expected = []
     for row, labels in zip(rows(emissions), rows(LABELS), strict=True):
         paths, all_worth = enumerate_paths(row, pairs)
         all_worth += start[paths[:, 0]] + end[paths[:, -1]]
-        expected.append(logsumexp(all_worth) - worth(row, labels, pairs) - start[labels[0]] - end[labels[-1]])
+        expected.append(
+            logsumexp(all_worth) - worth(row, labels, pairs) - start[labels[0]] - end[labels[-1]]
+        )
     scores = model([FEATURES, MASK])
     np.testing.assert_allclose(crf.loss.call(LABELS, scores), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(crf.loss(LABELS, scores), np.mean(expected), rtol=1e-5)
@@ -305,10 +381,17 @@ def test_scores_and_transitions_are_the_whole_model():
 def test_loss_is_the_weighted_mean_over_sequences():
     crf = CRF(TAGS)
     model = random_weights(tagger(crf))
-    each, weights = np.array(crf.loss.call(LABELS, model([FEATURES, MASK]))), np.array([0, 1, 2, 0.5, 0, 3], np.float32)
+    each, weights = (
+        np.array(crf.loss.call(LABELS, model([FEATURES, MASK]))),
+        np.array([0, 1, 2, 0.5, 0, 3], np.float32),
+    )
     model.compile(optimizer="sgd", loss=crf.loss)
-    assert model.evaluate([FEATURES, MASK], LABELS, verbose=0) == pytest.approx(each.mean(), rel=1e-5)
-    assert model.evaluate([FEATURES, MASK], LABELS, sample_weight=weights, verbose=0) == pytest.approx((weights * each).mean(), rel=1e-5)
+    assert model.evaluate([FEATURES, MASK], LABELS, verbose=0) == pytest.approx(
+        each.mean(), rel=1e-5
+    )
+    assert model.evaluate(
+        [FEATURES, MASK], LABELS, sample_weight=weights, verbose=0
+    ) == pytest.approx((weights * each).mean(), rel=1e-5)
 
 
 def test_starts_as_the_softmax_of_each_step():
@@ -325,14 +408,25 @@ def test_every_weight_gets_a_gradient_but_the_forbidden(allowed):
     labels = np.where(MASK, 0, -1)
     with tf.GradientTape() as tape:
         loss = crf.loss(labels, model([FEATURES, MASK]))
-    gradients = {w.path: np.array(g) for w, g in zip(model.trainable_weights, tape.gradient(loss, model.trainable_weights), strict=True)}
+    gradients = {
+        w.path: np.array(g)
+        for w, g in zip(
+            model.trainable_weights, tape.gradient(loss, model.trainable_weights), strict=True
+        )
+    }
     assert len(gradients) == 8
-    for weight, part in zip((crf.start, crf.pairs, crf.end), allowed or [np.ones(n, bool) for n in (5, (5, 5), 5)], strict=True):
+    for weight, part in zip(
+        (crf.start, crf.pairs, crf.end),
+        allowed or [np.ones(n, bool) for n in (5, (5, 5), 5)],
+        strict=True,
+    ):
         np.testing.assert_array_equal(gradients.pop(weight.path) != 0, part)
     assert all((gradient != 0).any() for gradient in gradients.values())
 
 
-@pytest.mark.parametrize(("tags", "scheme"), [(NER, "bio"), (["O", "B-X", "I-X", "I-Y"], "iob1"), (BIOES, "bioes")])
+@pytest.mark.parametrize(
+    ("tags", "scheme"), [(NER, "bio"), (["O", "B-X", "I-X", "I-Y"], "iob1"), (BIOES, "bioes")]
+)
 def test_constraints_hold_whatever_the_emissions(tags, scheme):
     """Forbidden paths are offered up to a million nats more than allowed ones, and the best allowed path is still found."""
     start, allowed, end = tag_constraints(tags, scheme=scheme)
@@ -342,16 +436,22 @@ def test_constraints_hold_whatever_the_emissions(tags, scheme):
     crf.pairs.assign(rng.normal(size=crf.pairs.shape))
     lengths = rng.integers(1, 6, size=80)
     mask = np.arange(5) < lengths[:, None]
-    emissions = (rng.normal(size=(80, 5, len(tags))) * 10.0 ** rng.integers(0, 7, size=(80, 1, 1))).astype(np.float32)
+    emissions = (
+        rng.normal(size=(80, 5, len(tags))) * 10.0 ** rng.integers(0, 7, size=(80, 1, 1))
+    ).astype(np.float32)
     scores = crf((emissions, mask))
     paths = np.array(crf.viterbi(scores, mask)[0])
     marginals = np.array(crf.marginals(scores, mask))
     np.testing.assert_allclose(marginals.sum(axis=-1), mask, atol=1e-4)
     assert (marginals[:, 0, ~start] == 0).all()
-    for row, path, found in zip(rows(emissions, lengths), rows(paths, lengths), rows(marginals, lengths), strict=True):
+    for row, path, found in zip(
+        rows(emissions, lengths), rows(paths, lengths), rows(marginals, lengths), strict=True
+    ):
         all_paths, all_worth = enumerate_paths(row, np.where(allowed, crf.pairs, -np.inf))
         all_worth[~(start[all_paths[:, 0]] & end[all_paths[:, -1]])] = -np.inf
-        assert worth(row.astype(np.float64), path, np.where(allowed, crf.pairs, -np.inf)) == pytest.approx(all_worth.max(), rel=1e-6)
+        assert worth(
+            row.astype(np.float64), path, np.where(allowed, crf.pairs, -np.inf)
+        ) == pytest.approx(all_worth.max(), rel=1e-6)
         assert start[path[0]]
         assert end[path[-1]]
         assert (found[-1, ~end] == 0).all()
@@ -360,7 +460,9 @@ def test_constraints_hold_whatever_the_emissions(tags, scheme):
 def test_a_wrong_label_costs_much_but_stays_finite():
     crf = CRF(5, allowed=tag_constraints(NER))
     scores = tagger(crf)([FEATURES, MASK])
-    each = np.array(crf.loss.call(np.where(MASK, [0, 0, 0, 0, 0, 2], -1), scores))  # I-PER after O at the end of the first row
+    each = np.array(
+        crf.loss.call(np.where(MASK, [0, 0, 0, 0, 0, 2], -1), scores)
+    )  # I-PER after O at the end of the first row
     assert 9e3 < each[0] < 1.1e4
     assert (each[1:] < 100).all()
 
@@ -377,7 +479,9 @@ def test_learns_what_only_transitions_can_decide():
     model = tagger(crf, features=2)
     model.compile(optimizer=keras.optimizers.Adam(0.1), loss=crf.loss)
     losses = model.fit([x, mask], labels, epochs=20, batch_size=32, verbose=0).history["loss"]
-    assert losses[-1] < 0.05, "a classifier of single steps cannot fall below the entropy of all steps but the first"
+    assert losses[-1] < 0.05, (
+        "a classifier of single steps cannot fall below the entropy of all steps but the first"
+    )
     tags = decoding_model(model).predict([x, mask], verbose=0)["tags"]
     assert (tags[mask] == labels[mask]).mean() > 0.99
 
@@ -386,7 +490,9 @@ def test_one_tag_and_one_step_train():
     crf = CRF(1)
     model = tagger(crf)
     model.compile(optimizer="sgd", loss=crf.loss)
-    assert model.train_on_batch([FEATURES, MASK], np.where(MASK, 0, -1)) == pytest.approx(0, abs=1e-5)
+    assert model.train_on_batch([FEATURES, MASK], np.where(MASK, 0, -1)) == pytest.approx(
+        0, abs=1e-5
+    )
     crf = CRF(TAGS)
     model = tagger(crf)
     model.compile(optimizer="sgd", loss=crf.loss)
@@ -433,7 +539,9 @@ def test_reload_predicts_and_trains_on_the_same(tmp_path):
     np.testing.assert_array_equal(layer.transitions, crf.transitions)
     assert layer.get_config() == crf.get_config()
     for _ in range(2):
-        assert again.train_on_batch([FEATURES, MASK], labels) == pytest.approx(model.train_on_batch([FEATURES, MASK], labels), rel=1e-6)
+        assert again.train_on_batch([FEATURES, MASK], labels) == pytest.approx(
+            model.train_on_batch([FEATURES, MASK], labels), rel=1e-6
+        )
     # That the loss reads the transitions that are trained, and not a copy of them, shows in the second step.
     np.testing.assert_allclose(layer.transitions, crf.transitions, atol=1e-6)
 
@@ -454,7 +562,10 @@ def test_decoding_model_decodes_shares_and_reloads(tmp_path):
 
 
 def test_partial_likelihood_is_the_share_of_the_paths_through_the_given_tags():
-    scores, transitions = RNG.normal(size=(1, 4, TAGS)).astype(np.float32), RNG.normal(size=(TAGS, TAGS)).astype(np.float32)
+    scores, transitions = (
+        RNG.normal(size=(1, 4, TAGS)).astype(np.float32),
+        RNG.normal(size=(TAGS, TAGS)).astype(np.float32),
+    )
     mask = np.ones((1, 4), bool)
     paths, worths = enumerate_paths(scores[0], transitions)
     for given in ([-1, -1, -1, -1], [-1, 2, -1, -1], [0, -1, 1, 1], [2, 2, 0, 1]):
@@ -462,16 +573,23 @@ def test_partial_likelihood_is_the_share_of_the_paths_through_the_given_tags():
         wanted = logsumexp(worths[through]) - logsumexp(worths)
         found = crf_partial_log_likelihood(scores, np.array([given]), mask, transitions)
         np.testing.assert_allclose(found, [wanted], atol=1e-5)
-    np.testing.assert_allclose(found, crf_log_likelihood(scores, np.array([given]), mask, transitions), atol=1e-5)
+    np.testing.assert_allclose(
+        found, crf_log_likelihood(scores, np.array([given]), mask, transitions), atol=1e-5
+    )
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("structure", [lambda x: x, lambda x: [x], lambda x: {"features": x}])
 def test_decoding_model_takes_its_inputs_as_the_model_does(structure):
     x = keras.Input((None, 4), name="features")
-    model = keras.Model(structure(x), CRF(TAGS)((keras.layers.Dense(TAGS)(x), keras.ops.any(x != 0, axis=-1))))
+    model = keras.Model(
+        structure(x), CRF(TAGS)((keras.layers.Dense(TAGS)(x), keras.ops.any(x != 0, axis=-1)))
+    )
     features = FEATURES[..., :4]
-    assert decoding_model(model)(structure(features))["tags"].shape == model(structure(features)).shape[:2]
+    assert (
+        decoding_model(model)(structure(features))["tags"].shape
+        == model(structure(features)).shape[:2]
+    )
 
 
 def test_decoding_model_exports(tmp_path):
@@ -499,24 +617,33 @@ def test_a_travelling_mask_ends_at_the_layer():
     tokens = keras.Input((None,), dtype="int32")
     crf = CRF(TAGS)
     mask = keras.ops.not_equal(tokens, 0)
-    model = keras.Model(tokens, crf((keras.layers.Embedding(9, TAGS, mask_zero=True)(tokens), mask)))
+    model = keras.Model(
+        tokens, crf((keras.layers.Embedding(9, TAGS, mask_zero=True)(tokens), mask))
+    )
     model.compile(optimizer="sgd", loss=crf.loss)
     words = MASK * RNG.integers(1, 9, MASK.shape)
     each = np.array(crf.loss.call(LABELS, model(words)))
     assert model.evaluate(words, LABELS, verbose=0) == pytest.approx(each.mean(), rel=1e-5)
 
 
-@pytest.mark.parametrize("layer", [CRF(3), CRF(5, allowed=tag_constraints(NER)), CRFDecoder(CRF(2))])
+@pytest.mark.parametrize(
+    "layer", [CRF(3), CRF(5, allowed=tag_constraints(NER)), CRFDecoder(CRF(2))]
+)
 def test_layers_come_back_from_their_configuration(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
 
 
-@pytest.mark.parametrize("labels", [[[0, 3, 1]], [[0, -1, 1]], [[-1, 0, 1]]], ids=["not a tag", "hole", "left padding"])
+@pytest.mark.parametrize(
+    "labels", [[[0, 3, 1]], [[0, -1, 1]], [[-1, 0, 1]]], ids=["not a tag", "hole", "left padding"]
+)
 def test_labels_that_would_give_wrong_numbers_are_refused(labels):
     crf = CRF(3)
     crf.build([(None, None, 3), (None, None)])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be below 3 and padded on the right with -1"):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match="labels must be below 3 and padded on the right with -1",
+    ):
         crf.loss(np.array(labels), np.zeros((1, 3, 3), np.float32))
 
 
@@ -524,17 +651,32 @@ def test_labels_that_would_give_wrong_numbers_are_refused(labels):
     ("make", "message"),
     [
         (lambda: CRF(0), "one tag or more, got 0"),
-        (lambda: CRF(2, allowed=tag_constraints(NER)), r"shapes \(2,\), \(2, 2\), \(2,\), got \[\(5,\), \(5, 5\), \(5,\)\]"),
+        (
+            lambda: CRF(2, allowed=tag_constraints(NER)),
+            r"shapes \(2,\), \(2, 2\), \(2,\), got \[\(5,\), \(5, 5\), \(5,\)\]",
+        ),
         (lambda: CRF(2, allowed=([0, 0], np.ones((2, 2)), [1, 1])), "no tag be the first"),
         (lambda: CRF(2, allowed=([1, 1], np.ones((2, 2)), [0, 0])), "no tag be the last"),
-        (lambda: CRF(4)((SCORES, MASK)), r"emissions of shape \(6, 6, 3\) do not fit a CRF of 4 tags"),
-        (lambda: tag_constraints(NER, scheme="iobes"), "unknown tag scheme 'iobes'; accepted are bio, iob1, bioes"),
+        (
+            lambda: CRF(4)((SCORES, MASK)),
+            r"emissions of shape \(6, 6, 3\) do not fit a CRF of 4 tags",
+        ),
+        (
+            lambda: tag_constraints(NER, scheme="iobes"),
+            "unknown tag scheme 'iobes'; accepted are bio, iob1, bioes",
+        ),
         (lambda: tag_constraints([]), "no tags at all in scheme bio"),
-        (lambda: tag_constraints(["O", "S-X", "PER", "B-"]), "'S-X', 'PER', 'B-' in scheme bio; accepted are O, B-TYPE, I-TYPE"),
+        (
+            lambda: tag_constraints(["O", "S-X", "PER", "B-"]),
+            "'S-X', 'PER', 'B-' in scheme bio; accepted are O, B-TYPE, I-TYPE",
+        ),
         (lambda: tag_constraints(["O", "B-X", "O"]), "got O more than once"),
         (lambda: tag_constraints(["O", "B-X", "I-Y"]), "scheme bio can hold I-Y"),
         (lambda: tag_constraints(["O", "B-X", "I-Y"], scheme="iob1"), "scheme iob1 can hold B-X"),
-        (lambda: tag_constraints(["O", "B-X", "I-X", "E-Y"], scheme="bioes"), "can hold B-X, I-X, E-Y"),
+        (
+            lambda: tag_constraints(["O", "B-X", "I-X", "E-Y"], scheme="bioes"),
+            "can hold B-X, I-X, E-Y",
+        ),
     ],
 )
 def test_bad_arguments_are_named(make, message):
@@ -561,7 +703,9 @@ def spans_of(tags, scheme):
                 begin, kind = position, name
             continue
         going_on = prefix == "I" and inside and name == kind
-        if (scheme == "bio" and prefix == "I" and not going_on) or (scheme == "iob1" and prefix == "B" and not (inside and name == kind)):
+        if (scheme == "bio" and prefix == "I" and not going_on) or (
+            scheme == "iob1" and prefix == "B" and not (inside and name == kind)
+        ):
             return None
         if inside and not going_on:
             spans.append((kind, begin, position))
@@ -592,7 +736,11 @@ def test_allowed_are_exactly_the_sequences_that_entities_can_give(scheme):
     count = 0
     for length in (1, 2, 3, 4):
         for path in itertools.product(range(len(tags)), repeat=length):
-            allowed = start[path[0]] and end[path[-1]] and all(transitions[pair] for pair in itertools.pairwise(path))
+            allowed = (
+                start[path[0]]
+                and end[path[-1]]
+                and all(transitions[pair] for pair in itertools.pairwise(path))
+            )
             names = [tags[tag] for tag in path]
             spans = spans_of(names, scheme)
             assert allowed == (spans is not None and write(spans, length, scheme) == names), names
@@ -613,15 +761,25 @@ def test_constraints_of_bio_as_a_table():
     start, transitions, end = tag_constraints(["O", "B-A", "I-A", "B-B", "I-B"])
     assert start.tolist() == [True, True, False, True, False]
     assert end.all()
-    assert transitions.astype(int).tolist() == [[1, 1, 0, 1, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 0], [1, 1, 0, 1, 1], [1, 1, 0, 1, 1]]
+    assert transitions.astype(int).tolist() == [
+        [1, 1, 0, 1, 0],
+        [1, 1, 1, 1, 0],
+        [1, 1, 1, 1, 0],
+        [1, 1, 0, 1, 1],
+        [1, 1, 0, 1, 1],
+    ]
 
 
 @pytest.mark.parametrize("time", [6, 9], ids=["", "more padding"])
 def test_conditionals_are_those_of_all_paths(time):
-    padded, mask = (np.pad(x, [(0, 0), (0, time - 6)] + [(0, 0)] * (x.ndim - 2)) for x in (SCORES, MASK))
+    padded, mask = (
+        np.pad(x, [(0, 0), (0, time - 6)] + [(0, 0)] * (x.ndim - 2)) for x in (SCORES, MASK)
+    )
     tags = np.where(MASK, LABELS, 0)
     given = np.pad(tags, [(0, 0), (0, time - 6)], constant_values=2)
-    marginal, conditional = (np.array(x) for x in crf_conditionals(padded, given, mask, TRANSITIONS))
+    marginal, conditional = (
+        np.array(x) for x in crf_conditionals(padded, given, mask, TRANSITIONS)
+    )
     for row, (scores, labels) in enumerate(zip(rows(), tags, strict=True)):
         paths, worths = enumerate_paths(scores, TRANSITIONS)
         share = np.exp(worths - logsumexp(worths))
@@ -642,4 +800,6 @@ def test_conditionals_of_thousands_of_steps_keep_their_digits():
     wanted = float(crf_log_likelihood(scores.astype(np.float32), tags, mask, TRANSITIONS)[0])
     assert marginal[0, 0] + conditional[0, 1:].sum() == pytest.approx(wanted, rel=1e-5)
     for place in (0, 2500, 4999):
-        assert np.exp(marginal[0, place]) == pytest.approx(reference_marginals(scores[0], TRANSITIONS)[place, tags[0, place]], rel=1e-3)
+        assert np.exp(marginal[0, place]) == pytest.approx(
+            reference_marginals(scores[0], TRANSITIONS)[place, tags[0, place]], rel=1e-3
+        )

@@ -9,12 +9,22 @@ import pytest
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.ctc import CTCLoss, PadWithBlank, ctc_align, ctc_beam_search, ctc_greedy, ctc_loss, frames_needed
+from rnn_cookbook.nn.ctc import (
+    CTCLoss,
+    PadWithBlank,
+    ctc_align,
+    ctc_beam_search,
+    ctc_greedy,
+    ctc_loss,
+    frames_needed,
+)
 
 RNG = np.random.default_rng(0)
 LENGTHS = np.array([5, 4, 3, 5, 1, 3, 5])
 LOGITS = 2 * RNG.normal(size=(7, 5, 4)).astype(np.float32)
-LABELS = np.array([[1, 2, 0], [2, 2, 0], [3, 0, 0], [1, 1, 1], [1, 0, 0], [0, 0, 0], [3, 1, 3]], np.int32)
+LABELS = np.array(
+    [[1, 2, 0], [2, 2, 0], [3, 0, 0], [1, 1, 1], [1, 0, 0], [0, 0, 0], [3, 1, 3]], np.int32
+)
 MASK = np.arange(5) < LENGTHS[:, None]
 
 
@@ -53,7 +63,10 @@ def padded(labellings):
 
 
 def expected_loss(logits=LOGITS):
-    return [-every_labelling(row[:length])[unpadded(labels)] for row, length, labels in zip(logits, LENGTHS, LABELS, strict=True)]
+    return [
+        -every_labelling(row[:length])[unpadded(labels)]
+        for row, length, labels in zip(logits, LENGTHS, LABELS, strict=True)
+    ]
 
 
 def gradient(function, logits):
@@ -74,22 +87,33 @@ def textbook(logits, labels):
         alpha = np.where(np.arange(len(states)) == 0, 0.0, -np.inf)
         for emission in emissions:
             before = np.concatenate([[-np.inf, -np.inf], alpha])
-            alpha = np.logaddexp(np.logaddexp(alpha, before[1:-1]), np.where(skips, before[:-2], -np.inf)) + emission
+            alpha = (
+                np.logaddexp(
+                    np.logaddexp(alpha, before[1:-1]), np.where(skips, before[:-2], -np.inf)
+                )
+                + emission
+            )
             yield alpha
 
     emissions = log_probs[:, states]
     alphas = np.array(list(forward(emissions, states)))
     betas = np.array(list(forward(emissions[::-1, ::-1], states[::-1])))[::-1, ::-1]
     total = np.logaddexp(alphas[-1, -1], alphas[-1, -2])
-    return -total, np.exp(log_probs) - np.exp(alphas + betas - emissions - total) @ np.eye(logits.shape[1])[states]
+    return -total, np.exp(log_probs) - np.exp(alphas + betas - emissions - total) @ np.eye(
+        logits.shape[1]
+    )[states]
 
 
 class TestLoss:
     def test_is_the_sum_over_all_paths(self):
-        np.testing.assert_allclose(ctc_loss(LABELS, LOGITS, logit_lengths=LENGTHS), expected_loss(), rtol=1e-5)
+        np.testing.assert_allclose(
+            ctc_loss(LABELS, LOGITS, logit_lengths=LENGTHS), expected_loss(), rtol=1e-5
+        )
 
     def test_probabilities_of_all_labellings_sum_to_one(self):
-        labels = padded([labels for count in range(6) for labels in itertools.product([1, 2], repeat=count)])
+        labels = padded(
+            [labels for count in range(6) for labels in itertools.product([1, 2], repeat=count)]
+        )
         loss = ctc_loss(labels, np.repeat(LOGITS[:1, :, :3], len(labels), axis=0))
         assert np.exp(-np.array(loss, np.float64)).sum() == pytest.approx(1, abs=1e-5)
 
@@ -99,22 +123,33 @@ class TestLoss:
             row, step = place[0], np.zeros(LOGITS.shape)
             step[place] = 1e-5
             up, down = ((LOGITS + sign * step)[row, : LENGTHS[row]] for sign in (1, -1))
-            difference = every_labelling(down)[unpadded(LABELS[row])] - every_labelling(up)[unpadded(LABELS[row])]
+            difference = (
+                every_labelling(down)[unpadded(LABELS[row])]
+                - every_labelling(up)[unpadded(LABELS[row])]
+            )
             assert found[place] == pytest.approx(difference / 2e-5, abs=1e-5)
 
     def test_lengths_matter_and_padding_does_not(self):
         loss = np.array(ctc_loss(LABELS, LOGITS, logit_lengths=LENGTHS))
-        changed = np.where(MASK[..., None], LOGITS, 7 * RNG.normal(size=LOGITS.shape).astype(np.float32))
+        changed = np.where(
+            MASK[..., None], LOGITS, 7 * RNG.normal(size=LOGITS.shape).astype(np.float32)
+        )
         more = np.pad(changed, [(0, 0), (0, 4), (0, 0)], constant_values=3)
         np.testing.assert_array_equal(ctc_loss(LABELS, changed, logit_lengths=LENGTHS), loss)
-        np.testing.assert_allclose(ctc_loss(np.pad(LABELS, [(0, 0), (0, 2)]), more, logit_lengths=LENGTHS), loss, rtol=1e-6)
+        np.testing.assert_allclose(
+            ctc_loss(np.pad(LABELS, [(0, 0), (0, 2)]), more, logit_lengths=LENGTHS), loss, rtol=1e-6
+        )
         ignored = np.array(ctc_loss(LABELS, LOGITS))
-        assert (np.abs(ignored - loss)[LENGTHS < 5] > 0.01).all(), "the padding of this data would show"
+        assert (np.abs(ignored - loss)[LENGTHS < 5] > 0.01).all(), (
+            "the padding of this data would show"
+        )
 
     def test_labels_after_their_length_do_not_count(self):
         lengths = [len(unpadded(labels)) for labels in LABELS]
         labels = np.where(LABELS == 0, 99, LABELS)
-        np.testing.assert_allclose(ctc_loss(labels, LOGITS, lengths, LENGTHS), expected_loss(), rtol=1e-5)
+        np.testing.assert_allclose(
+            ctc_loss(labels, LOGITS, lengths, LENGTHS), expected_loss(), rtol=1e-5
+        )
 
     def test_batch_equals_one_by_one(self):
         alone = [
@@ -128,25 +163,42 @@ class TestLoss:
     @pytest.mark.parametrize("scale", [0.1, 1, 4, 1000])
     def test_long_sequences_keep_their_digits(self, scale):
         rng = np.random.default_rng(1)
-        logits, labels = (scale * rng.normal(size=(1, 300, 20))).astype(np.float32), rng.integers(1, 20, size=(1, 60))
+        logits, labels = (
+            (scale * rng.normal(size=(1, 300, 20))).astype(np.float32),
+            rng.integers(1, 20, size=(1, 60)),
+        )
         loss, slope = textbook(logits[0], labels[0])
         assert float(ctc_loss(labels, logits)[0]) == pytest.approx(loss, rel=1e-6)
         if scale < 1000:  # there float32 does not tell the best paths apart
-            np.testing.assert_allclose(gradient(lambda logits: ctc_loss(labels, logits), logits)[0], slope, atol=1e-5)
+            np.testing.assert_allclose(
+                gradient(lambda logits: ctc_loss(labels, logits), logits)[0], slope, atol=1e-5
+            )
 
     def test_compiled_by_xla_is_the_same(self):
         function = lambda logits: ctc_loss(LABELS, logits, logit_lengths=LENGTHS)  # noqa: E731
-        compiled = tf.function(lambda logits: tf.gradients(tf.reduce_sum(function(logits)), logits)[0], jit_compile=True)
-        np.testing.assert_allclose(compiled(tf.constant(LOGITS)), gradient(function, LOGITS), atol=1e-6)
+        compiled = tf.function(
+            lambda logits: tf.gradients(tf.reduce_sum(function(logits)), logits)[0],
+            jit_compile=True,
+        )
+        np.testing.assert_allclose(
+            compiled(tf.constant(LOGITS)), gradient(function, LOGITS), atol=1e-6
+        )
 
     def test_equal_labels_need_a_blank_between(self):
-        assert frames_needed([[1, 1, 2], [1, 2, 1], [3, 3, 3], [0, 0, 0], [2, 0, 0]]).numpy().tolist() == [4, 3, 5, 0, 1]
+        assert frames_needed(
+            [[1, 1, 2], [1, 2, 1], [3, 3, 3], [0, 0, 0], [2, 0, 0]]
+        ).numpy().tolist() == [4, 3, 5, 0, 1]
         assert frames_needed([[1, 1, 1]], [2]).numpy().tolist() == [3]
         for labels in itertools.product(range(1, 3), repeat=3):
-            least = next(frames for frames in range(1, 6) if labels in every_labelling(np.zeros((frames, 3))))
+            least = next(
+                frames for frames in range(1, 6) if labels in every_labelling(np.zeros((frames, 3)))
+            )
             assert least == frames_needed([labels])[0]
             for lengths, wanted in ((least - 1, True), (least, False)):
-                assert np.isinf(ctc_loss([labels], LOGITS[:1, :, :3], logit_lengths=[lengths]))[0] == wanted
+                assert (
+                    np.isinf(ctc_loss([labels], LOGITS[:1, :, :3], logit_lengths=[lengths]))[0]
+                    == wanted
+                )
 
     def test_impossible_examples_have_no_gradient(self):
         labels = np.array([[1, 1], [1, 2]])
@@ -157,7 +209,9 @@ class TestLoss:
         never[..., 1] = -np.inf
         assert np.isposinf(ctc_loss([[1]], never)[0])
         assert np.isfinite(ctc_loss([[2]], never)[0])
-        assert np.isnan(ctc_loss([[1]], np.full((1, 3, 3), np.nan, np.float32))[0]), "broken logits are not an impossible example"
+        assert np.isnan(ctc_loss([[1]], np.full((1, 3, 3), np.nan, np.float32))[0]), (
+            "broken logits are not an impossible example"
+        )
 
 
 class TestPadWithBlank:
@@ -167,16 +221,23 @@ class TestPadWithBlank:
 
     def test_valid_frames_stay_and_padded_ones_are_blank(self):
         np.testing.assert_array_equal(self.sure[MASK], LOGITS[MASK])
-        np.testing.assert_allclose(tf.nn.softmax(self.sure)[~MASK], np.tile([1, 0, 0, 0], ((~MASK).sum(), 1)), atol=1e-6)
+        np.testing.assert_allclose(
+            tf.nn.softmax(self.sure)[~MASK], np.tile([1, 0, 0, 0], ((~MASK).sum(), 1)), atol=1e-6
+        )
 
     def test_loss_is_that_of_the_true_lengths(self):
         np.testing.assert_allclose(ctc_loss(LABELS, self.sure), expected_loss(), rtol=1e-5)
-        np.testing.assert_allclose(CTCLoss(reduction=None)(LABELS, self.sure), expected_loss(), rtol=1e-5)
+        np.testing.assert_allclose(
+            CTCLoss(reduction=None)(LABELS, self.sure), expected_loss(), rtol=1e-5
+        )
 
     def test_gradient_is_that_of_the_true_lengths_and_none_reaches_the_padding(self):
         through = gradient(lambda logits: ctc_loss(LABELS, PadWithBlank()((logits, MASK))), LOGITS)
         for row, length in enumerate(LENGTHS):
-            alone = gradient(lambda logits, row=row: ctc_loss(LABELS[row : row + 1], logits), LOGITS[row : row + 1, :length])
+            alone = gradient(
+                lambda logits, row=row: ctc_loss(LABELS[row : row + 1], logits),
+                LOGITS[row : row + 1, :length],
+            )
             np.testing.assert_allclose(through[row, :length], alone[0], atol=1e-6)
         assert (through[~MASK] == 0).all()
 
@@ -187,7 +248,9 @@ class TestPadWithBlank:
         ):
             np.testing.assert_array_equal(found[0], expected[0])
             np.testing.assert_allclose(found[1], expected[1], rtol=1e-6)
-        np.testing.assert_array_equal(ctc_align(self.sure, LABELS), ctc_align(LOGITS, LABELS, LENGTHS))
+        np.testing.assert_array_equal(
+            ctc_align(self.sure, LABELS), ctc_align(LOGITS, LABELS, LENGTHS)
+        )
 
     def test_impossible_stays_impossible_with_padding_after_it(self):
         assert np.isinf(ctc_loss([[1, 1]], PadWithBlank()((LOGITS[:1], np.arange(5)[None] < 2)))[0])
@@ -249,22 +312,44 @@ def plain_beam_search(logits, beam, weight=0.0, bonus=0.0, model=bigrams):
                     new[prefix][1] = np.logaddexp(new[prefix][1], label + frame[symbol])
                 longer = new[(*prefix, symbol)]
                 longer[1] = np.logaddexp(longer[1], (blank if repeats else both) + frame[symbol])
-        scored = [(np.logaddexp(*nats) + language_score(prefix, weight, bonus, model), prefix) for prefix, nats in new.items()]
+        scored = [
+            (np.logaddexp(*nats) + language_score(prefix, weight, bonus, model), prefix)
+            for prefix, nats in new.items()
+        ]
         kept = {prefix: new[prefix] for _, prefix in sorted(scored, reverse=True)[:beam]}
-    return sorted([(np.logaddexp(*nats) + language_score(p, weight, bonus, model), p) for p, nats in kept.items()], reverse=True)
+    return sorted(
+        [
+            (np.logaddexp(*nats) + language_score(p, weight, bonus, model), p)
+            for p, nats in kept.items()
+        ],
+        reverse=True,
+    )
 
 
 class TestBeamSearch:
     @pytest.mark.parametrize(("weight", "bonus"), [(0, 0), (0.8, 1.5), (2, 0), (0, -0.5)])
     def test_full_width_finds_every_labelling_best_first(self, weight, bonus):
         labels, scores = ctc_beam_search(
-            LOGITS, LENGTHS, beam=400, n_best=400, language_model=bigrams, weight=weight, insertion_bonus=bonus
+            LOGITS,
+            LENGTHS,
+            beam=400,
+            n_best=400,
+            language_model=bigrams,
+            weight=weight,
+            insertion_bonus=bonus,
         )
         for row, length in enumerate(LENGTHS):
-            expected = {name: nats + language_score(name, weight, bonus) for name, nats in every_labelling(LOGITS[row, :length]).items()}
+            expected = {
+                name: nats + language_score(name, weight, bonus)
+                for name, nats in every_labelling(LOGITS[row, :length]).items()
+            }
             count = len(expected)
-            assert dict.fromkeys(map(unpadded, labels[row, :count])) == dict.fromkeys(sorted(expected, key=expected.get, reverse=True))
-            np.testing.assert_allclose(scores[row, :count], sorted(expected.values(), reverse=True), rtol=1e-5, atol=1e-5)
+            assert dict.fromkeys(map(unpadded, labels[row, :count])) == dict.fromkeys(
+                sorted(expected, key=expected.get, reverse=True)
+            )
+            np.testing.assert_allclose(
+                scores[row, :count], sorted(expected.values(), reverse=True), rtol=1e-5, atol=1e-5
+            )
             assert np.isneginf(scores[row, count:]).all()
             assert (labels[row, count:] == 0).all()
 
@@ -278,15 +363,27 @@ class TestBeamSearch:
         logits = 2 * RNG.normal(size=(6, 30, 4)).astype(np.float32)
         lengths = [30, 25, 20, 14, 7, 1]
         labels, scores = ctc_beam_search(
-            logits, lengths, beam=beam, n_best=beam, language_model=bigrams if weight else None, weight=weight, insertion_bonus=bonus
+            logits,
+            lengths,
+            beam=beam,
+            n_best=beam,
+            language_model=bigrams if weight else None,
+            weight=weight,
+            insertion_bonus=bonus,
         )
         for row, length in enumerate(lengths):
             expected = plain_beam_search(logits[row, :length], beam, weight, bonus)
-            assert [unpadded(line) for line in labels[row, : len(expected)]] == [prefix for _, prefix in expected]
-            np.testing.assert_allclose(scores[row, : len(expected)], [nats for nats, _ in expected], rtol=1e-5)
+            assert [unpadded(line) for line in labels[row, : len(expected)]] == [
+                prefix for _, prefix in expected
+            ]
+            np.testing.assert_allclose(
+                scores[row, : len(expected)], [nats for nats, _ in expected], rtol=1e-5
+            )
 
     def test_sums_paths_where_the_greedy_one_takes_the_best(self):
-        logits = np.log([[[0.6, 0.4], [0.6, 0.4]]])  # all blank 0.36; but 1 in any of three ways 0.64
+        logits = np.log(
+            [[[0.6, 0.4], [0.6, 0.4]]]
+        )  # all blank 0.36; but 1 in any of three ways 0.64
         assert ctc_greedy(logits)[0].shape == (1, 0)
         labels, scores = ctc_beam_search(logits)
         assert labels.tolist() == [[[1]]]
@@ -306,7 +403,9 @@ class TestBeamSearch:
 
     def test_scores_are_those_of_the_loss(self):
         labels, scores = ctc_beam_search(LOGITS, LENGTHS, beam=400)
-        np.testing.assert_allclose(-ctc_loss(labels[:, 0], LOGITS, logit_lengths=LENGTHS), scores[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(
+            -ctc_loss(labels[:, 0], LOGITS, logit_lengths=LENGTHS), scores[:, 0], rtol=1e-5
+        )
 
 
 class TestAlignment:
@@ -314,7 +413,11 @@ class TestAlignment:
         spans = ctc_align(LOGITS, LABELS, LENGTHS)
         assert spans.shape == (7, 3, 2)
         for row, length in enumerate(LENGTHS):
-            paths = [pair for pair in every_path(LOGITS[row, :length]) if collapsed(pair[0]) == unpadded(LABELS[row])]
+            paths = [
+                pair
+                for pair in every_path(LOGITS[row, :length])
+                if collapsed(pair[0]) == unpadded(LABELS[row])
+            ]
             best = max(paths, key=lambda pair: pair[1])[0]
             found = np.zeros(length, int)
             for label, (start, end) in zip(LABELS[row], spans[row], strict=True):
@@ -352,39 +455,60 @@ class TestLossInKeras:
         assert (found[1] == 0).all()
         assert np.isposinf(CTCLoss("infinity", reduction=None)(labels, logits)[1])
 
-    @pytest.mark.parametrize("policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)])
+    @pytest.mark.parametrize(
+        "policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+    )
     def test_a_model_learns_a_batch_by_heart_and_reads_it_back(self, policy, tmp_path):
         keras.mixed_precision.set_global_policy(policy)
         try:
             keras.utils.set_random_seed(2)
             frames, mask = keras.Input((None, 6)), keras.Input((None,), dtype="bool")
             states = keras.layers.GRU(32, return_sequences=True)(frames, mask=mask)
-            model = keras.Model([frames, mask], PadWithBlank()((keras.layers.Dense(4)(states), mask)))
+            model = keras.Model(
+                [frames, mask], PadWithBlank()((keras.layers.Dense(4)(states), mask))
+            )
             model.compile(optimizer=keras.optimizers.Adam(0.02), loss=CTCLoss())
             lengths = np.array([12, 9, 7])
-            inputs = [np.random.default_rng(4).normal(size=(3, 12, 6)).astype(np.float32), np.arange(12) < lengths[:, None]]
+            inputs = [
+                np.random.default_rng(4).normal(size=(3, 12, 6)).astype(np.float32),
+                np.arange(12) < lengths[:, None],
+            ]
             labels = np.array([[1, 1, 2, 3], [3, 3, 0, 0], [2, 1, 2, 0]], np.int32)
             model.fit(inputs, labels, epochs=40, verbose=0)
-            logits, loss = model.predict(inputs, verbose=0), model.evaluate(inputs, labels, verbose=0)
+            logits, loss = (
+                model.predict(inputs, verbose=0),
+                model.evaluate(inputs, labels, verbose=0),
+            )
             model.save(tmp_path / "m.keras")
             again = keras.saving.load_model(tmp_path / "m.keras")
         finally:
             keras.mixed_precision.set_global_policy("float32")
         assert logits.dtype == np.float32
         np.testing.assert_array_equal(ctc_greedy(logits)[0], labels)
-        assert loss == pytest.approx(float(np.mean(ctc_loss(labels, logits, None, lengths))), rel=1e-3)
-        np.testing.assert_allclose(again(inputs), logits, atol=2e-3 if policy == "mixed_float16" else 1e-5)
+        assert loss == pytest.approx(
+            float(np.mean(ctc_loss(labels, logits, None, lengths))), rel=1e-3
+        )
+        np.testing.assert_allclose(
+            again(inputs), logits, atol=2e-3 if policy == "mixed_float16" else 1e-5
+        )
         assert again.loss.get_config() == model.loss.get_config()
 
     def test_a_travelling_mask_ends_at_the_layer(self):
         # It would weight the loss, frame by frame, if the layer let it through.
         frames = keras.Input((None, 4))
-        model = keras.Model(frames, PadWithBlank()((keras.layers.Masking()(frames), keras.ops.any(frames != 0, axis=-1))))
+        model = keras.Model(
+            frames,
+            PadWithBlank()((keras.layers.Masking()(frames), keras.ops.any(frames != 0, axis=-1))),
+        )
         model.compile(loss=CTCLoss())
         zeroed = LOGITS * MASK[..., None]
-        assert model.evaluate(zeroed, LABELS, verbose=0) == pytest.approx(np.mean(expected_loss()), rel=1e-5)
+        assert model.evaluate(zeroed, LABELS, verbose=0) == pytest.approx(
+            np.mean(expected_loss()), rel=1e-5
+        )
 
-    @pytest.mark.parametrize("thing", [PadWithBlank(name="sure"), CTCLoss("zero", reduction="sum", name="mine")])
+    @pytest.mark.parametrize(
+        "thing", [PadWithBlank(name="sure"), CTCLoss("zero", reduction="sum", name="mine")]
+    )
     def test_comes_back_from_its_configuration(self, thing):
         again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(thing))
         assert type(again) is type(thing)
@@ -395,18 +519,33 @@ class TestLossInKeras:
     ("call", "message"),
     [
         (lambda: ctc_loss([[1, 4]], LOGITS[:1]), "labels must be 1 to symbols - 1.*rows: 0"),
-        (lambda: ctc_loss([[1, 2], [1, -1]], LOGITS[:2]), "labels must be 1 to symbols - 1.*rows: 1"),
+        (
+            lambda: ctc_loss([[1, 2], [1, -1]], LOGITS[:2]),
+            "labels must be 1 to symbols - 1.*rows: 1",
+        ),
         (lambda: ctc_loss([[1, 0, 2]], LOGITS[:1]), "labels must be 1 to symbols - 1"),
         (lambda: ctc_loss([[1, 2]], LOGITS[:1], [3]), "labels must be 1 to symbols - 1"),
-        (lambda: ctc_loss([1, 2], LOGITS[:1]), r"labels must be \[batch, labels\], got shape \(2,\)"),
+        (
+            lambda: ctc_loss([1, 2], LOGITS[:1]),
+            r"labels must be \[batch, labels\], got shape \(2,\)",
+        ),
         (lambda: ctc_loss([[1]], LOGITS[0]), r"got shape \(5, 4\)"),
-        (lambda: ctc_loss([[1]], LOGITS[:1], None, [6]), "lengths must be 1 to the number of frames; rows: 0"),
-        (lambda: ctc_greedy(LOGITS, [0, *LENGTHS[1:]]), "lengths must be 1 to the number of frames; rows: 0"),
+        (
+            lambda: ctc_loss([[1]], LOGITS[:1], None, [6]),
+            "lengths must be 1 to the number of frames; rows: 0",
+        ),
+        (
+            lambda: ctc_greedy(LOGITS, [0, *LENGTHS[1:]]),
+            "lengths must be 1 to the number of frames; rows: 0",
+        ),
         (lambda: ctc_align(LOGITS[:1], [[7]]), "labels must be 1 to symbols - 1"),
         (lambda: ctc_beam_search(LOGITS, beam=0), "got n_best=1, beam=0"),
         (lambda: ctc_beam_search(LOGITS, beam=2, n_best=3), "got n_best=3, beam=2"),
         (lambda: ctc_beam_search(LOGITS, weight=-1), "got -1"),
-        (lambda: ctc_beam_search(LOGITS, language_model=lambda prefix, symbol: 0.5), r"got 0.5 for \d after \(\)"),
+        (
+            lambda: ctc_beam_search(LOGITS, language_model=lambda prefix, symbol: 0.5),
+            r"got 0.5 for \d after \(\)",
+        ),
         (lambda: ctc_beam_search(np.nan * LOGITS), "not numbers"),
         (lambda: ctc_beam_search(LOGITS, insertion_bonus=np.inf), "got inf"),
         (lambda: CTCLoss("ignore"), "'ignore'; accepted are error, zero, infinity"),

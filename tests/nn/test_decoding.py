@@ -24,14 +24,21 @@ def nothing_is_logged(caplog):
     yield
     logger.removeHandler(caplog.handler)
     logger.setLevel(level)
-    assert not [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.WARNING]
+    assert not [
+        record.getMessage()
+        for record in caplog.get_records("call")
+        if record.levelno >= logging.WARNING
+    ]
 
 
 class Recurrent:
     """A recurrent step function with random weights, and its log-probabilities in float64; padding (0) is its favourite symbol."""
 
     def __init__(self, symbols: int = SYMBOLS, units: int = 4, sharpness: float = 2.0):
-        self.shapes, self.sharpness = {"input": (symbols, units), "kernel": (units, units), "output": (units, symbols)}, sharpness
+        self.shapes, self.sharpness = (
+            {"input": (symbols, units), "kernel": (units, units), "output": (units, symbols)},
+            sharpness,
+        )
         self.weights = {name: tf.Variable(tf.zeros(shape)) for name, shape in self.shapes.items()}
         self.bias = np.array([3.0, *[0.0] * (symbols - 1)], np.float32)
         self.taken = tf.Variable(0)
@@ -40,7 +47,10 @@ class Recurrent:
     def reset(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         for name, shape in self.shapes.items():
-            self.weights[name].assign(rng.normal(size=shape).astype(np.float32) * (self.sharpness if name == "output" else 1))
+            self.weights[name].assign(
+                rng.normal(size=shape).astype(np.float32)
+                * (self.sharpness if name == "output" else 1)
+            )
 
     def step(self, tokens, state, constants):
         self.taken.assign_add(1)
@@ -72,7 +82,9 @@ def normalized(total, length, kind, alpha):
     return total / {"none": 1, "average": length, "gnmt": ((5 + length) / 6) ** alpha}[kind]
 
 
-def reference_beam(next_log_probabilities, *, symbols, beam, n_best, max_length, kind, alpha, min_length=0):
+def reference_beam(
+    next_log_probabilities, *, symbols, beam, n_best, max_length, kind, alpha, min_length=0
+):
     """(score, symbols, log-probability) of the n best, finished ones first. It never stops early."""
     live, finished = [(0.0, ())], []
     for length in range(1, max_length + 1):
@@ -80,9 +92,17 @@ def reference_beam(next_log_probabilities, *, symbols, beam, n_best, max_length,
         for total, prefix in live:
             gains = next_log_probabilities(prefix)
             barred = {0, END} if length < min_length else {0}
-            continued += [(total + gains[symbol], (*prefix, symbol)) for symbol in range(symbols) if symbol not in barred]
+            continued += [
+                (total + gains[symbol], (*prefix, symbol))
+                for symbol in range(symbols)
+                if symbol not in barred
+            ]
         continued.sort(reverse=True)
-        finished += [(normalized(total, length, kind, alpha), seq, total) for total, seq in continued[:beam] if seq[-1] == END]
+        finished += [
+            (normalized(total, length, kind, alpha), seq, total)
+            for total, seq in continued[:beam]
+            if seq[-1] == END
+        ]
         live = [(total, seq) for total, seq in continued if seq[-1] != END][:beam]
     unfinished = [(normalized(total, max_length, kind, alpha), seq, total) for total, seq in live]
     return (sorted(finished, reverse=True) + sorted(unfinished, reverse=True))[:n_best]
@@ -103,7 +123,9 @@ def assert_same_as(found, row, expected, n_best):
         np.testing.assert_allclose(found.log_probabilities[row, rank], total, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "alpha", "min_length"), [*((*both, 0) for both in NORMALIZATIONS), ("gnmt", 2.0, 3)])
+@pytest.mark.parametrize(
+    ("kind", "alpha", "min_length"), [*((*both, 0) for both in NORMALIZATIONS), ("gnmt", 2.0, 3)]
+)
 def test_beam_of_full_width_is_exhaustive_search(kind, alpha, min_length):
     model, lengths, n_best = Recurrent(), [4, 1, 3, 2], 7
     options = {"length_normalization": kind, "alpha": alpha, "min_length": min_length}
@@ -116,10 +138,19 @@ def test_beam_of_full_width_is_exhaustive_search(kind, alpha, min_length):
             gains, candidates = model.log_probabilities(state["h"][row]), []
             for length in range(1, max_length + 1):
                 for sequence in itertools.product(*[(1, 3, 4)] * (length - 1), (1, 2, 3, 4)):
-                    if (sequence[-1] != END and length < max_length) or (sequence[-1] == END and length < min_length):
+                    if (sequence[-1] != END and length < max_length) or (
+                        sequence[-1] == END and length < min_length
+                    ):
                         continue
                     total = sum(gains(sequence[:t])[symbol] for t, symbol in enumerate(sequence))
-                    candidates.append((sequence[-1] == END, normalized(total, length, kind, alpha), sequence, total))
+                    candidates.append(
+                        (
+                            sequence[-1] == END,
+                            normalized(total, length, kind, alpha),
+                            sequence,
+                            total,
+                        )
+                    )
             expected = [candidate[1:] for candidate in sorted(candidates, reverse=True)[:n_best]]
             assert_same_as(found, row, expected, n_best)
 
@@ -128,7 +159,14 @@ def test_beam_of_full_width_is_exhaustive_search(kind, alpha, min_length):
 def test_narrow_beam_is_that_of_plain_python_which_never_stops_early(kind, alpha):
     model, max_length, n_best = Recurrent(), 14, 2
     search = beam_search(
-        model.step, end=END, beam=3, n_best=n_best, max_length=max_length, length_normalization=kind, alpha=alpha, min_length=2
+        model.step,
+        end=END,
+        beam=3,
+        n_best=n_best,
+        max_length=max_length,
+        length_normalization=kind,
+        alpha=alpha,
+        min_length=2,
     )
     steps = []
     for seed in range(6):
@@ -156,7 +194,10 @@ def test_narrow_beam_is_that_of_plain_python_which_never_stops_early(kind, alpha
 def test_search_ends_with_the_last_example():
     model = Recurrent()
     model.bias[END] = 30.0
-    for search in (greedy_search(model.step, end=END, max_length=50), beam_search(model.step, end=END, beam=2, max_length=50)):
+    for search in (
+        greedy_search(model.step, end=END, max_length=50),
+        beam_search(model.step, end=END, beam=2, max_length=50),
+    ):
         model.taken.assign(0)
         assert search(*inputs(3)).lengths.numpy().ravel().tolist() == [1, 1, 1]
         assert int(model.taken) == 1
@@ -168,11 +209,17 @@ def test_greedy_is_a_beam_of_one_to_the_last_bit(symbols, favour):
     model = Recurrent(symbols)
     coarse = lambda *args: ((r := model.step(*args))[0] // 0.5 * 0.5, r[1])  # noqa: E731
     model.bias[END] = favour
-    greedy, beam = greedy_search(coarse, end=END, max_length=12), beam_search(coarse, end=END, beam=1, max_length=12)
+    greedy, beam = (
+        greedy_search(coarse, end=END, max_length=12),
+        beam_search(coarse, end=END, beam=1, max_length=12),
+    )
     lengths = np.random.default_rng(0).integers(1, 13, size=32)
     for seed in range(3):
         model.reset(seed)
-        one, other = greedy(*inputs(32, seed=seed), max_length=lengths), beam(*inputs(32, seed=seed), max_length=lengths)
+        one, other = (
+            greedy(*inputs(32, seed=seed), max_length=lengths),
+            beam(*inputs(32, seed=seed), max_length=lengths),
+        )
         for field in one._fields:
             np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
         assert 0 < one.finished.numpy().mean() < 1, "both kinds of end occur"
@@ -185,7 +232,12 @@ def test_greedy_takes_the_first_of_the_largest(symbols):
     found = greedy_search(step, end=None, max_length=1)(np.ones(200, np.int32), (), logits)
     expected = logits[:, 1:].argmax(axis=1) + 1
     np.testing.assert_array_equal(found.tokens[:, 0, 0], expected)
-    np.testing.assert_allclose(found.scores[:, 0], log_softmax(np.float64(logits))[np.arange(200), expected], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        found.scores[:, 0],
+        log_softmax(np.float64(logits))[np.arange(200), expected],
+        rtol=1e-5,
+        atol=1e-6,
+    )
 
 
 def test_beam_finds_what_greedy_misses():
@@ -205,7 +257,9 @@ def test_beam_finds_what_greedy_misses():
 
 
 TIME = 9
-TABLE = np.random.default_rng(5).normal(size=(TIME + 1, TIME + 1, SYMBOLS, SYMBOLS)).astype(np.float32)
+TABLE = (
+    np.random.default_rng(5).normal(size=(TIME + 1, TIME + 1, SYMBOLS, SYMBOLS)).astype(np.float32)
+)
 
 
 def whole_history(tokens, state, constants):
@@ -213,34 +267,54 @@ def whole_history(tokens, state, constants):
     (history, (place,)), extra = state["read"], state["extra"]
     history = tf.where(tf.range(TIME + 1) == place[:, None], tokens[:, None], history)
     rows = tf.stack(tf.broadcast_dynamic_shape([1, 1], tf.shape(history)))[0]
-    index = tf.stack([tf.repeat(place[:, None], TIME + 1, 1), tf.repeat(tf.range(TIME + 1)[None], rows, 0), history], axis=2)
+    index = tf.stack(
+        [
+            tf.repeat(place[:, None], TIME + 1, 1),
+            tf.repeat(tf.range(TIME + 1)[None], rows, 0),
+            history,
+        ],
+        axis=2,
+    )
     seen = tf.cast(tf.range(TIME + 1) <= place[:, None], tf.float32)[..., None]
     logits = tf.reduce_sum(tf.gather_nd(TABLE, index) * seen, axis=1)
     return logits, {"read": [history, (place + 1,)], "extra": extra}
 
 
 def history_state(batch):
-    return {"read": [np.zeros((batch, TIME + 1), np.int32), (np.zeros(batch, np.int32),)], "extra": np.ones((batch, 2, 3), np.float16)}
+    return {
+        "read": [np.zeros((batch, TIME + 1), np.int32), (np.zeros(batch, np.int32),)],
+        "extra": np.ones((batch, 2, 3), np.float16),
+    }
 
 
 def rescored(sequence):
     total, history = 0.0, [START]
     for symbol in sequence:
         place = len(history) - 1
-        total += log_softmax(sum(np.float64(TABLE[place, t, past]) for t, past in enumerate(history)))[symbol]
+        total += log_softmax(
+            sum(np.float64(TABLE[place, t, past]) for t, past in enumerate(history))
+        )[symbol]
         history.append(symbol)
     return total
 
 
 def test_states_follow_their_hypotheses():
-    search = beam_search(whole_history, end=END, beam=4, n_best=4, max_length=TIME, length_normalization="average")
+    search = beam_search(
+        whole_history, end=END, beam=4, n_best=4, max_length=TIME, length_normalization="average"
+    )
     found = search(np.full(3, START), history_state(3), max_length=[TIME, 3, 6])
     assert len(np.unique(found.tokens[0], axis=0)) == 4
     for row, rank in itertools.product(range(3), range(4)):
         sequence = found.tokens.numpy()[row, rank, : found.lengths[row, rank]]
-        np.testing.assert_allclose(found.log_probabilities[row, rank], rescored(sequence), rtol=1e-5)
-        np.testing.assert_allclose(found.scores[row, rank], rescored(sequence) / len(sequence), rtol=1e-5)
-    drawn = sampler(whole_history, end=END, max_length=TIME, temperature=1.5, top_k=3)(np.full(20, START), history_state(20), seed=3)
+        np.testing.assert_allclose(
+            found.log_probabilities[row, rank], rescored(sequence), rtol=1e-5
+        )
+        np.testing.assert_allclose(
+            found.scores[row, rank], rescored(sequence) / len(sequence), rtol=1e-5
+        )
+    drawn = sampler(whole_history, end=END, max_length=TIME, temperature=1.5, top_k=3)(
+        np.full(20, START), history_state(20), seed=3
+    )
     for row in range(20):
         sequence = drawn.tokens.numpy()[row, 0, : drawn.lengths[row, 0]]
         np.testing.assert_allclose(drawn.log_probabilities[row, 0], rescored(sequence), rtol=1e-5)
@@ -262,7 +336,11 @@ EMBEDDING = np.random.default_rng(4).normal(size=(SYMBOLS, 4)).astype(np.float32
 def sources(batch: int, time: int):
     rng = np.random.default_rng(7)
     mask = np.arange(time) < rng.integers(1, time + 1, size=batch)[:, None]
-    memory = {"memory": rng.normal(size=(batch, time, 4)).astype(np.float32), "mask": mask, "nothing": None}
+    memory = {
+        "memory": rng.normal(size=(batch, time, 4)).astype(np.float32),
+        "mask": mask,
+        "nothing": None,
+    }
     return np.full(batch, START), rng.normal(size=(batch, 4)).astype(np.float32), memory
 
 
@@ -286,7 +364,13 @@ def test_tiled_constants_batches_and_single_examples_agree():
     found, other = (f(start, state, constants, lengths) for f in (search, tiled))
     assert not (found.scores.numpy()[1:] == found.scores.numpy()[:-1]).all(axis=1).any()
     for row in range(6):
-        assert_row_equal(found, row, row_of(other, row)._replace(tokens=other.tokens[row : row + 1, :, : max(other.lengths[row])]))
+        assert_row_equal(
+            found,
+            row,
+            row_of(other, row)._replace(
+                tokens=other.tokens[row : row + 1, :, : max(other.lengths[row])]
+            ),
+        )
         assert_row_equal(found, row, search(*row_of((start, state, constants), row), lengths[row]))
     greedy = greedy_search(attend, end=END, max_length=9)
     found = greedy(start, state, constants)
@@ -303,7 +387,9 @@ def test_other_shapes_do_not_compile_again_and_again():
 
     make = {
         "beam": lambda: beam_search(step, end=END, beam=2, max_length=5),
-        "sampler": lambda: (lambda f: lambda *args: f(*args, seed=len(args), temperature=0.1 * len(args)))(sampler(step, max_length=5)),
+        "sampler": lambda: (
+            lambda f: lambda *args: f(*args, seed=len(args), temperature=0.1 * len(args))
+        )(sampler(step, max_length=5)),
     }
     for name, factory in make.items():
         search = factory()
@@ -314,7 +400,9 @@ def test_other_shapes_do_not_compile_again_and_again():
             search(*sources(batch, time))
             search(*sources(batch, time), 3)
             search(*sources(batch, time), np.arange(1, batch + 1))
-        assert len(traces) <= 2 * once, f"{name}: one more time for any batch size, one for any time"
+        assert len(traces) <= 2 * once, (
+            f"{name}: one more time for any batch size, one for any time"
+        )
         traces.clear()
 
 
@@ -339,7 +427,10 @@ def test_works_inside_another_compiled_function():
 
 
 def memoryless(logits):
-    return lambda tokens, state, constants: (tf.repeat(tf.constant(logits)[None], tf.shape(tokens)[0], axis=0), state)
+    return lambda tokens, state, constants: (
+        tf.repeat(tf.constant(logits)[None], tf.shape(tokens)[0], axis=0),
+        state,
+    )
 
 
 @pytest.mark.parametrize("best", [0, END])
@@ -370,9 +461,13 @@ def test_min_length_bars_the_end_and_max_length_cuts():
     options = {"end": END, "beam": 2, "n_best": 2, "max_length": 4}
     start = np.ones(1, np.int32)
     found = beam_search(memoryless(logits), min_length=3, **options)(start, ())
-    assert found.tokens.numpy().tolist() == [[[3, 3, END], [3, 1, END]]]  # and [1, 3, END], as probable, after it
+    assert found.tokens.numpy().tolist() == [
+        [[3, 3, END], [3, 1, END]]
+    ]  # and [1, 3, END], as probable, after it
     gains = log_softmax(np.float64(logits))
-    np.testing.assert_allclose(found.scores, [[2 * gains[3] + gains[END], gains[3] + gains[1] + gains[END]]], rtol=1e-5)
+    np.testing.assert_allclose(
+        found.scores, [[2 * gains[3] + gains[END], gains[3] + gains[1] + gains[END]]], rtol=1e-5
+    )
     cut = beam_search(memoryless(logits), min_length=4, **options)(start, (), max_length=3)
     assert cut.tokens.numpy()[0, 0].tolist() == [3, 3, 3]
     assert not cut.finished.numpy().any()
@@ -381,11 +476,17 @@ def test_min_length_bars_the_end_and_max_length_cuts():
 def test_finished_hypotheses_cost_no_beam():
     """The end is the best of two continuations at every step; a beam of two still goes on with two."""
     logits = np.log(np.array([1e-9, 1e-9, 0.5, 0.3, 0.2], np.float32))
-    found = beam_search(memoryless(logits), end=END, beam=2, n_best=2, max_length=3, length_normalization="average")(
-        np.ones(1, np.int32), ()
-    )
+    found = beam_search(
+        memoryless(logits), end=END, beam=2, n_best=2, max_length=3, length_normalization="average"
+    )(np.ones(1, np.int32), ())
     expected = reference_beam(
-        lambda prefix: log_softmax(np.float64(logits)), symbols=SYMBOLS, beam=2, n_best=2, max_length=3, kind="average", alpha=0
+        lambda prefix: log_softmax(np.float64(logits)),
+        symbols=SYMBOLS,
+        beam=2,
+        n_best=2,
+        max_length=3,
+        kind="average",
+        alpha=0,
     )
     assert_same_as(found, 0, expected, 2)
 
@@ -399,16 +500,22 @@ def test_where_every_symbol_is_forbidden_there_is_no_hypothesis():
 
 
 def test_few_symbols_have_few_hypotheses():
-    found = beam_search(memoryless(np.zeros(3, np.float32)), end=END, beam=5, n_best=5, max_length=2)(np.ones(1, np.int32), ())
+    found = beam_search(
+        memoryless(np.zeros(3, np.float32)), end=END, beam=5, n_best=5, max_length=2
+    )(np.ones(1, np.int32), ())
     assert found.tokens.numpy().tolist() == [[[END, 0], [1, END], [1, 1], [0, 0], [0, 0]]]
-    np.testing.assert_allclose(found.scores, [[-np.log(3), -2 * np.log(3), -2 * np.log(3), -np.inf, -np.inf]], rtol=1e-6)
+    np.testing.assert_allclose(
+        found.scores, [[-np.log(3), -2 * np.log(3), -2 * np.log(3), -np.inf, -np.inf]], rtol=1e-6
+    )
 
 
 LOGITS = np.array([2.0, 0.3, -1.0, 1.2, 0.6, -0.4, -3.0], np.float32)
 
 
 def draws(step, *, rows=3000, time=4, seed=0, call=None, **options):
-    found = sampler(step, max_length=time, **options)(np.ones(rows, np.int32), (), seed=seed, **(call or {}))
+    found = sampler(step, max_length=time, **options)(
+        np.ones(rows, np.int32), (), seed=seed, **(call or {})
+    )
     assert (found.lengths.numpy() == time).all()
     return found.tokens.numpy().ravel()
 
@@ -433,7 +540,9 @@ def test_draws_follow_the_softmax(options, kept):
     assert set(found) == set(kept)
     shares = np.exp(np.float64(LOGITS[kept]) / options.get("temperature", 1))
     expected = len(found) * shares / shares.sum()
-    chi_square = ((np.array([(found == symbol).sum() for symbol in kept]) - expected) ** 2 / expected).sum()
+    chi_square = (
+        (np.array([(found == symbol).sum() for symbol in kept]) - expected) ** 2 / expected
+    ).sum()
     assert chi_square < 27, "probability under 1 in 10,000 with 6 degrees of freedom"
 
 
@@ -476,7 +585,9 @@ def test_temperature_zero_is_greedy():
     greedy = greedy_search(coarse, end=END, max_length=8)(start, state)
     for options in ({}, {"top_k": 4, "top_p": 0.5}):
         search = sampler(coarse, end=END, max_length=8, **options)
-        tf.nest.map_structure(np.testing.assert_array_equal, search(start, state, seed=1, temperature=0), greedy)
+        tf.nest.map_structure(
+            np.testing.assert_array_equal, search(start, state, seed=1, temperature=0), greedy
+        )
         mixed = search(start, state, seed=1, temperature=np.arange(30) % 2 * 3)
         np.testing.assert_array_equal(mixed.scores[::2], greedy.scores[::2])
         assert (mixed.scores.numpy() != greedy.scores.numpy())[1::2].any()
@@ -492,18 +603,30 @@ def test_seeds_give_texts():
     text = lambda **options: search(start, state, **{"seed": 1, **options}).tokens.numpy()[:, 0]  # noqa: E731
     np.testing.assert_array_equal(text(), text())
     assert (text() != text(seed=2)).any(axis=1).all()
-    same = search(start, tf.nest.map_structure(lambda x: x[:1].repeat(8, axis=0), state), seed=1).tokens.numpy()[:, 0]
+    same = search(
+        start, tf.nest.map_structure(lambda x: x[:1].repeat(8, axis=0), state), seed=1
+    ).tokens.numpy()[:, 0]
     assert len(np.unique(same, axis=0)) == 8, "rows differ"
     seeds = np.array([3, 2**31 - 1, 9, -1, 4, 5, 6, 3])
     together = search(start, state, seed=seeds, max_length=[12, 3, 5, 12, 7, 1, 2, 4])
     for row, length in enumerate([12, 3, 5, 12, 7, 1, 2, 4]):
-        alone = search(start[row : row + 1], {"h": state["h"][row : row + 1]}, seed=seeds[row : row + 1], max_length=length)
+        alone = search(
+            start[row : row + 1],
+            {"h": state["h"][row : row + 1]},
+            seed=seeds[row : row + 1],
+            max_length=length,
+        )
         assert_row_equal(together, row, alone)
 
 
 def test_half_precision_comes_back_as_it_went_in_and_sums_in_full():
-    step = lambda tokens, state, constants: (tf.cast(tf.repeat(LOGITS[None], tf.shape(tokens)[0], 0), tf.bfloat16), state + 1)  # noqa: E731
-    found = beam_search(step, end=END, beam=2, max_length=200, min_length=200)(np.ones(2, np.int32), tf.zeros([2, 3], tf.float16))
+    step = lambda tokens, state, constants: (
+        tf.cast(tf.repeat(LOGITS[None], tf.shape(tokens)[0], 0), tf.bfloat16),
+        state + 1,
+    )  # noqa: E731
+    found = beam_search(step, end=END, beam=2, max_length=200, min_length=200)(
+        np.ones(2, np.int32), tf.zeros([2, 3], tf.float16)
+    )
     expected = 200 * log_softmax(np.float64(tf.cast(LOGITS, tf.bfloat16)))[3]
     np.testing.assert_allclose(found.scores, [[expected], [expected]], rtol=1e-6)
     assert found.scores.dtype == tf.float32
@@ -516,7 +639,9 @@ def call(search=None, **options):
 
 
 def returning(logits, state=()):
-    return beam_search(lambda tokens, old, constants: (logits, state), end=END, beam=2, max_length=3)
+    return beam_search(
+        lambda tokens, old, constants: (logits, state), end=END, beam=2, max_length=3
+    )
 
 
 @pytest.mark.parametrize(

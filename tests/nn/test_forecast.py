@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.forecast import HEADS, Denormalize, FoldSegments, ForecastHead, Normalize, UnfoldSegments
+from rnn_cookbook.nn.forecast import (
+    HEADS,
+    Denormalize,
+    FoldSegments,
+    ForecastHead,
+    Normalize,
+    UnfoldSegments,
+)
 from rnn_cookbook.run.bundle import load_model
 from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
 from rnn_cookbook.tasks.forecasting.model import forecaster, recursive_forecaster, without_teacher
@@ -19,7 +26,9 @@ RNG = np.random.default_rng(0)
 def test_a_forecast_is_in_the_units_of_its_window(head, kind):
     """Another origin and (normalised by it) another unit of the series: the same forecast in that unit."""
     keras.utils.set_random_seed(1)
-    model = forecaster(lookback=12, horizon=4, channels=2, units=5, embedding_size=6, head=head, normalization=kind)
+    model = forecaster(
+        lookback=12, horizon=4, channels=2, units=5, embedding_size=6, head=head, normalization=kind
+    )
     window = RNG.normal(size=(3, 12, 2)).astype(np.float32)
     unit = 1.0 if kind == "last" else 10.0
     forecast, moved = np.array(model(window)), np.array(model(window * unit + 100))
@@ -28,13 +37,20 @@ def test_a_forecast_is_in_the_units_of_its_window(head, kind):
     if head == "student_t":
         np.testing.assert_allclose(moved[..., 2], forecast[..., 2], rtol=2e-3)
         assert (forecast[..., 2] > 2).all()
-    level = (slice(None),) * 3 + ((slice(None),) if head == "quantiles" else () if head == "point" else (0,))
+    level = (slice(None),) * 3 + (
+        (slice(None),) if head == "quantiles" else () if head == "point" else (0,)
+    )
     np.testing.assert_allclose(moved[level], forecast[level] * unit + 100, rtol=1e-3)
 
 
 def test_quantiles_cannot_cross():
     raw = RNG.normal(size=(100, 5)).astype(np.float32) * 10
-    assert (np.diff(np.array(ForecastHead("quantiles", quantiles=[0.1, 0.3, 0.5, 0.7, 0.9])(raw)), axis=-1) >= 0).all()
+    assert (
+        np.diff(
+            np.array(ForecastHead("quantiles", quantiles=[0.1, 0.3, 0.5, 0.7, 0.9])(raw)), axis=-1
+        )
+        >= 0
+    ).all()
 
 
 def test_segments_hold_consecutive_steps_of_one_channel():
@@ -81,21 +97,30 @@ def test_segments_are_cut_and_put_together_by_step_and_channel(joint):
     assert folded.shape == ((2, 3, 6) if joint else (6, 3, 2))
     # Each segment a row, as the future's are: what was cut comes back.
     rows = np.reshape(folded, (-1, 1, folded.shape[2]))
-    np.testing.assert_array_equal(UnfoldSegments(6, channels=3, width=1, joint=joint)(rows)[..., 0], window)
+    np.testing.assert_array_equal(
+        UnfoldSegments(6, channels=3, width=1, joint=joint)(rows)[..., 0], window
+    )
 
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_covariates_are_read_at_their_own_step(joint):
     keras.utils.set_random_seed(1)
-    model = forecaster(lookback=8, horizon=4, covariates=2, segment_length=2, units=5, channels=2, joint=joint)
-    window, known = RNG.normal(size=(2, 8, 2)).astype(np.float32), RNG.normal(size=(2, 12, 2)).astype(np.float32)
+    model = forecaster(
+        lookback=8, horizon=4, covariates=2, segment_length=2, units=5, channels=2, joint=joint
+    )
+    window, known = (
+        RNG.normal(size=(2, 8, 2)).astype(np.float32),
+        RNG.normal(size=(2, 12, 2)).astype(np.float32),
+    )
 
     def changed(step):
         other = known.copy()
         other[:, step] += 1
         return np.array(model([window, known])) != np.array(model([window, other]))
 
-    assert not changed(11)[:, :2].any(), "the first segment of the future does not see the second one's"
+    assert not changed(11)[:, :2].any(), (
+        "the first segment of the future does not see the second one's"
+    )
     assert changed(11)[:, 2:].all()
     assert changed(5).all(), "the past is read with its own"
 
@@ -112,8 +137,13 @@ def test_folded_segments_have_the_covariates_of_their_steps():
 def test_any_lookback_and_horizon_go_with_any_segment(joint):
     """The oldest steps that make no segment are not read; all the rest is, and the covariates up to the last step of the horizon."""
     keras.utils.set_random_seed(1)
-    model = forecaster(lookback=11, horizon=7, covariates=2, segment_length=4, units=5, channels=2, joint=joint)
-    window, known = RNG.normal(size=(1, 11, 2)).astype(np.float32), RNG.normal(size=(1, 18, 2)).astype(np.float32)
+    model = forecaster(
+        lookback=11, horizon=7, covariates=2, segment_length=4, units=5, channels=2, joint=joint
+    )
+    window, known = (
+        RNG.normal(size=(1, 11, 2)).astype(np.float32),
+        RNG.normal(size=(1, 18, 2)).astype(np.float32),
+    )
     forecast = np.array(model([window, known]))
     assert forecast.shape == (1, 7, 2)
     for step, read in [(2, False), (3, True), (10, True)]:
@@ -138,7 +168,10 @@ def test_forecasters_with_covariates_are_saved_and_loaded(build, tmp_path):
 @pytest.mark.slow
 def test_forecasters_learn_a_wave():
     keras.utils.set_random_seed(1)
-    wave = np.sin(np.arange(600) * 2 * np.pi / 24).astype(np.float32) + np.repeat(RNG.normal(size=6), 100).astype(np.float32) * 0.01
+    wave = (
+        np.sin(np.arange(600) * 2 * np.pi / 24).astype(np.float32)
+        + np.repeat(RNG.normal(size=6), 100).astype(np.float32) * 0.01
+    )
     windows = np.stack([wave[i : i + 60] for i in range(500)])[..., None]
     model = forecaster(lookback=48, horizon=12, segment_length=12, units=32, embedding_size=32)
     model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
@@ -155,7 +188,16 @@ class TestRecursiveForecaster:
     @pytest.fixture(params=["simple_rnn", "lstm", "gru"])
     def model(self, request):
         keras.utils.set_random_seed(1)
-        return recursive_forecaster(lookback=8, horizon=5, channels=2, covariates=3, units=6, depth=2, cell=request.param, head="quantiles")
+        return recursive_forecaster(
+            lookback=8,
+            horizon=5,
+            channels=2,
+            covariates=3,
+            units=6,
+            depth=2,
+            cell=request.param,
+            head="quantiles",
+        )
 
     def test_hears_in_training_what_came_before_each_step(self, model):
         forecast = np.array(model([self.WINDOW, self.TARGET, self.KNOWN], training=True))
@@ -179,13 +221,19 @@ class TestRecursiveForecaster:
         alone = without_teacher(model)
         np.testing.assert_array_equal(alone([self.WINDOW, self.KNOWN]), free)
         assert without_teacher(alone) is alone
-        translator = encoder_decoder(source_vocabulary=4, target_vocabulary=4, embedding_size=2, units=2)
-        assert without_teacher(translator) is translator, "what it takes as its target it needs in use, too"
+        translator = encoder_decoder(
+            source_vocabulary=4, target_vocabulary=4, embedding_size=2, units=2
+        )
+        assert without_teacher(translator) is translator, (
+            "what it takes as its target it needs in use, too"
+        )
 
     def test_covariates_are_heard_at_their_step(self, model):
         other = self.KNOWN.copy()
         other[:, 8 + 3] += 1
-        same = np.array(model([self.WINDOW, self.TARGET, other])) == np.array(model([self.WINDOW, self.TARGET, self.KNOWN]))
+        same = np.array(model([self.WINDOW, self.TARGET, other])) == np.array(
+            model([self.WINDOW, self.TARGET, self.KNOWN])
+        )
         assert same[:, :3].all()
         assert not same[:, 3:].all(axis=(0, 2, 3)).any()
 
@@ -195,17 +243,35 @@ class TestRecursiveForecaster:
         windows = np.stack([wave[i : i + 30] for i in range(450)])
         model = recursive_forecaster(lookback=24, horizon=6, units=24, normalization="none")
         model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
-        model.fit([windows[:400, :24], windows[:400, 24:]], windows[:400, 24:], epochs=10, verbose=0)
-        assert model.evaluate([windows[400:, :24], np.zeros_like(windows[400:, 24:])], windows[400:, 24:], verbose=0) < 0.02
+        model.fit(
+            [windows[:400, :24], windows[:400, 24:]], windows[:400, 24:], epochs=10, verbose=0
+        )
+        assert (
+            model.evaluate(
+                [windows[400:, :24], np.zeros_like(windows[400:, 24:])],
+                windows[400:, 24:],
+                verbose=0,
+            )
+            < 0.02
+        )
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: forecaster(lookback=3, horizon=4, segment_length=4), "lookback of one segment_length=4 or more, got 4 and 3"),
+        (
+            lambda: forecaster(lookback=3, horizon=4, segment_length=4),
+            "lookback of one segment_length=4 or more, got 4 and 3",
+        ),
         (lambda: forecaster(lookback=8, horizon=0), "horizon of 1 or more.* got 0"),
-        (lambda: forecaster(lookback=8, horizon=4, head="mode"), "'mode'; accepted are point, quantiles"),
-        (lambda: forecaster(lookback=8, horizon=4, normalization="max"), "'max'; accepted are last"),
+        (
+            lambda: forecaster(lookback=8, horizon=4, head="mode"),
+            "'mode'; accepted are point, quantiles",
+        ),
+        (
+            lambda: forecaster(lookback=8, horizon=4, normalization="max"),
+            "'max'; accepted are last",
+        ),
         (lambda: forecaster(lookback=8, horizon=4, cell="tcn"), "'tcn'; accepted are"),
         (lambda: recursive_forecaster(lookback=0, horizon=4), "got 0, 4, 1, 64, 1 and 0"),
         (lambda: recursive_forecaster(lookback=8, horizon=4, cell="tcn"), "'tcn'; accepted are"),

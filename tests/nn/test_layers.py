@@ -21,18 +21,27 @@ MASK = np.arange(5) < np.array(LENGTHS)[:, None]
 
 @pytest.mark.parametrize(
     ("mode", "reference"),
-    [("last", lambda x: x[-1]), ("mean", lambda x: x.mean(axis=0)), ("max", lambda x: x.max(axis=0))],
+    [
+        ("last", lambda x: x[-1]),
+        ("mean", lambda x: x.mean(axis=0)),
+        ("max", lambda x: x.max(axis=0)),
+    ],
 )
 def test_pooling_is_that_of_the_unpadded_sequence(mode, reference):
     pooled = np.array(MaskedPooling([mode])((SEQUENCE, MASK)))
-    expected = [reference(sequence[:length].astype(np.float64)) for sequence, length in zip(SEQUENCE, LENGTHS, strict=True)]
+    expected = [
+        reference(sequence[:length].astype(np.float64))
+        for sequence, length in zip(SEQUENCE, LENGTHS, strict=True)
+    ]
     np.testing.assert_allclose(pooled, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_last_of_both_directions_is_where_each_of_them_ended():
     pooled = np.array(MaskedPooling(["last"], bidirectional=True)((SEQUENCE, MASK)))
     for row, length in enumerate(LENGTHS):
-        np.testing.assert_array_equal(pooled[row], [*SEQUENCE[row, length - 1, :2], *SEQUENCE[row, 0, 2:]])
+        np.testing.assert_array_equal(
+            pooled[row], [*SEQUENCE[row, length - 1, :2], *SEQUENCE[row, 0, 2:]]
+        )
 
 
 def test_maximum_of_negative_states_is_not_the_padding():
@@ -47,7 +56,9 @@ def test_attention_weights_only_what_is_not_padding():
     for row, length in enumerate(LENGTHS):
         states = SEQUENCE[row, :length].astype(np.float64)
         weights = np.exp(states @ kernel)
-        np.testing.assert_allclose(pooled[row], (weights * states).sum(axis=0) / weights.sum(), rtol=1e-5)
+        np.testing.assert_allclose(
+            pooled[row], (weights * states).sum(axis=0) / weights.sum(), rtol=1e-5
+        )
     np.testing.assert_allclose(pooled[2], SEQUENCE[2, 0], rtol=1e-5)  # one step: all the weight
 
 
@@ -79,7 +90,11 @@ def test_segments_join_to_what_was_split(length):
 def test_segments_hold_consecutive_steps():
     segments, mask = SplitSegments(2)((SEQUENCE, MASK))
     np.testing.assert_array_equal(np.array(segments)[1], SEQUENCE[0, 2:4])
-    assert np.array(mask).tolist()[3:6] == [[True, True], [True, False], [True, False]]  # the last is padding throughout
+    assert np.array(mask).tolist()[3:6] == [
+        [True, True],
+        [True, False],
+        [True, False],
+    ]  # the last is padding throughout
 
 
 def test_word_dropout_replaces_words_in_training_only():
@@ -139,7 +154,10 @@ def test_convolution_does_not_read_what_is_no_number():
         assert np.isfinite(np.array(outputs)[:, :2]).all()
 
 
-@pytest.mark.parametrize(("channels", "pooling", "strides", "causal"), [(1, 2, 1, False), (2, 3, 2, False), (2, 1, 2, True)])
+@pytest.mark.parametrize(
+    ("channels", "pooling", "strides", "causal"),
+    [(1, 2, 1, False), (2, 3, 2, False), (2, 1, 2, True)],
+)
 def test_convolution_over_time_and_frequency_by_hand(channels, pooling, strides, causal):
     layer = MaskedConv2D(2, 3, channels=channels, pooling=pooling, strides=strides, causal=causal)
     x = RNG.normal(size=(1, 6, 5 * channels)).astype(np.float32)
@@ -150,8 +168,15 @@ def test_convolution_over_time_and_frequency_by_hand(channels, pooling, strides,
     framed[2 if causal else 1 :, 1:-1][:5] = x[0, :5].reshape(5, 5, channels)
     wanted = []
     for step in range(0, 6, strides):
-        bands = [np.einsum("tbc,tbcf->f", framed[step : step + 3, band : band + 3], kernel) + bias for band in range(5)]
-        wanted.append(np.concatenate([np.max(bands[first : first + pooling], axis=0) for first in range(0, 5, pooling)]))
+        bands = [
+            np.einsum("tbc,tbcf->f", framed[step : step + 3, band : band + 3], kernel) + bias
+            for band in range(5)
+        ]
+        wanted.append(
+            np.concatenate(
+                [np.max(bands[first : first + pooling], axis=0) for first in range(0, 5, pooling)]
+            )
+        )
     np.testing.assert_allclose(found[0], wanted, atol=1e-5)
 
 
@@ -191,13 +216,25 @@ class TestLanguageModelObjective:
         layer((states, tokens, mask))
         wanted = 0.0
         for half, hidden, words, targets in zip(
-            np.split(states, 2, axis=-1), layer.hidden, layer.words, ([[1, 4, 0], [0]], [[0, 2, 1], [0]]), strict=True
+            np.split(states, 2, axis=-1),
+            layer.hidden,
+            layer.words,
+            ([[1, 4, 0], [0]], [[0, 2, 1], [0]]),
+            strict=True,
         ):
             logs = np.array(keras.ops.log_softmax(words(hidden(half))))
-            wanted -= sum(logs[row, step, target] for row, steps in enumerate(targets) for step, target in enumerate(steps))
-        assert float(layer.cross_entropy(states, tokens, mask)) == pytest.approx(wanted / 2, rel=1e-5)
+            wanted -= sum(
+                logs[row, step, target]
+                for row, steps in enumerate(targets)
+                for step, target in enumerate(steps)
+            )
+        assert float(layer.cross_entropy(states, tokens, mask)) == pytest.approx(
+            wanted / 2, rel=1e-5
+        )
         layer.per = "word"
-        assert float(layer.cross_entropy(states, tokens, mask)) == pytest.approx(wanted / 4, rel=1e-5)
+        assert float(layer.cross_entropy(states, tokens, mask)) == pytest.approx(
+            wanted / 4, rel=1e-5
+        )
 
     def test_adds_its_loss_in_training_only_and_changes_nothing(self):
         layer = LanguageModelObjective(6, weight=0.5)
@@ -205,16 +242,28 @@ class TestLanguageModelObjective:
         np.testing.assert_array_equal(layer((states, tokens, tokens > 0)), states)
         assert layer.losses == []
         np.testing.assert_array_equal(layer((states, tokens, tokens > 0), training=True), states)
-        assert float(layer.losses[0]) == pytest.approx(0.5 * float(layer.cross_entropy(states, tokens, tokens > 0)))
+        assert float(layer.losses[0]) == pytest.approx(
+            0.5 * float(layer.cross_entropy(states, tokens, tokens > 0))
+        )
 
     @pytest.mark.slow
     def test_a_tagger_learns_which_word_follows(self):
         """A language whose words follow each other in a circle: only where a sentence ends could surprise."""
         keras.utils.set_random_seed(0)
         tokens = 2 + (np.arange(64)[:, None] + np.arange(9)) % 8
-        model = sequence_tagger(vocabulary_size=10, tags=2, embedding_size=8, units=16, crf=False, language_model=1.0, word_dropout=0.1)
+        model = sequence_tagger(
+            vocabulary_size=10,
+            tags=2,
+            embedding_size=8,
+            units=16,
+            crf=False,
+            language_model=1.0,
+            word_dropout=0.1,
+        )
         model.compile(optimizer=keras.optimizers.Adam(0.02), loss=PaddedCrossEntropy(padding=-1))
-        model.fit(tokens.astype(np.int32), np.zeros_like(tokens), epochs=40, batch_size=16, verbose=0)
+        model.fit(
+            tokens.astype(np.int32), np.zeros_like(tokens), epochs=40, batch_size=16, verbose=0
+        )
         layer = model.get_layer("language_model")
         states = keras.Model(model.input, layer.output)(tokens.astype(np.int32))
         nats = float(layer.cross_entropy(states, tokens, tokens > 0))
@@ -222,7 +271,11 @@ class TestLanguageModelObjective:
         surprise = -ends * np.log(ends) - (1 - ends) * np.log(1 - ends)
         assert nats < 2 * 1.1 * surprise  # of both directions; 2 * log(10) without learning
 
-    @pytest.mark.parametrize("options", [{"depth": 2, "residual": True}, {"merge": "sum"}, {"language_model": -0.1}], ids=str)
+    @pytest.mark.parametrize(
+        "options",
+        [{"depth": 2, "residual": True}, {"merge": "sum"}, {"language_model": -0.1}],
+        ids=str,
+    )
     def test_what_it_cannot_do_is_refused(self, options):
         with pytest.raises(InputError, match="language-model objective"):
             sequence_tagger(**{"vocabulary_size": 9, "tags": 2, "language_model": 0.1, **options})

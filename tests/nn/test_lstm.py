@@ -29,8 +29,12 @@ def step(layer, *inputs, training=True, mask=None, **compiled):
     def call(x, *states):
         with tf.GradientTape() as tape:
             tape.watch([x, *states])
-            outputs = keras.tree.flatten(layer(x, initial_state=list(states) or None, mask=mask, training=training))
-            total = sum(tf.reduce_sum(tf.sin(output * (i + 1.3))) for i, output in enumerate(outputs))
+            outputs = keras.tree.flatten(
+                layer(x, initial_state=list(states) or None, mask=mask, training=training)
+            )
+            total = sum(
+                tf.reduce_sum(tf.sin(output * (i + 1.3))) for i, output in enumerate(outputs)
+            )
         return outputs, tape.gradient(total, [x, *states, *layer.trainable_variables])
 
     return call.get_concrete_function(*inputs)
@@ -70,7 +74,9 @@ def test_outputs_and_derivatives_are_those_of_keras(options, given):
     assert_same(other(*inputs), one(*inputs))
 
 
-@pytest.mark.parametrize(("time", "scale"), [(1, 1), (80, 30)], ids=["one step", "gates and cells far out"])
+@pytest.mark.parametrize(
+    ("time", "scale"), [(1, 1), (80, 30)], ids=["one step", "gates and cells far out"]
+)
 def test_extremes(time, scale):
     x = drawn(2, time, 4, scale=scale)
     one, other = (step(layer, x) for layer in pair(return_sequences=True))
@@ -94,7 +100,13 @@ def test_derivatives_are_those_of_differences():
         tape.watch(x)
         total = tf.reduce_sum(layer(x, training=True) * toward)
     along = tf.reduce_sum(tape.gradient(total, x) * ahead)
-    differences = tf.reduce_sum((layer(x + 1e-2 * ahead, training=True) - layer(x - 1e-2 * ahead, training=True)) * toward) / 2e-2
+    differences = (
+        tf.reduce_sum(
+            (layer(x + 1e-2 * ahead, training=True) - layer(x - 1e-2 * ahead, training=True))
+            * toward
+        )
+        / 2e-2
+    )
     np.testing.assert_allclose(along, differences, rtol=2e-3, atol=2e-3)
 
 
@@ -135,7 +147,10 @@ def test_right_padded_sequences_are_read_as_by_keras(options, backwards, given):
 
 def test_both_directions_over_right_padded_sequences_are_fast():
     x, mask = drawn(3, 6, 4), tf.sequence_mask([6, 4, 1])
-    one, other = (keras.layers.Bidirectional(layer) for layer in pair(return_sequences=True, return_state=True))
+    one, other = (
+        keras.layers.Bidirectional(layer)
+        for layer in pair(return_sequences=True, return_state=True)
+    )
     for layer in (one, other):
         layer.build(x.shape)
     other.set_weights(one.get_weights())

@@ -19,7 +19,11 @@ def chain(count, length):
     for _ in range(count):
         symbols = [int(RNG.integers(1, SYMBOLS))]
         while len(symbols) < length:
-            symbols.append(symbols[-1] % (SYMBOLS - 1) + 1 if RNG.random() < 0.8 else int(RNG.integers(1, SYMBOLS)))
+            symbols.append(
+                symbols[-1] % (SYMBOLS - 1) + 1
+                if RNG.random() < 0.8
+                else int(RNG.integers(1, SYMBOLS))
+            )
         found.append(symbols)
     return found
 
@@ -29,7 +33,9 @@ def test_probabilities_sum_to_one_in_every_context_seen_or_not(order):
     model = NGrams.fit(chain(20, 15), order=order, symbols=SYMBOLS)
     for length in range(order + 1):
         for prefix in itertools.product(range(1, SYMBOLS), repeat=length):
-            shares = [math.exp(model.log_probability(prefix, symbol)) for symbol in range(1, SYMBOLS)]
+            shares = [
+                math.exp(model.log_probability(prefix, symbol)) for symbol in range(1, SYMBOLS)
+            ]
             assert sum(shares) == pytest.approx(1)
             assert min(shares) > 0
 
@@ -41,18 +47,32 @@ def test_a_bigram_by_hand():
     base = 1 / (1 + 2 * 1)  # one bigram once, one twice
     discounts = [1 - 2 * base * 1 / 1, 2 - 3 * base * 1 / 1, 3 - 4 * base * 0 / 1]
     discounts = [min(max(d, 0.1), n - 0.1) for d, n in zip(discounts, (1, 2, 3), strict=True)]
-    unigram = (1 - 0.5) / 3 + (3 * 0.5) / 3 / 3  # of each symbol: counts too few for discounts of their own
+    unigram = (1 - 0.5) / 3 + (
+        3 * 0.5
+    ) / 3 / 3  # of each symbol: counts too few for discounts of their own
     total, spare = 3, discounts[1] + discounts[0]
-    assert math.exp(model.log_probability([1], 2)) == pytest.approx((2 - discounts[1] + spare * unigram) / total)
-    assert math.exp(model.log_probability([1], 3)) == pytest.approx((1 - discounts[0] + spare * unigram) / total)
-    assert math.exp(model.log_probability([2], 3)) == pytest.approx(unigram), "nothing was ever seen after b"
-    assert model.log_probability([], 1) == model.log_probability([1, 0][1:], 1), "the beginning is a context"
+    assert math.exp(model.log_probability([1], 2)) == pytest.approx(
+        (2 - discounts[1] + spare * unigram) / total
+    )
+    assert math.exp(model.log_probability([1], 3)) == pytest.approx(
+        (1 - discounts[0] + spare * unigram) / total
+    )
+    assert math.exp(model.log_probability([2], 3)) == pytest.approx(unigram), (
+        "nothing was ever seen after b"
+    )
+    assert model.log_probability([], 1) == model.log_probability([1, 0][1:], 1), (
+        "the beginning is a context"
+    )
 
 
 def test_it_predicts_what_it_has_not_seen_better_the_more_it_looks_back():
     train, test = chain(300, 20), chain(50, 20)
-    entropies = [NGrams.fit(train, order=order, symbols=SYMBOLS).cross_entropy(test) for order in (1, 2, 3)]
-    best = -(0.85 * math.log(0.85) + 3 * 0.05 * math.log(0.05))  # of the chain itself, but for each first symbol
+    entropies = [
+        NGrams.fit(train, order=order, symbols=SYMBOLS).cross_entropy(test) for order in (1, 2, 3)
+    ]
+    best = -(
+        0.85 * math.log(0.85) + 3 * 0.05 * math.log(0.05)
+    )  # of the chain itself, but for each first symbol
     assert entropies[0] == pytest.approx(math.log(4), abs=0.02)
     assert entropies[1] == pytest.approx((19 * best + math.log(4)) / 20, abs=0.06)
     assert abs(entropies[2] - entropies[1]) < 0.05
@@ -63,7 +83,9 @@ def test_a_file_keeps_it(tmp_path):
     model.save(tmp_path)
     loaded = NGrams.load(tmp_path)
     for prefix in ((), (1,), (1, 2, 3, 4)):
-        assert [loaded(prefix, symbol) for symbol in range(1, SYMBOLS)] == [model(prefix, symbol) for symbol in range(1, SYMBOLS)]
+        assert [loaded(prefix, symbol) for symbol in range(1, SYMBOLS)] == [
+            model(prefix, symbol) for symbol in range(1, SYMBOLS)
+        ]
 
 
 @pytest.mark.parametrize(

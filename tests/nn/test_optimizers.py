@@ -21,7 +21,12 @@ def embedding_after(optimizer, batches, dense_gradient=False):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(dense(embedding(tokens)) ** 2) * 10
         gradients = tape.gradient(loss, variables)
-        optimizer.apply([tf.convert_to_tensor(gradient) for gradient in gradients] if dense_gradient else gradients, variables)
+        optimizer.apply(
+            [tf.convert_to_tensor(gradient) for gradient in gradients]
+            if dense_gradient
+            else gradients,
+            variables,
+        )
     return start, np.array(embedding.embeddings), np.array(dense.kernel)
 
 
@@ -29,7 +34,9 @@ def embedding_after(optimizer, batches, dense_gradient=False):
 def test_equals_adam_when_every_row_occurs(clip):
     batches = [RNG.permutation(np.repeat(np.arange(6), 3)).reshape(2, 9) for _ in range(4)]
     _, lazy, lazy_dense = embedding_after(LazyAdam(0.01, clip_norm=clip), batches)
-    _, adam, adam_dense = embedding_after(keras.optimizers.Adam(0.01, global_clipnorm=clip), batches, dense_gradient=True)
+    _, adam, adam_dense = embedding_after(
+        keras.optimizers.Adam(0.01, global_clipnorm=clip), batches, dense_gradient=True
+    )
     np.testing.assert_allclose(lazy, adam, atol=1e-6)
     np.testing.assert_allclose(lazy_dense, adam_dense, atol=1e-6)
 
@@ -44,9 +51,14 @@ def test_rows_that_do_not_occur_stay_as_they_are():
 
 
 def test_clips_over_all_variables_together():
-    embedding, weight = keras.Variable(np.zeros((4, 1), np.float32)), keras.Variable(np.zeros(1, np.float32))
+    embedding, weight = (
+        keras.Variable(np.zeros((4, 1), np.float32)),
+        keras.Variable(np.zeros(1, np.float32)),
+    )
     optimizer = LazyAdam(1.0, clip_norm=1.0, beta_1=0.0)
-    gradient = tf.IndexedSlices(tf.constant([[3.0], [0.0]]), tf.constant([1, 2]), tf.constant([4, 1]))
+    gradient = tf.IndexedSlices(
+        tf.constant([[3.0], [0.0]]), tf.constant([1, 2]), tf.constant([4, 1])
+    )
     optimizer.apply([gradient, tf.constant([4.0])], [embedding, weight])
     velocity = [np.array(variable) for variable in optimizer._velocities]
     assert velocity[0][1, 0] == pytest.approx(0.6**2 * (1 - optimizer.beta_2), rel=1e-4)
@@ -54,5 +66,7 @@ def test_clips_over_all_variables_together():
 
 
 def test_comes_back_from_its_configuration():
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(LazyAdam(0.1, clip_norm=2.0)))
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(LazyAdam(0.1, clip_norm=2.0))
+    )
     assert (again.clip_norm, float(again.learning_rate)) == (2.0, pytest.approx(0.1))

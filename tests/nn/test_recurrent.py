@@ -7,7 +7,14 @@ import tensorflow as tf
 
 from rnn_cookbook.encode.streams import Streams
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.recurrent import CELLS, CarriedState, WeightDropGRU, WeightDropLSTM, WeightDropSimpleRNN, rnn_stack
+from rnn_cookbook.nn.recurrent import (
+    CELLS,
+    CarriedState,
+    WeightDropGRU,
+    WeightDropLSTM,
+    WeightDropSimpleRNN,
+    rnn_stack,
+)
 from rnn_cookbook.tasks.language.model import language_model
 
 RNG = np.random.default_rng(0)
@@ -63,12 +70,17 @@ def test_initialisation_is_by_the_book():
 
 
 def test_residual_adds_the_layer_below_and_norm_normalises():
-    plain, residual, normed = (np.array(stack(depth=2, **o)([X, MASK])) for o in ({}, {"residual": True}, {"layer_norm": True}))
+    plain, residual, normed = (
+        np.array(stack(depth=2, **o)([X, MASK]))
+        for o in ({}, {"residual": True}, {"layer_norm": True})
+    )
     below = np.array(stack(depth=1)([X, MASK]))
     np.testing.assert_allclose(residual[MASK], (plain + below)[MASK], atol=1e-6)
     variance = below.var(axis=-1, keepdims=True)
     once = np.array(stack(layer_norm=True)([X, MASK]))
-    np.testing.assert_allclose(once, (below - below.mean(axis=-1, keepdims=True)) / np.sqrt(variance + 1e-3), atol=1e-4)
+    np.testing.assert_allclose(
+        once, (below - below.mean(axis=-1, keepdims=True)) / np.sqrt(variance + 1e-3), atol=1e-4
+    )
     np.testing.assert_allclose(normed.mean(axis=-1), 0, atol=1e-5)
 
 
@@ -77,7 +89,18 @@ def test_residual_adds_the_layer_below_and_norm_normalises():
 def test_returned_states_are_those_after_each_sequences_last_step(cell, bidirectional):
     keras.utils.set_random_seed(1)
     x, mask = keras.Input((None, 5)), keras.Input((None,), dtype="bool")
-    model = keras.Model([x, mask], rnn_stack(x, mask=mask, cell=cell, units=4, depth=2, bidirectional=bidirectional, return_states=True))
+    model = keras.Model(
+        [x, mask],
+        rnn_stack(
+            x,
+            mask=mask,
+            cell=cell,
+            units=4,
+            depth=2,
+            bidirectional=bidirectional,
+            return_states=True,
+        ),
+    )
     outputs, states = model([X, MASK])
     assert [len(layer) for layer in states] == [PARTS[cell] * (2 if bidirectional else 1)] * 2
     outputs, top = np.array(outputs), states[-1]
@@ -94,9 +117,14 @@ def test_given_states_go_on_where_another_stack_ended(cell):
     outputs, states = rnn_stack(x, mask=mask, cell=cell, units=4, depth=2, return_states=True)
     first = keras.Model([x, mask], [outputs, states])
     given = [[keras.Input((4,)) for _ in layer] for layer in states]
-    rest = keras.Model([x, mask, given], rnn_stack(x, mask=mask, cell=cell, units=4, depth=2, initial_states=given))
+    rest = keras.Model(
+        [x, mask, given], rnn_stack(x, mask=mask, cell=cell, units=4, depth=2, initial_states=given)
+    )
     rest.set_weights(first.get_weights())
-    whole, (head, middle) = np.array(first([X, MASK | True])[0]), first([X[:, :2], MASK[:, :2] | True])
+    whole, (head, middle) = (
+        np.array(first([X, MASK | True])[0]),
+        first([X[:, :2], MASK[:, :2] | True]),
+    )
     tail = rest([tf.constant(X[:, 2:]), tf.constant(MASK[:, 2:] | True), middle])
     np.testing.assert_allclose(np.concatenate([head, tail], axis=1), whole, atol=1e-6)
 
@@ -105,18 +133,27 @@ class TestDropout:
     def test_variational_dropout_drops_the_same_components_at_every_step(self):
         for variational in (True, False):
             x = keras.Input((None, 5))
-            keras.Model(x, rnn_stack(x, mask=None, units=4, input_dropout=0.5, variational=variational))
+            keras.Model(
+                x, rnn_stack(x, mask=None, units=4, input_dropout=0.5, variational=variational)
+            )
             layer = next(
                 node
-                for node in keras.Model(x, rnn_stack(x, mask=None, input_dropout=0.5, variational=variational)).layers
+                for node in keras.Model(
+                    x, rnn_stack(x, mask=None, input_dropout=0.5, variational=variational)
+                ).layers
                 if "dropout" in node.name
             )
             dropped = np.array(layer(np.ones((20, 6, 5), np.float32), training=True)) == 0
             assert 0.3 < dropped.mean() < 0.7
             assert (dropped == dropped[:, :1]).all() == variational
 
-    @pytest.mark.parametrize(("cell", "layer"), [("simple_rnn", WeightDropSimpleRNN), ("lstm", WeightDropLSTM), ("gru", WeightDropGRU)])
-    def test_weight_drop_computes_with_a_kernel_of_which_a_share_is_zero(self, cell, layer, monkeypatch):
+    @pytest.mark.parametrize(
+        ("cell", "layer"),
+        [("simple_rnn", WeightDropSimpleRNN), ("lstm", WeightDropLSTM), ("gru", WeightDropGRU)],
+    )
+    def test_weight_drop_computes_with_a_kernel_of_which_a_share_is_zero(
+        self, cell, layer, monkeypatch
+    ):
         seen = []
         drop = layer(16, weight_drop=0.3, return_sequences=True)
         drop.build((None, None, 5))
@@ -124,10 +161,17 @@ class TestDropout:
         monkeypatch.setattr(
             type(drop).__mro__[2],
             "inner_loop",
-            lambda self, *a, **k: (seen.append(np.array(self.cell.recurrent_kernel)), inner(self, *a, **k))[1],
+            lambda self, *a, **k: (
+                seen.append(np.array(self.cell.recurrent_kernel)),
+                inner(self, *a, **k),
+            )[1],
         )
         kernel = np.array(drop.cell.recurrent_kernel)
-        first, second, still = drop(X, training=True), drop(X, training=True), drop(X, training=False)
+        first, second, still = (
+            drop(X, training=True),
+            drop(X, training=True),
+            drop(X, training=False),
+        )
         for used in seen[:2]:
             assert (used == 0).mean() == pytest.approx(0.3, abs=0.08)
             np.testing.assert_allclose(used[used != 0], kernel[used != 0] / 0.7, rtol=1e-6)
@@ -156,8 +200,14 @@ class TestCarriedState:
     @staticmethod
     def model(cell="lstm", depth=2):
         keras.utils.set_random_seed(1)
-        x, starts = keras.Input(batch_shape=(3, None, 5)), keras.Input(batch_shape=(3,), dtype="bool")
-        return keras.Model([x, starts], rnn_stack(x, mask=None, cell=cell, units=4, depth=depth, starts=starts, batch_size=3))
+        x, starts = (
+            keras.Input(batch_shape=(3, None, 5)),
+            keras.Input(batch_shape=(3,), dtype="bool"),
+        )
+        return keras.Model(
+            [x, starts],
+            rnn_stack(x, mask=None, cell=cell, units=4, depth=depth, starts=starts, batch_size=3),
+        )
 
     @pytest.mark.parametrize("cell", CELLS)
     def test_windows_give_what_the_whole_sequence_gives(self, cell):
@@ -183,7 +233,9 @@ class TestCarriedState:
         np.testing.assert_array_equal(model([X, np.zeros(3, bool)], training=True), expected)
 
     def test_no_gradient_travels_into_the_batch_before(self):
-        layer = CarriedState(keras.layers.LSTM(4, return_sequences=True, return_state=True), batch_size=3)
+        layer = CarriedState(
+            keras.layers.LSTM(4, return_sequences=True, return_state=True), batch_size=3
+        )
         x = tf.constant(X)
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -204,21 +256,29 @@ class TestCarriedState:
     def test_a_language_model_learns_what_only_the_carried_state_can_tell(self):
         """Windows of 2 steps; the third token repeats the first. With the state carried it is certain, without it a coin toss."""
         rng = np.random.default_rng(0)
-        text = np.concatenate([[bit, 3, bit, 4] for bit in rng.integers(1, 3, 3000)]).astype(np.int32)
+        text = np.concatenate([[bit, 3, bit, 4] for bit in rng.integers(1, 3, 3000)]).astype(
+            np.int32
+        )
         losses = {}
         for carried in (True, False):  # the latter: every window a new sequence
             keras.utils.set_random_seed(1)
             streams = Streams([text], rows=20, window=2)
-            model = language_model(vocabulary_size=5, embedding_size=8, units=16, depth=1, batch_size=20)
+            model = language_model(
+                vocabulary_size=5, embedding_size=8, units=16, depth=1, batch_size=20
+            )
             optimizer, ends = keras.optimizers.Adam(0.03), []
 
             @tf.function
             def step(x, starts, y, model=model, optimizer=optimizer):
                 with tf.GradientTape() as tape:
                     loss = tf.reduce_mean(
-                        keras.losses.sparse_categorical_crossentropy(y, model([x, starts], training=True), from_logits=True)
+                        keras.losses.sparse_categorical_crossentropy(
+                            y, model([x, starts], training=True), from_logits=True
+                        )
                     )
-                optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+                optimizer.apply(
+                    tape.gradient(loss, model.trainable_variables), model.trainable_variables
+                )
                 return loss
 
             for (x, starts), y, _ in streams.dataset():
@@ -255,20 +315,29 @@ def test_carried_states_refuse_what_cannot_be_carried():
         CarriedState(keras.layers.LSTM(4, return_sequences=True, return_state=True), batch_size=0)
 
 
-@pytest.mark.parametrize(("cell", "bidirectional", "count"), [("gru", False, 2), ("gru", True, 3), ("lstm", False, 1), ("lstm", True, 2)])
+@pytest.mark.parametrize(
+    ("cell", "bidirectional", "count"),
+    [("gru", False, 2), ("gru", True, 3), ("lstm", False, 1), ("lstm", True, 2)],
+)
 def test_initial_states_of_the_wrong_number_or_width(cell, bidirectional, count):
     sequence, state = keras.Input((None, 3)), keras.Input((4,))
     wanted = (2 if cell == "lstm" else 1) * (2 if bidirectional else 1)
     options = {"mask": None, "cell": cell, "units": 4, "bidirectional": bidirectional}
-    with pytest.raises(InputError, match=f"initial_states needs {wanted} of 4 units for each layer"):
+    with pytest.raises(
+        InputError, match=f"initial_states needs {wanted} of 4 units for each layer"
+    ):
         rnn_stack(sequence, initial_states=[[state] * count], **options)
-    with pytest.raises(InputError, match=f"initial_states needs {wanted} of 4 units for each layer"):
+    with pytest.raises(
+        InputError, match=f"initial_states needs {wanted} of 4 units for each layer"
+    ):
         rnn_stack(sequence, initial_states=[[keras.Input((5,))] * wanted], **options)
     rnn_stack(sequence, initial_states=[[state] * wanted], **options)
 
 
 def test_a_carried_state_of_other_rows():
     inputs = keras.Input((None, 3)), keras.Input((), dtype="bool")
-    model = keras.Model(inputs, rnn_stack(inputs[0], mask=None, starts=inputs[1], batch_size=2, units=4))
+    model = keras.Model(
+        inputs, rnn_stack(inputs[0], mask=None, starts=inputs[1], batch_size=2, units=4)
+    )
     with pytest.raises(InputError, match="carries the states of 2 rows, got a batch of 3"):
         model([np.zeros((3, 2, 3), np.float32), np.ones(3, bool)])

@@ -28,7 +28,11 @@ def test_carried_states_and_fixed_batches_fall_away():
     rows = np.concatenate([TOKENS, TOKENS])
     whole = np.array(model([rows, np.ones(4, bool)]))[:2]
     stream = Stream(model, batch_size=2)
-    np.testing.assert_allclose(np.concatenate([stream.feed(TOKENS[:, :5]), stream.feed(TOKENS[:, 5:])], axis=1), whole, atol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([stream.feed(TOKENS[:, :5]), stream.feed(TOKENS[:, 5:])], axis=1),
+        whole,
+        atol=1e-6,
+    )
 
 
 def test_weights_are_shared_with_the_model():
@@ -45,7 +49,13 @@ def test_weights_are_shared_with_the_model():
 def test_a_row_without_steps_keeps_its_state():
     """Rows of a classifier may end early: their chunks are padding from there on, and their answer stays."""
     keras.utils.set_random_seed(1)
-    model = text_classifier(vocabulary_size=20, classes=3, units=5, bidirectional=False, pooling=["last", "max", "mean", "attention"])
+    model = text_classifier(
+        vocabulary_size=20,
+        classes=3,
+        units=5,
+        bidirectional=False,
+        pooling=["last", "max", "mean", "attention"],
+    )
     tokens = TOKENS.copy()
     tokens[1, 4:] = 0
     stream = Stream(model, batch_size=2)
@@ -78,7 +88,18 @@ def test_outputs_wait_for_a_full_stride_and_finish_gives_the_rest():
     model = speech_recognizer(features=3, symbols=4, units=5, bidirectional=False, strides=(4,))
     sound = RNG.normal(size=(1, 10, 3)).astype(np.float32)
     stream = Stream(model)
-    assert [stream.feed(sound[:, i : i + 1]).shape[1] for i in range(10)] == [0, 0, 0, 1, 0, 0, 0, 1, 0, 0]
+    assert [stream.feed(sound[:, i : i + 1]).shape[1] for i in range(10)] == [
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+    ]
     assert stream.finish().shape[1] == 1
     assert stream.finish().shape[1] == 0
 
@@ -120,7 +141,9 @@ def test_layers_that_mix_steps_by_a_setting_are_refused():
         lambda: keras.layers.Dense(3, activation=lambda y: keras.ops.softmax(y, axis=1))(x),
         lambda: keras.layers.Reshape((-1, 6))(x),
     ):
-        with pytest.raises(InputError, match=r"mixes steps, or may do so, by (axis=1|an activation|target_shape)"):
+        with pytest.raises(
+            InputError, match=r"mixes steps, or may do so, by (axis=1|an activation|target_shape)"
+        ):
             streaming_model(keras.Model(sequence, mixing()))
     for fine in (
         keras.layers.Concatenate()([x, x]),
@@ -140,10 +163,15 @@ def test_a_stream_answers_in_the_structure_of_the_model():
     with pytest.raises(InputError, match="nothing was fed yet"):
         stream.feed(x[:, :0])
     first, second, third = stream.feed(x[:, :2]), stream.feed(x[:, 2:]), stream.finish()
-    np.testing.assert_allclose(np.concatenate([first["steps"], second["steps"]], axis=1), model(x)["steps"], atol=1e-6)
+    np.testing.assert_allclose(
+        np.concatenate([first["steps"], second["steps"]], axis=1), model(x)["steps"], atol=1e-6
+    )
     np.testing.assert_allclose(second["state"], model(x)["state"], atol=1e-6)
     assert third["steps"].shape == (2, 0, 4)
-    with pytest.raises(InputError, match=r"a chunk of shape \(2, 2, 5\) does not fit this stream; accepted is \(2, time, 3\)"):
+    with pytest.raises(
+        InputError,
+        match=r"a chunk of shape \(2, 2, 5\) does not fit this stream; accepted is \(2, time, 3\)",
+    ):
         stream.feed(np.zeros((2, 2, 5)))
 
 
@@ -159,7 +187,9 @@ def test_convolutions_side_by_side_end_a_stream_with_their_own_stride():
 
 
 def test_a_look_ahead_waits_for_its_steps_and_for_no_more():
-    model = speech_recognizer(features=3, symbols=4, units=5, bidirectional=False, strides=(2,), look_ahead=2)
+    model = speech_recognizer(
+        features=3, symbols=4, units=5, bidirectional=False, strides=(2,), look_ahead=2
+    )
     sound = RNG.normal(size=(1, 11, 3)).astype(np.float32)
     whole = np.array(model([sound, np.array([11])]))
     stream = Stream(model)
@@ -172,7 +202,9 @@ def test_a_look_ahead_waits_for_its_steps_and_for_no_more():
     with pytest.raises(InputError, match="this stream has ended"):
         stream.feed(sound)
     changed = sound.copy()
-    changed[:, 5] += 1  # the third step of the network begins with the fifth frame, and its convolution sees no later one
+    changed[:, 5] += (
+        1  # the third step of the network begins with the fifth frame, and its convolution sees no later one
+    )
     same = np.array(model([changed, np.array([11])])) == whole
     assert same[:, 0].all()
     assert not same[:, 1].all()
@@ -182,7 +214,9 @@ def test_a_look_ahead_waits_for_its_steps_and_for_no_more():
 
 @pytest.mark.parametrize("fed", [0, 1, 2, 4])
 def test_a_stream_that_is_shorter_than_its_look_ahead(fed):
-    model = speech_recognizer(features=3, symbols=4, units=5, bidirectional=False, strides=(1,), look_ahead=3)
+    model = speech_recognizer(
+        features=3, symbols=4, units=5, bidirectional=False, strides=(1,), look_ahead=3
+    )
     sound = RNG.normal(size=(1, max(fed, 1), 3)).astype(np.float32)
     stream = Stream(model)
     for _ in range(2):

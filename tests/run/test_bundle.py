@@ -15,7 +15,13 @@ from rnn_cookbook.tasks.classification.model import text_classifier
 @pytest.fixture
 def model():
     return text_classifier(
-        vocabulary_size=6, classes=2, embedding_size=3, units=2, segment_length=2, pooling=["attention"], word_dropout=0.1
+        vocabulary_size=6,
+        classes=2,
+        embedding_size=3,
+        units=2,
+        segment_length=2,
+        pooling=["attention"],
+        word_dropout=0.1,
     )
 
 
@@ -23,7 +29,12 @@ def model():
 def saved(tmp_path, model):
     encoder = TextEncoder(["a", "b", "c", "d"])
     save_bundle(
-        tmp_path / "model", recipe="sentiment", config={"units": 2}, facts={"classes": ["x", "y"]}, model=model, encoders=[encoder.save]
+        tmp_path / "model",
+        recipe="sentiment",
+        config={"units": 2},
+        facts={"classes": ["x", "y"]},
+        model=model,
+        encoders=[encoder.save],
     )
     return tmp_path / "model"
 
@@ -31,13 +42,24 @@ def saved(tmp_path, model):
 def test_comes_back_as_it_was(saved, model):
     for path in (saved, saved.parent, str(saved)):
         loaded = load_bundle(path)
-        assert (loaded.recipe, loaded.config, loaded.facts, loaded.path) == ("sentiment", {"units": 2}, {"classes": ["x", "y"]}, saved)
-        np.testing.assert_array_equal(loaded.model(np.array([[2, 3, 4]])), model(np.array([[2, 3, 4]])))
+        assert (loaded.recipe, loaded.config, loaded.facts, loaded.path) == (
+            "sentiment",
+            {"units": 2},
+            {"classes": ["x", "y"]},
+            saved,
+        )
+        np.testing.assert_array_equal(
+            loaded.model(np.array([[2, 3, 4]])), model(np.array([[2, 3, 4]]))
+        )
     assert TextEncoder.load(saved).vocabulary == ["a", "b", "c", "d"]
 
 
 def test_holds_no_pickle(saved):
-    assert sorted(file.name for file in saved.iterdir()) == ["bundle.json", "model.keras", "vocabulary.txt"]
+    assert sorted(file.name for file in saved.iterdir()) == [
+        "bundle.json",
+        "model.keras",
+        "vocabulary.txt",
+    ]
 
 
 @pytest.mark.parametrize("name", ["model.keras", "vocabulary.txt"])
@@ -60,8 +82,13 @@ def test_truncated_description(saved):
 
 def test_of_another_version(saved):
     facts = json.loads((saved / "bundle.json").read_text())
-    (saved / "bundle.json").write_text(json.dumps({**facts, "format": 99, "versions": {"rnn_cookbook": "7.0"}}))
-    with pytest.raises(InputError, match=r"format 99 \(written by rnn-cookbook 7.0\); this is .* which reads format 1"):
+    (saved / "bundle.json").write_text(
+        json.dumps({**facts, "format": 99, "versions": {"rnn_cookbook": "7.0"}})
+    )
+    with pytest.raises(
+        InputError,
+        match=r"format 99 \(written by rnn-cookbook 7.0\); this is .* which reads format 1",
+    ):
         load_bundle(saved)
 
 

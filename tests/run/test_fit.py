@@ -37,12 +37,33 @@ TOKENS = [RNG.integers(2, 20, size=length) for length in RNG.integers(2, 12, siz
 TARGETS = np.eye(2, dtype=np.float32)[[int(tokens[0] > tokens[-1]) for tokens in TOKENS]]
 
 
-def fit(folder, *, epochs=4, resume=False, learning_rate=0.02, patience=0, monitor="val_loss", scores=None, average=1):
+def fit(
+    folder,
+    *,
+    epochs=4,
+    resume=False,
+    learning_rate=0.02,
+    patience=0,
+    monitor="val_loss",
+    scores=None,
+    average=1,
+):
     training.seed_everything(3)
     model = text_classifier(
-        vocabulary_size=20, classes=2, embedding_size=8, units=6, word_dropout=0.1, dropout=0.3, pooling=["last"], cell="simple_rnn"
+        vocabulary_size=20,
+        classes=2,
+        embedding_size=8,
+        units=6,
+        word_dropout=0.1,
+        dropout=0.3,
+        pooling=["last"],
+        cell="simple_rnn",
     )
-    rate = training.warmup_cosine(learning_rate, steps=epochs * 7) if math.isfinite(learning_rate) else learning_rate
+    rate = (
+        training.warmup_cosine(learning_rate, steps=epochs * 7)
+        if math.isfinite(learning_rate)
+        else learning_rate
+    )
     model.compile(
         optimizer=LazyAdam(rate, clip_norm=1.0),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -88,7 +109,9 @@ def kill_after(monkeypatch):
 
 
 def without_times(report):
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in report["history"]]
+    return [
+        {key: value for key, value in row.items() if key != "seconds"} for row in report["history"]
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -116,23 +139,35 @@ def test_a_kill_anywhere_changes_no_number(tmp_path, uninterrupted, steps, kill_
     assert without_times(report) == without_times(whole)
     for one, two in zip(model.variables, whole_model.variables, strict=True):
         np.testing.assert_array_equal(np.array(one), np.array(two))
-    assert pd.read_csv(tmp_path / "run/history.csv")["val_loss"].tolist() == pytest.approx([row["val_loss"] for row in whole["history"]])
+    assert pd.read_csv(tmp_path / "run/history.csv")["val_loss"].tolist() == pytest.approx(
+        [row["val_loss"] for row in whole["history"]]
+    )
 
 
 @pytest.mark.slow
-def test_streams_with_carried_states_train_and_resume_as_if_nothing_had_happened(tmp_path, kill_after, monkeypatch):
+def test_streams_with_carried_states_train_and_resume_as_if_nothing_had_happened(
+    tmp_path, kill_after, monkeypatch
+):
     """The states of both phases are variables: checkpoints hold them."""
     from rnn_cookbook.encode.streams import Streams
     from rnn_cookbook.tasks.language.model import language_model
 
     def learn(folder, resume=False):
         training.seed_everything(3)
-        model = language_model(vocabulary_size=20, embedding_size=8, units=8, depth=1, batch_size=4, weight_drop=0.2)
-        model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model = language_model(
+            vocabulary_size=20, embedding_size=8, units=8, depth=1, batch_size=4, weight_drop=0.2
+        )
+        model.compile(
+            optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
         run = Run(recipe="toy", config=Config(), output=folder, resume=resume, quiet=True)
-        train, validation = (Streams(part, rows=4, window=5, shuffle=True) for part in (TOKENS[:80], TOKENS[80:]))
+        train, validation = (
+            Streams(part, rows=4, window=5, shuffle=True) for part in (TOKENS[:80], TOKENS[80:])
+        )
         report = training.fit(model, train, validation, epochs=3, run=run, tensorboard=False)
-        return [np.array(variable) for variable in model.variables], [row["val_loss"] for row in report["history"]]
+        return [np.array(variable) for variable in model.variables], [
+            row["val_loss"] for row in report["history"]
+        ]
 
     weights, losses = learn(tmp_path / "whole")
     kill_after(30)
@@ -176,7 +211,9 @@ def test_a_finished_training_is_not_repeated(tmp_path, uninterrupted, kill_after
     model, report = fit(tmp_path / "run", resume=True)  # a single step would raise
     assert (tmp_path / "run/checkpoints/last.npz").read_bytes() == before
     assert without_times(report) == without_times(uninterrupted[1])
-    np.testing.assert_array_equal(np.array(model.variables[0]), np.array(uninterrupted[0].variables[0]))
+    np.testing.assert_array_equal(
+        np.array(model.variables[0]), np.array(uninterrupted[0].variables[0])
+    )
 
 
 def test_scores_that_no_metric_can_say_choose_the_best_epoch(tmp_path):
@@ -191,9 +228,17 @@ def test_scores_that_no_metric_can_say_choose_the_best_epoch(tmp_path):
 def test_the_best_epoch_is_what_remains(tmp_path, monitor):
     model, report = fit(tmp_path / "run", epochs=8, learning_rate=0.3, monitor=monitor)
     values = [row[monitor] for row in report["history"]]
-    assert report["best_epoch"] == (np.argmin(values) if monitor == "val_loss" else np.argmax(values))
+    assert report["best_epoch"] == (
+        np.argmin(values) if monitor == "val_loss" else np.argmax(values)
+    )
     validation = Batches(TOKENS[100:], TARGETS[100:], batch_size=16)
-    score = dict(zip(["val_loss", "val_accuracy"], model.evaluate(validation.dataset(), verbose=0), strict=True))[monitor]
+    score = dict(
+        zip(
+            ["val_loss", "val_accuracy"],
+            model.evaluate(validation.dataset(), verbose=0),
+            strict=True,
+        )
+    )[monitor]
     assert score == pytest.approx(values[report["best_epoch"]], abs=1e-5)
 
 
@@ -220,9 +265,13 @@ def test_the_mean_of_the_last_epochs_survives_a_kill(tmp_path, kill_after, monke
 
 def test_the_step_is_traced_once(tmp_path, monkeypatch):
     original, calls = keras.Model.train_step, []
-    monkeypatch.setattr(keras.Model, "train_step", lambda self, data: calls.append(data) or original(self, data))
+    monkeypatch.setattr(
+        keras.Model, "train_step", lambda self, data: calls.append(data) or original(self, data)
+    )
     fit(tmp_path / "run", epochs=2)
-    assert len(calls) == 1, "variables that are made in the first step have TensorFlow trace it again: seconds before every training"
+    assert len(calls) == 1, (
+        "variables that are made in the first step have TensorFlow trace it again: seconds before every training"
+    )
 
 
 def test_patience_stops_after_so_many_epochs_without_a_better_one(tmp_path):
@@ -231,14 +280,20 @@ def test_patience_stops_after_so_many_epochs_without_a_better_one(tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_is_told_and_costs_nothing_before(tmp_path):
-    with pytest.raises(training.Diverged, match=r"not a number in epoch 1, step [12].*--learning-rate"):
+    with pytest.raises(
+        training.Diverged, match=r"not a number in epoch 1, step [12].*--learning-rate"
+    ):
         fit(tmp_path / "run", learning_rate=float("nan"))
     assert not (tmp_path / "run/checkpoints/last.npz").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"epochs": 0}, "got 0"), ({"average": 0}, "got average=0"), ({"monitor": "val_bleu"}, "nothing called 'val_bleu'.*val_accuracy")],
+    [
+        ({"epochs": 0}, "got 0"),
+        ({"average": 0}, "got average=0"),
+        ({"monitor": "val_bleu"}, "nothing called 'val_bleu'.*val_accuracy"),
+    ],
 )
 def test_bad_arguments(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
@@ -246,7 +301,9 @@ def test_bad_arguments(tmp_path, options, message):
 
 
 @pytest.mark.slow
-def test_a_full_device_in_the_middle_leaves_the_checkpoint_before(tmp_path, uninterrupted, monkeypatch):
+def test_a_full_device_in_the_middle_leaves_the_checkpoint_before(
+    tmp_path, uninterrupted, monkeypatch
+):
     """From the second epoch on the system refuses to write more than 2 kB to a file; then there is room again."""
     resource = pytest.importorskip("resource", reason="POSIX only")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -259,7 +316,10 @@ def test_a_full_device_in_the_middle_leaves_the_checkpoint_before(tmp_path, unin
 
     monkeypatch.setattr(training._Keeper, "on_epoch_end", no_room)
     try:
-        with pytest.raises(InputError, match=r"last.npz: File too large; what was saved before is untouched.*--resume"):
+        with pytest.raises(
+            InputError,
+            match=r"last.npz: File too large; what was saved before is untouched.*--resume",
+        ):
             fit(tmp_path / "run")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -274,8 +334,12 @@ def test_no_space_left_on_the_device(tmp_path):
     """/dev/full takes nothing: the error of a full device itself, in the place of the file being written."""
     file = tmp_path / "a.txt"
     file.write_text("before")
-    with pytest.raises(InputError, match=r"a.txt: No space left on device; what was saved before is untouched"):
-        write_atomically(file, lambda path: (path.symlink_to("/dev/full"), path.write_bytes(b"x" * 100_000)))
+    with pytest.raises(
+        InputError, match=r"a.txt: No space left on device; what was saved before is untouched"
+    ):
+        write_atomically(
+            file, lambda path: (path.symlink_to("/dev/full"), path.write_bytes(b"x" * 100_000))
+        )
     assert file.read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
@@ -286,7 +350,10 @@ def test_a_checkpoint_of_a_model_with_fewer_weights_is_refused(tmp_path):
     arrays = dict(np.load(checkpoint))
     del arrays["model/0"]
     np.savez(checkpoint, **arrays)
-    with pytest.raises(InputError, match=r"its model has \d+ arrays, expected \d+\. It was written by another version"):
+    with pytest.raises(
+        InputError,
+        match=r"its model has \d+ arrays, expected \d+\. It was written by another version",
+    ):
         fit(tmp_path / "run", resume=True)
 
 
@@ -294,7 +361,10 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     fit(tmp_path / "run", epochs=1)
     checkpoint = tmp_path / "run/checkpoints/last.npz"
     arrays = dict(np.load(checkpoint))
-    arrays = {name: np.zeros((3, 3)) if array.shape == (20, 8) else array for name, array in arrays.items()}
+    arrays = {
+        name: np.zeros((3, 3)) if array.shape == (20, 8) else array
+        for name, array in arrays.items()
+    }
     np.savez(checkpoint, **arrays)
     with pytest.raises(InputError, match=r"does not fit the model.*\(3, 3\), expected \(20, 8\)"):
         fit(tmp_path / "run", resume=True)
@@ -303,7 +373,9 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 def test_predictions_come_in_the_order_of_the_texts():
     model = text_classifier(vocabulary_size=20, classes=2, embedding_size=8, units=6)
     alone = np.concatenate([model(tokens[None]) for tokens in TOKENS[:20]])
-    np.testing.assert_allclose(training.predict(model, Batches(TOKENS[:20], batch_size=6)), alone, atol=1e-6)
+    np.testing.assert_allclose(
+        training.predict(model, Batches(TOKENS[:20], batch_size=6)), alone, atol=1e-6
+    )
 
 
 def test_a_model_that_has_predicted_can_be_forgotten():
@@ -319,7 +391,9 @@ def test_a_model_that_has_predicted_can_be_forgotten():
 def test_the_first_calls_of_several_models_are_no_retracing(monkeypatch):
     """TensorFlow would tell a user, whose search has predicted with five models, to mend what he cannot."""
     warned = []
-    monkeypatch.setattr(tf.get_logger(), "warning", lambda message, *_, **__: warned.append(message))
+    monkeypatch.setattr(
+        tf.get_logger(), "warning", lambda message, *_, **__: warned.append(message)
+    )
     for units in range(2, 8):
         model = text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=units)
         training.predict(model, Batches([np.array([1, 2, 3])], batch_size=1))
@@ -353,16 +427,25 @@ def test_kill_9_and_resume_gives_the_same_numbers(tmp_path):
         process.join()
     assert not Path("killed/metrics.json").exists()
     assert fresh.run(*COMMAND, "--output", "killed", "--resume").returncode == 0
-    whole, killed = (json.loads(Path(name, "metrics.json").read_text()) for name in ("whole", "killed"))
+    whole, killed = (
+        json.loads(Path(name, "metrics.json").read_text()) for name in ("whole", "killed")
+    )
     for key in ("test", "validation", "model", "splits"):
         assert whole[key] == killed[key]
-    assert Path("whole/predictions.jsonl").read_bytes() == Path("killed/predictions.jsonl").read_bytes()
+    assert (
+        Path("whole/predictions.jsonl").read_bytes()
+        == Path("killed/predictions.jsonl").read_bytes()
+    )
 
 
 def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
     held = np.ones(40_000_000)  # 320 MB in this process
     code = "from rnn_cookbook.run.folder import peak_memory_mb; print(peak_memory_mb())"
-    child = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    child = float(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+    )
     assert 5 < child < 300
     assert peak_memory_mb() > 300
     assert held.sum() > 0

@@ -22,7 +22,15 @@ def _float64():
     keras.config.set_dtype_policy(before)
 
 
-def stack(cell, *, reset_after=True, bidirectional=False, merge="concat", with_states=False, dtype="float64"):
+def stack(
+    cell,
+    *,
+    reset_after=True,
+    bidirectional=False,
+    merge="concat",
+    with_states=False,
+    dtype="float64",
+):
     """A model of one layer: ([x, mask, *initial states]) -> [outputs, *final states], with every weight random, biases included."""
     rng = np.random.default_rng(1)
     x, mask = keras.Input((None, FEATURES), dtype=dtype), keras.Input((None,), dtype="bool")
@@ -49,8 +57,16 @@ def stack(cell, *, reset_after=True, bidirectional=False, merge="concat", with_s
 
 def weights_of(model):
     """Forward ones first, which Keras does not promise."""
-    layers = sorted((layer for layer in model.layers if layer.weights), key=lambda layer: layer.name, reverse=True)
-    return [weight for layer in sorted(layers, key=lambda layer: layer.name.endswith("backward")) for weight in layer.weights]
+    layers = sorted(
+        (layer for layer in model.layers if layer.weights),
+        key=lambda layer: layer.name,
+        reverse=True,
+    )
+    return [
+        weight
+        for layer in sorted(layers, key=lambda layer: layer.name.endswith("backward"))
+        for weight in layer.weights
+    ]
 
 
 def values_of(model):
@@ -76,34 +92,56 @@ def expected(cell, x, weights, initial, *, bidirectional, reset_after):
 @pytest.mark.parametrize(("cell", "reset_after"), KINDS)
 class TestAgainstTheReference:
     def test_outputs_and_final_states(self, cell, reset_after, bidirectional, with_states):
-        model, x, initial = stack(cell, reset_after=reset_after, bidirectional=bidirectional, with_states=with_states)
+        model, x, initial = stack(
+            cell, reset_after=reset_after, bidirectional=bidirectional, with_states=with_states
+        )
         found = model([x, MASK, *initial])
-        wanted = expected(cell, x, values_of(model), initial, bidirectional=bidirectional, reset_after=reset_after)
+        wanted = expected(
+            cell, x, values_of(model), initial, bidirectional=bidirectional, reset_after=reset_after
+        )
         assert len(found) == len(wanted)
         for got, want in zip(found, wanted, strict=True):
             np.testing.assert_allclose(true_steps(got), true_steps(want), atol=1e-12)
 
-    def test_gradients_of_inputs_states_and_weights(self, cell, reset_after, bidirectional, with_states):
+    def test_gradients_of_inputs_states_and_weights(
+        self, cell, reset_after, bidirectional, with_states
+    ):
         """Every output but padding counts, and so do final states: with random weights, no two errors cancel."""
-        model, x, initial = stack(cell, reset_after=reset_after, bidirectional=bidirectional, with_states=with_states)
+        model, x, initial = stack(
+            cell, reset_after=reset_after, bidirectional=bidirectional, with_states=with_states
+        )
         rng, weights = np.random.default_rng(2), [weight.copy() for weight in values_of(model)]
         projections = [rng.normal(size=output.shape) for output in model([x, MASK, *initial])]
         projections[0][~MASK] = 0
 
         def loss():
-            outputs = expected(cell, x, weights, initial, bidirectional=bidirectional, reset_after=reset_after)
-            return sum((output * projection).sum() for output, projection in zip(outputs, projections, strict=True))
+            outputs = expected(
+                cell, x, weights, initial, bidirectional=bidirectional, reset_after=reset_after
+            )
+            return sum(
+                (output * projection).sum()
+                for output, projection in zip(outputs, projections, strict=True)
+            )
 
-        inputs = [tf.constant(array) for array in (x, *initial)]  # Keras takes either tensors or arrays
+        inputs = [
+            tf.constant(array) for array in (x, *initial)
+        ]  # Keras takes either tensors or arrays
         variables = [weight.value for weight in weights_of(model)]
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = model([inputs[0], tf.constant(MASK), *inputs[1:]])
-            total = tf.add_n([tf.reduce_sum(output * projection) for output, projection in zip(outputs, projections, strict=True)])
+            total = tf.add_n(
+                [
+                    tf.reduce_sum(output * projection)
+                    for output, projection in zip(outputs, projections, strict=True)
+                ]
+            )
         found = tape.gradient(total, [*inputs, *variables])
         np.testing.assert_allclose(total, loss(), rtol=1e-10)
         for got, array in zip(found, [x, *initial, *weights], strict=True):
-            np.testing.assert_allclose(got, reference.finite_differences(loss, array), rtol=1e-6, atol=1e-8)
+            np.testing.assert_allclose(
+                got, reference.finite_differences(loss, array), rtol=1e-6, atol=1e-8
+            )
         assert not np.asarray(found[0])[~MASK].any(), "no gradient gets into padding"
 
 
@@ -113,19 +151,29 @@ def test_float32_as_trained_is_the_reference_to_its_precision(cell, reset_after)
     model, x, _ = stack(cell, reset_after=reset_after, bidirectional=True, dtype="float32")
     weights = [weight.astype(np.float64) for weight in values_of(model)]
     for got, want in zip(
-        model([x, MASK]), expected(cell, x.astype(np.float32), weights, [], bidirectional=True, reset_after=reset_after), strict=True
+        model([x, MASK]),
+        expected(
+            cell, x.astype(np.float32), weights, [], bidirectional=True, reset_after=reset_after
+        ),
+        strict=True,
     ):
         assert got.dtype == tf.float32
         np.testing.assert_allclose(true_steps(got), true_steps(want), atol=2e-6)
 
 
-@pytest.mark.parametrize(("merge", "combine"), [("sum", np.add), ("mul", np.multiply), ("ave", lambda a, b: (a + b) / 2)])
+@pytest.mark.parametrize(
+    ("merge", "combine"), [("sum", np.add), ("mul", np.multiply), ("ave", lambda a, b: (a + b) / 2)]
+)
 @pytest.mark.parametrize("cell", CELLS)
 def test_merges_of_the_directions(cell, merge, combine):
     model, x, _ = stack(cell, bidirectional=True, merge=merge)
-    concatenated, *states = expected(cell, x, values_of(model), [], bidirectional=True, reset_after=True)
+    concatenated, *states = expected(
+        cell, x, values_of(model), [], bidirectional=True, reset_after=True
+    )
     outputs, *found = model([x, MASK])
-    np.testing.assert_allclose(true_steps(outputs), true_steps(combine(*np.split(concatenated, 2, axis=-1))), atol=1e-12)
+    np.testing.assert_allclose(
+        true_steps(outputs), true_steps(combine(*np.split(concatenated, 2, axis=-1))), atol=1e-12
+    )
     for got, want in zip(found, states, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-12)
 
@@ -145,10 +193,14 @@ def test_final_states_are_where_the_next_part_goes_on(cell):
 
 def test_the_two_grus_differ():
     """Else nothing above would tell them apart."""
-    (after, x, _), (before, *_) = (stack("gru", reset_after=reset_after) for reset_after in (True, False))
+    (after, x, _), (before, *_) = (
+        stack("gru", reset_after=reset_after) for reset_after in (True, False)
+    )
     kernel, recurrent, bias = after.get_weights()
     bias[1] = 0
     after.set_weights([kernel, recurrent, bias])
     before.set_weights([kernel, recurrent, bias[0]])
-    np.testing.assert_allclose(after([x, MASK])[0][:, 0], before([x, MASK])[0][:, 0], atol=1e-12)  # from zero, the reset does nothing
+    np.testing.assert_allclose(
+        after([x, MASK])[0][:, 0], before([x, MASK])[0][:, 0], atol=1e-12
+    )  # from zero, the reset does nothing
     assert np.abs(after([x, MASK])[0][:2, 1] - before([x, MASK])[0][:2, 1]).max() > 1e-3

@@ -98,10 +98,16 @@ def test_a_grid_finds_the_best_and_what_fails_is_recorded(toy, capsys):
     failed = table[table["status"] == "failed"]
     assert set(failed["x"]) == {1, 2, 4}
     assert not failed["error"].str.contains("keras_tuner").any()
-    for x, told in ((1, "ValueError: one is none"), (2, "scores that are no numbers"), (4, "ran out of memory")):
+    for x, told in (
+        (1, "ValueError: one is none"),
+        (2, "scores that are no numbers"),
+        (4, "ran out of memory"),
+    ):
         assert failed[failed["x"] == x]["error"].str.contains(told).all(), x
     done = table[table["status"] == "completed"]
-    np.testing.assert_allclose(done["score"], -abs(done["x"] - 3) + 0.1 * (done["colour"] == "blue") + 0.009)
+    np.testing.assert_allclose(
+        done["score"], -abs(done["x"] - 3) + 0.1 * (done["colour"] == "blue") + 0.009
+    )
     best = json.loads(Path("search/best.json").read_text())
     assert (best["x"], best["colour"], best["epochs"]) == (3, "blue", 9)
     out = capsys.readouterr().out
@@ -111,8 +117,12 @@ def test_a_grid_finds_the_best_and_what_fails_is_recorded(toy, capsys):
     assert json.loads(Path("search/best/metrics.json").read_text())["x"] == 3
     for plot in ("scores", "parallel", "importance"):
         assert Path(f"search/plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
-    assert [*Path("search/search").glob("trial_*/hparams/events*")], "TensorBoard has the parameters"
-    assert main(["run", "toy.py", "--config", "search/best.json", "--output", "again", "--quiet"]) == 0
+    assert [*Path("search/search").glob("trial_*/hparams/events*")], (
+        "TensorBoard has the parameters"
+    )
+    assert (
+        main(["run", "toy.py", "--config", "search/best.json", "--output", "again", "--quiet"]) == 0
+    )
     assert json.loads(Path("again/metrics.json").read_text())["x"] == 3
     # A finished search that is gone on with has nothing left to do.
     count = len([*Path("started").iterdir()])
@@ -127,7 +137,9 @@ def test_hyperband_spends_epochs_on_what_is_good(toy):
     assert budgets[1] > budgets[3]
     first, last = (table[table["epochs budget"] == budget]["score"].mean() for budget in (1, 9))
     assert last > first + 0.1
-    assert json.loads(Path("search/best.json").read_text())["epochs"] == 9, "the best is trained with all its epochs"
+    assert json.loads(Path("search/best.json").read_text())["epochs"] == 9, (
+        "the best is trained with all its epochs"
+    )
 
 
 @pytest.mark.parametrize("tuner", ["random", "bayesian"])
@@ -151,7 +163,9 @@ def test_more_trials_later_and_the_same_limits_without_a_word(toy, capsys):
     pd.testing.assert_series_equal(later["x"].iloc[:2], first["x"].iloc[:2])
     best = json.loads(Path("search/best.json").read_text())
     assert best["x"] == later.iloc[:-1].sort_values("score", ascending=False)["x"].iloc[0]
-    assert best["x"] in [json.loads(file.read_text())["x"] for file in Path("search").glob("best*/metrics.json")]
+    assert best["x"] in [
+        json.loads(file.read_text())["x"] for file in Path("search").glob("best*/metrics.json")
+    ]
 
 
 def test_a_folder_of_another_configuration_gives_no_result_of_it(toy):
@@ -174,7 +188,17 @@ def test_a_folder_of_another_configuration_gives_no_result_of_it(toy):
     ("more", "names"),
     [
         (True, ("accuracy", "f1_water", "f1_character", "bleu", "coverage")),
-        (False, ("val_loss", "val_perplexity", "mae_units", "false_alarms_per_week", "deletions", "ter")),
+        (
+            False,
+            (
+                "val_loss",
+                "val_perplexity",
+                "mae_units",
+                "false_alarms_per_week",
+                "deletions",
+                "ter",
+            ),
+        ),
     ],
 )
 def test_errors_are_made_small(more, names):
@@ -198,11 +222,15 @@ def test_killed_in_a_trial_it_goes_on(toy):
     time.sleep(3)
     finished = len([*Path("search").glob("search/trial_*/result.json")])
     time.sleep(2)
-    assert len([*Path("search").glob("search/trial_*/result.json")]) == finished, "no orphan goes on"
+    assert len([*Path("search").glob("search/trial_*/result.json")]) == finished, (
+        "no orphan goes on"
+    )
     before = len([*Path("started").iterdir()])
     table = tune("--resume")
     assert len(table) == 15
-    more = len([*Path("started").iterdir()]) - before - (14 - finished + 1)  # than those that were left, and the default
+    more = (
+        len([*Path("started").iterdir()]) - before - (14 - finished + 1)
+    )  # than those that were left, and the default
     assert more in (0, 1), "what failed in the moment of the kill is tried again"
     assert (table[table["x"] == 3]["status"] == "completed").all()
 
@@ -212,10 +240,19 @@ def test_killed_in_a_trial_it_goes_on(toy):
     [
         (["--max-minutes", "1e-9"], "none of 0 trials has a score: none has begun"),
         (["--objective", "beauty"], "no objective 'beauty'; there are worth, other, val_loss"),
-        (["--trials", "0"], "a search needs 1 trial or more and no less than 0 minutes, got 0 and 0.0"),
+        (
+            ["--trials", "0"],
+            "a search needs 1 trial or more and no less than 0 minutes, got 0 and 0.0",
+        ),
         (["--tuner", "magic"], "argument --tuner: invalid choice: 'magic'"),
-        (["--colour", "green", "--output", "there"], "there exists, and is no search: choose another --output"),
-        (["--resume", "--output", "nowhere"], "--resume goes on with a search: name its folder with --output, got nowhere"),
+        (
+            ["--colour", "green", "--output", "there"],
+            "there exists, and is no search: choose another --output",
+        ),
+        (
+            ["--resume", "--output", "nowhere"],
+            "--resume goes on with a search: name its folder with --output, got nowhere",
+        ),
         (["--config", "absent.json"], "--config absent.json cannot be read as JSON"),
         (["--config", "other.json"], "--config other.json has no settings of recipe 'toy'"),
     ],
@@ -243,7 +280,8 @@ def test_an_objective_that_does_not_exist_costs_no_training(toy, capsys):
 def test_data_that_are_not_there_are_told_before_the_trials(tmp_path, capfd):
     (tmp_path / "toy.py").write_text(
         TOY.replace('raise OSError("no network")', "raise InputError('no network')").replace(
-            "import os, signal, time", "import os, signal, time\nfrom rnn_cookbook.errors import InputError"
+            "import os, signal, time",
+            "import os, signal, time\nfrom rnn_cookbook.errors import InputError",
         )
     )
     Path("offline").touch()
@@ -267,7 +305,9 @@ def test_a_folder_is_of_one_search(toy, capsys):
     assert "search holds a search already: add --resume" in capsys.readouterr().err
     assert main(["tune", toy, "--output", "search", "--resume", "--seed", "5"]) == 2
     assert "search holds another search: config was " in capsys.readouterr().err
-    Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Int("x", 0, 10)'))  # of another size, or Python may not see the change
+    Path("toy.py").write_text(
+        TOY.replace('hp.Int("x", 0, 6)', 'hp.Int("x", 0, 10)')
+    )  # of another size, or Python may not see the change
     assert main(["tune", toy, "--output", "search", "--resume"]) == 2
     assert "search holds another search: space was " in capsys.readouterr().err
 
@@ -276,7 +316,9 @@ def test_a_recipe_without_a_space(toy, capsys):
     Path("toy.py").write_text(TOY.replace("def search_space", "def nothing"))
     assert main(["tune", toy]) == 2
     assert "recipe 'toy' has no search_space(hp, config)" in capsys.readouterr().err
-    Path("toy.py").write_text(TOY.replace('x=hp.Int("x", 0, 6), colour=hp.Choice("colour", ["red", "blue"])', "x=3"))
+    Path("toy.py").write_text(
+        TOY.replace('x=hp.Int("x", 0, 6), colour=hp.Choice("colour", ["red", "blue"])', "x=3")
+    )
     assert main(["tune", toy]) == 2
     assert "the search space of recipe 'toy' names no parameter" in capsys.readouterr().err
 
@@ -300,8 +342,17 @@ def free_port() -> int:
 
 
 def environment(port: int, name: str) -> dict:
-    chief = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(port)}
-    return {**os.environ, **chief, "RNN_COOKBOOK_WORKER_SECONDS": "12", "RNN_COOKBOOK_CHIEF_SECONDS": "90"}
+    chief = {
+        "KERASTUNER_TUNER_ID": name,
+        "KERASTUNER_ORACLE_IP": "127.0.0.1",
+        "KERASTUNER_ORACLE_PORT": str(port),
+    }
+    return {
+        **os.environ,
+        **chief,
+        "RNN_COOKBOOK_WORKER_SECONDS": "12",
+        "RNN_COOKBOOK_CHIEF_SECONDS": "90",
+    }
 
 
 def test_a_chief_that_is_not_there(toy, capsys, monkeypatch):
@@ -312,7 +363,10 @@ def test_a_chief_that_is_not_there(toy, capsys, monkeypatch):
     assert f"no chief answers at 127.0.0.1:{port} for 1 seconds" in capsys.readouterr().err
     monkeypatch.delenv("KERASTUNER_ORACLE_PORT")
     assert main(["tune", toy, "--output", "other"]) == 2
-    assert "needs KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT in the environment" in capsys.readouterr().err
+    assert (
+        "needs KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT in the environment"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
@@ -324,7 +378,9 @@ def test_a_chief_and_two_workers_of_whom_one_is_killed_in_a_trial(toy):
         for name in ("chief", "worker0", "worker1"):
             Path(f"{name}.log").touch()
             pipes = (os.devnull, f"{name}.log", f"{name}.log")
-            processes[name] = stack.enter_context(fresh.started(*command, pipes=pipes, env=environment(port, name)))
+            processes[name] = stack.enter_context(
+                fresh.started(*command, pipes=pipes, env=environment(port, name))
+            )
         until = time.time() + 900
         while "trial " not in Path("worker1.log").read_text():
             assert time.time() < until, Path("worker1.log").read_text()
@@ -347,7 +403,15 @@ def test_a_chief_and_two_workers_of_whom_one_is_killed_in_a_trial(toy):
 @pytest.mark.slow
 def test_a_chief_to_whom_nobody_comes_ends_with_its_time(toy):
     port = free_port()
-    ended = fresh.run("tune", "toy.py", "--output", "search", "--max-minutes", "0.02", env=environment(port, "chief"))
+    ended = fresh.run(
+        "tune",
+        "toy.py",
+        "--output",
+        "search",
+        "--max-minutes",
+        "0.02",
+        env=environment(port, "chief"),
+    )
     assert ended.returncode == 2
     assert "none of 0 trials has a score: none has begun" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -359,7 +423,9 @@ def test_who_waits_while_the_oracle_thinks_is_not_lost(monkeypatch):
 
     space = searching.keras_tuner.HyperParameters()
     space.Int("x", 0, 9)
-    oracle = searching.make_oracle("random", "worth", "max", space, trials=9, epochs=1, seed=0, max_minutes=0)
+    oracle = searching.make_oracle(
+        "random", "worth", "max", space, trials=9, epochs=1, seed=0, max_minutes=0
+    )
     oracle._set_project_dir(".", "search")
     now = [1000.0]
     monkeypatch.setattr(searching.time, "time", lambda: now[0])
@@ -382,7 +448,13 @@ def test_who_waits_while_the_oracle_thinks_is_not_lost(monkeypatch):
 
 def test_what_explains_the_score_is_important():
     rng = np.random.default_rng(0)
-    done = pd.DataFrame({"rate": 10.0 ** rng.uniform(-4, -1, 60), "cell": rng.choice(["lstm", "gru"], 60), "noise": rng.uniform(size=60)})
+    done = pd.DataFrame(
+        {
+            "rate": 10.0 ** rng.uniform(-4, -1, 60),
+            "cell": rng.choice(["lstm", "gru"], 60),
+            "noise": rng.uniform(size=60),
+        }
+    )
     done["score"] = np.log10(done["rate"]) + 1.0 * (done["cell"] == "gru")
     rate, cell, noise = importance(done, ["rate", "cell", "noise"])
     assert rate > cell > 3 * noise
@@ -393,7 +465,11 @@ def test_what_explains_the_score_is_important():
 
 
 def own_space(hp) -> dict:
-    return {"units": hp.Choice("units", [1, 4]), "rate": hp.Choice("rate", [0.0, 0.1]), "batch": hp.Choice("batch", [16])}
+    return {
+        "units": hp.Choice("units", [1, 4]),
+        "rate": hp.Choice("rate", [0.0, 0.1]),
+        "batch": hp.Choice("batch", [16]),
+    }
 
 
 def own_model(configuration):
@@ -401,7 +477,13 @@ def own_model(configuration):
 
     if configuration["units"] == 1 and configuration["rate"] == 0.0:
         raise ValueError("too small")
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(configuration["units"], "tanh"), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(configuration["units"], "tanh"),
+            keras.layers.Dense(1),
+        ]
+    )
     model.compile(optimizer=keras.optimizers.SGD(configuration["rate"]), loss="mse")
     return model
 
@@ -410,14 +492,24 @@ def own_data(configuration):
     import tensorflow as tf
 
     x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
-    whole = tf.data.Dataset.from_tensor_slices((x, x.sum(axis=1, keepdims=True))).batch(configuration["batch"])
+    whole = tf.data.Dataset.from_tensor_slices((x, x.sum(axis=1, keepdims=True))).batch(
+        configuration["batch"]
+    )
     return whole, whole
 
 
 def test_a_model_of_your_own_is_tuned_by_functions(tmp_path):
     from rnn_cookbook.tune.search import search
 
-    chosen, table = search(own_model, own_space, own_data, tuner="grid", trials=None, epochs=3, folder=tmp_path / "mine")
+    chosen, table = search(
+        own_model,
+        own_space,
+        own_data,
+        tuner="grid",
+        trials=None,
+        epochs=3,
+        folder=tmp_path / "mine",
+    )
     assert chosen["rate"] == 0.1, "what does not learn is not chosen"
     assert len(table) == 4
     failed = table[table["status"] == "failed"]
@@ -425,7 +517,15 @@ def test_a_model_of_your_own_is_tuned_by_functions(tmp_path):
     assert "too small" in failed["error"].iloc[0]
     best = table["val_loss"].idxmin()
     assert (table["units"][best], table["rate"][best]) == (chosen["units"], chosen["rate"])
-    again, same = search(own_model, own_space, own_data, tuner="grid", trials=None, epochs=3, folder=tmp_path / "mine")
+    again, same = search(
+        own_model,
+        own_space,
+        own_data,
+        tuner="grid",
+        trials=None,
+        epochs=3,
+        folder=tmp_path / "mine",
+    )
     assert again == chosen
     pd.testing.assert_frame_equal(same, table)
     with pytest.raises(InputError, match="mine holds another search: epochs was 3, now 4"):
@@ -439,14 +539,27 @@ def test_a_model_of_your_own_is_tuned_by_functions(tmp_path):
 # Comparisons
 
 
-COMPARED = TOY.replace("x: int = 9", 'cell: str = "lstm"  # cell\n    units: int = 4  # size\n    x: int = 3').replace(
-    "worth = float", "worth = (config.cell == 'gru') + config.seed / 100 if config.x == 3 else float"
+COMPARED = TOY.replace(
+    "x: int = 9", 'cell: str = "lstm"  # cell\n    units: int = 4  # size\n    x: int = 3'
+).replace(
+    "worth = float",
+    "worth = (config.cell == 'gru') + config.seed / 100 if config.x == 3 else float",
 )
 
 
 def test_cells_side_by_side(tmp_path, capsys):
     (tmp_path / "toy.py").write_text(COMPARED)
-    command = ["compare", "toy.py", "--cells", "gru,lstm", "--seeds", "2", "--output", "compared", "--quiet"]
+    command = [
+        "compare",
+        "toy.py",
+        "--cells",
+        "gru,lstm",
+        "--seeds",
+        "2",
+        "--output",
+        "compared",
+        "--quiet",
+    ]
     assert main(command) == 0
     out = capsys.readouterr().out
     table = pd.read_csv("compared/comparison.csv")
@@ -462,12 +575,18 @@ def test_cells_side_by_side(tmp_path, capsys):
     assert main([*command, "--resume", "--record"]) == 0
     assert len([*Path("started").iterdir()]) == count, "what is finished is taken as it is"
     kept = json.loads(Path("results/toy/cells.json").read_text())
-    assert kept["command"] == "rnn-cookbook compare toy.py --setting default --cells gru,lstm --seeds 2"
+    assert (
+        kept["command"]
+        == "rnn-cookbook compare toy.py --setting default --cells gru,lstm --seeds 2"
+    )
     first, second = cells_table(Path("results")).splitlines()[2:]
     assert first.startswith("| toy | toy | gru | worth | 1.0050 ± 0.0071 |")
     assert second.startswith("| toy | toy | lstm | worth | 0.0050 ± 0.0071 |")
     assert main([*command, "--record", "--x", "4"]) == 2
-    assert "--record compares within setting 'default' as it is: leave x out" in capsys.readouterr().err
+    assert (
+        "--record compares within setting 'default' as it is: leave x out"
+        in capsys.readouterr().err
+    )
     Path("mine.json").write_text('{"x": 4}')
     assert main([*command, "--record", "--config", "mine.json"]) == 2
     assert "setting 'mine.json' as it is: leave --config out" in capsys.readouterr().err
@@ -475,7 +594,10 @@ def test_cells_side_by_side(tmp_path, capsys):
         (command, "compared exists: choose another --output, or add --resume"),
         (["compare", "toy.py", "--cells", "rnn"], "no cell 'rnn'; there are simple_rnn, lstm, gru"),
         (["compare", "toy.py", "--seeds", "0"], "a comparison needs 1 seed or more, got 0"),
-        (["compare", "toy.py", "--bidirectional", "both"], "recipe 'toy' has no option --bidirectional to compare"),
+        (
+            ["compare", "toy.py", "--bidirectional", "both"],
+            "recipe 'toy' has no option --bidirectional to compare",
+        ),
         (["compare", "toy.py", "--cell", "gru"], "unrecognized arguments: --cell gru"),
     ):
         assert main(arguments) == 2

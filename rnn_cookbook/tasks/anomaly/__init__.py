@@ -42,5 +42,18 @@ if TYPE_CHECKING:  # loaded when first used
         tails as tails,
     )
 
-__all__ = ["baselines", "data", "lines", "live", "model", "nab", "nab_corpus", "plots", "predict", "sample", "scores", "tails"]
+__all__ = [
+    "baselines",
+    "data",
+    "lines",
+    "live",
+    "model",
+    "nab",
+    "nab_corpus",
+    "plots",
+    "predict",
+    "sample",
+    "scores",
+    "tails",
+]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -32,7 +32,9 @@ def windowed_gaussian(values: np.ndarray, *, window: int = 6400, step: int = 100
 
 def seasonal_residual(values: np.ndarray, *, season: int, window: int = 300) -> np.ndarray:
     """`rolling_z` of the change since one season ago."""
-    return rolling_z((pd.Series(values) - pd.Series(values).shift(season)).to_numpy(), window=window)
+    return rolling_z(
+        (pd.Series(values) - pd.Series(values).shift(season)).to_numpy(), window=window
+    )
 
 
 def _least(values: np.ndarray) -> float:
@@ -42,4 +44,6 @@ def _least(values: np.ndarray) -> float:
 
 def largest(score: Callable[..., np.ndarray], values: np.ndarray, **options) -> np.ndarray:
     """Of the scores of each channel the largest: float64[rows, channels] -> float64[rows]."""
-    return np.max([score(values[:, channel], **options) for channel in range(values.shape[1])], axis=0)
+    return np.max(
+        [score(values[:, channel], **options) for channel in range(values.shape[1])], axis=0
+    )

@@ -1,6 +1,5 @@
 """Streams with labelled anomalies: the Numenta Anomaly Benchmark, and your own tables with labels or without."""
 
-
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rnn_cookbook.data.series import ID_NAMES, MISSING, TIME_NAMES, Series, mean_step, read_series, read_times, season_of
+from rnn_cookbook.data.series import (
+    ID_NAMES,
+    MISSING,
+    TIME_NAMES,
+    Series,
+    mean_step,
+    read_series,
+    read_times,
+    season_of,
+)
 from rnn_cookbook.data.tables import check_column, first_row, read_table, usual_column
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.files import log
@@ -19,7 +27,10 @@ pass
 FLAGS = {"true": 1.0, "yes": 1.0, "anomaly": 1.0, "anomalous": 1.0, "outlier": 1.0, "abnormal": 1.0}
 FLAGS |= dict.fromkeys(("false", "no", "normal", "nominal", "inlier", "ok"), 0.0)
 FLAG_NAMES = ("label", "is_anomaly", "anomaly", "outlier", "y_true")
-BEGIN_NAMES, END_NAMES = ("start", "begin", "from", "start_time"), ("end", "to", "until", "stop", "end_time")
+BEGIN_NAMES, END_NAMES = (
+    ("start", "begin", "from", "start_time"),
+    ("end", "to", "until", "stop", "end_time"),
+)
 
 
 @dataclass
@@ -68,7 +79,11 @@ class LabelledStream:
 def steps_between(first: pd.Timestamp, second: pd.Timestamp, frequency: str) -> int:
     """How many steps of a frequency lie between two times, rounded."""
     step = _step(frequency)
-    return int(np.busday_count(first.date(), second.date())) if step is None else round((second - first) / step)
+    return (
+        int(np.busday_count(first.date(), second.date()))
+        if step is None
+        else round((second - first) / step)
+    )
 
 
 @cache  # it is asked for at every line of a stream
@@ -96,7 +111,11 @@ def season_of_rows(times: pd.DatetimeIndex) -> int:
 
 
 def split(
-    streams: Sequence[LabelledStream], borders: Sequence[tuple[int, int]], *, validating: str | None = None, testing: str = ""
+    streams: Sequence[LabelledStream],
+    borders: Sequence[tuple[int, int]],
+    *,
+    validating: str | None = None,
+    testing: str = "",
 ) -> dict[str, list[tuple[int, int]]]:
     """Rows [first, end) of each stream, by split: "train" before the first border, "validation" up to the second, "test" after it.
 
@@ -112,15 +131,24 @@ def split(
         names = [one.name for one in streams]
         chosen = {
             "validation": [name.startswith(validating) for name in names],
-            "test": [name.startswith(testing) and not name.startswith(validating) for name in names],
+            "test": [
+                name.startswith(testing) and not name.startswith(validating) for name in names
+            ],
         }
         for part, flags in chosen.items():
-            spans[part] = [(first, len(one) if flag else first) for one, (first, _), flag in zip(streams, borders, flags, strict=True)]
+            spans[part] = [
+                (first, len(one) if flag else first)
+                for one, (first, _), flag in zip(streams, borders, flags, strict=True)
+            ]
     return spans
 
 
 def long_enough(
-    streams: Sequence[LabelledStream], borders: Sequence[tuple[int, int]], *, each: int, longest: int
+    streams: Sequence[LabelledStream],
+    borders: Sequence[tuple[int, int]],
+    *,
+    each: int,
+    longest: int,
 ) -> tuple[list[LabelledStream], list[tuple[int, int]]]:
     """The streams, and their borders, with values in `each` training rows or more, and after the second border; the others are left out,
     which is logged.
@@ -155,7 +183,12 @@ def long_enough(
     if not kept:
         raise InputError(f"{reasons[0]}. Give longer streams, or another --train-fraction")
     if reasons:
-        log.warning("%d of %d streams are too short, and left out: %s", len(reasons), len(streams), listing(reasons, 3))
+        log.warning(
+            "%d of %d streams are too short, and left out: %s",
+            len(reasons),
+            len(streams),
+            listing(reasons, 3),
+        )
     return [streams[i] for i in kept], [borders[i] for i in kept]
 
 
@@ -174,7 +207,9 @@ def the_name(name: str, known: Iterable[str]) -> str:
         return name
     if not name and len(known) == 1:
         return known[0]
-    raise InputError(f"which stream is it that goes on? --stream {name!r} is none of {listing(map(repr, known), 12)}")
+    raise InputError(
+        f"which stream is it that goes on? --stream {name!r} is none of {listing(map(repr, known), 12)}"
+    )
 
 
 def same_channels(where: str, found: Sequence[str], wanted: Sequence[str]) -> list[int]:
@@ -194,7 +229,12 @@ def same_channels(where: str, found: Sequence[str], wanted: Sequence[str]) -> li
 
 
 def matching(
-    path: str, streams: Sequence[LabelledStream], *, channels: Sequence[str], frequency: str, held: bool = False
+    path: str,
+    streams: Sequence[LabelledStream],
+    *,
+    channels: Sequence[str],
+    frequency: str,
+    held: bool = False,
 ) -> list[LabelledStream]:
     """Streams of a new table with their channels as a model was trained on, which had steps of `frequency` (any if empty). With `held`
     without their last row: rows that are averaged into steps may not all have come yet.
@@ -209,7 +249,10 @@ def matching(
         )
     order = same_channels(path, streams[0].channels, channels)
     rows = slice(-1 if held else None)
-    return [replace(one, times=one.times[rows], values=one.values[rows, order], channels=list(channels)) for one in streams]
+    return [
+        replace(one, times=one.times[rows], values=one.values[rows, order], channels=list(channels))
+        for one in streams
+    ]
 
 
 # Your own
@@ -245,26 +288,58 @@ def read_streams(
     table = table.set_axis(names, axis=1)
     usual = [name for name in names if name.strip().lower() in FLAG_NAMES]
     if step is not None:  # a new table
-        table, labels, label_column, usual = table.drop(columns={*usual, label_column} & {*names}), "", "", []
+        table, labels, label_column, usual = (
+            table.drop(columns={*usual, label_column} & {*names}),
+            "",
+            "",
+            [],
+        )
     if label_column:
         check_column(path, names, label_column, option="--label-column")
     elif len(usual) > 1:
-        raise InputError(f"{path} has several columns of labels, {listing(map(repr, usual))}: name one with --label-column")
+        raise InputError(
+            f"{path} has several columns of labels, {listing(map(repr, usual))}: name one with --label-column"
+        )
     flags = label_column or next(iter(usual), "")
     if flags and labels:
-        raise InputError(f"{path} has labels in its column {flags!r}, and {labels} has others: leave one of them out")
+        raise InputError(
+            f"{path} has labels in its column {flags!r}, and {labels} has others: leave one of them out"
+        )
     if flags:
         table = table.drop(columns={*usual} - {flags}).assign(**{flags: _flags(path, table[flags])})
-    options = {"time_column": time_column, "id_column": id_column, "frequency": frequency, "step": step or "", "fill": fill}
-    series = read_series(path, columns=columns, covariates=[flags] if flags else "", fill_covariates="keep", table=table, **options)
+    options = {
+        "time_column": time_column,
+        "id_column": id_column,
+        "frequency": frequency,
+        "step": step or "",
+        "fill": fill,
+    }
+    series = read_series(
+        path,
+        columns=columns,
+        covariates=[flags] if flags else "",
+        fill_covariates="keep",
+        table=table,
+        **options,
+    )
     if labels:
-        like = table[found] if (found := time_column or usual_column(list(table.columns), TIME_NAMES)) in table else None
+        like = (
+            table[found]
+            if (found := time_column or usual_column(list(table.columns), TIME_NAMES)) in table
+            else None
+        )
         windows = _labelled_windows(Path(labels), series, id_column=id_column, like=like)
     else:
         windows = {one.name: _runs(one.known[: len(one), 0]) if flags else [] for one in series}
     return [
         LabelledStream(
-            one.name, one.times[: len(one)], one.values, one.channels, windows[one.name], season_of(one.times.freq), one.times.freqstr
+            one.name,
+            one.times[: len(one)],
+            one.values,
+            one.channels,
+            windows[one.name],
+            season_of(one.times.freq),
+            one.times.freqstr,
         )
         for one in series
     ]
@@ -273,7 +348,9 @@ def read_streams(
 def _flags(path: Path, column: pd.Series) -> pd.Series:
     """1 in anomalous rows, 0 in others, NaN where nothing is said."""
     text = column.map(lambda value: "" if pd.isna(value) else str(value).strip().lower())
-    numbers = pd.to_numeric(text.map(FLAGS).fillna(pd.to_numeric(text.mask(text.isin(MISSING)), errors="coerce")))
+    numbers = pd.to_numeric(
+        text.map(FLAGS).fillna(pd.to_numeric(text.mask(text.isin(MISSING)), errors="coerce"))
+    )
     wrong = np.flatnonzero((numbers.isna() & ~text.isin(MISSING)) | (numbers < 0))
     if len(wrong):
         raise InputError(
@@ -288,10 +365,15 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """Rows [first, last] of each run of those above 0, NaN between them included."""
     flags = (pd.Series(flags).ffill() > 0) & (pd.Series(flags).bfill() > 0)
     edges = np.diff(np.concatenate([[0], flags.astype(int), [0]]))
-    return [(int(first), int(end) - 1) for first, end in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True)]
+    return [
+        (int(first), int(end) - 1)
+        for first, end in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True)
+    ]
 
 
-def _labelled_windows(path: Path, series: Sequence[Series], *, id_column: str, like: pd.Series | None) -> dict[str, list[tuple[int, int]]]:
+def _labelled_windows(
+    path: Path, series: Sequence[Series], *, id_column: str, like: pd.Series | None
+) -> dict[str, list[tuple[int, int]]]:
     """The windows of each series, in order, from a table of their beginnings and ends, dates in the same order of day and month as those
     `like` which the streams' own are. One that ends before the next row is in the row that it began after."""
     table = read_table(path)
@@ -299,7 +381,9 @@ def _labelled_windows(path: Path, series: Sequence[Series], *, id_column: str, l
     names = [str(name) for name in table.columns]
     begin, end = (usual_column(names, usual) for usual in (BEGIN_NAMES, END_NAMES))
     if not begin or not end:
-        raise InputError(f"{path} needs columns start and end of the anomalies, it has {listing(map(repr, names))}")
+        raise InputError(
+            f"{path} needs columns start and end of the anomalies, it has {listing(map(repr, names))}"
+        )
     identifier = id_column if id_column in names else usual_column(names, ID_NAMES)
     limits = _limits(path, table[[begin, end]], series[0].times.tz, like=like)
     found: dict[str, list[tuple[int, int]]] = {one.name: [] for one in series}
@@ -307,10 +391,14 @@ def _labelled_windows(path: Path, series: Sequence[Series], *, id_column: str, l
     for row, entry in table.iterrows():
         name = str(entry[identifier]) if identifier else next(iter(by_name))
         if name not in by_name or (not identifier and len(by_name) > 1):
-            raise InputError(f"{path}, row {row}: which stream is {name!r}? There are {listing(map(repr, by_name))}, by unique_id")
+            raise InputError(
+                f"{path}, row {row}: which stream is {name!r}? There are {listing(map(repr, by_name))}, by unique_id"
+            )
         first, last = limits.loc[row]
         if first > last:
-            raise InputError(f"{path}, row {row}: {entry[begin]!r} to {entry[end]!r} is no time from start to end")
+            raise InputError(
+                f"{path}, row {row}: {entry[begin]!r} to {entry[end]!r} is no time from start to end"
+            )
         times = by_name[name].times[: len(by_name[name])]
         beyond = times[-1] + (times[-1] - times[-2]) if len(times) > 1 else times[-1]
         if last < times[0] or first >= beyond:
@@ -341,8 +429,16 @@ def _limits(path: Path, table: pd.DataFrame, zone, *, like: pd.Series | None) ->
             )
     iso = pd.to_datetime(table.stack().astype(str), format="ISO8601", errors="coerce").notna().all()
     if not iso and like is not None and len(table):  # one reading for all of them
-        together = pd.concat([like.astype(str), *(table[column].astype(str) for column in table)], ignore_index=True)
+        together = pd.concat(
+            [like.astype(str), *(table[column].astype(str) for column in table)], ignore_index=True
+        )
         times = read_times(path, together.rename("start and end"))[len(like) :]
-        parts = (times[start : start + len(table)].array for start in range(0, len(times), len(table)))
+        parts = (
+            times[start : start + len(table)].array for start in range(0, len(times), len(table))
+        )
         limits = pd.DataFrame(dict(zip(table, parts, strict=True)), index=table.index)
-    return limits if zone is None or not len(limits) else limits.apply(lambda times: times.dt.tz_convert(zone))
+    return (
+        limits
+        if zone is None or not len(limits)
+        else limits.apply(lambda times: times.dt.tz_convert(zone))
+    )

@@ -28,8 +28,20 @@ class LineStream:
         lines: where they come from; standard input if None.
     """
 
-    def __init__(self, channels: Sequence[str], *, name: str = "", frequency: str = "", lines: Iterable[str] | None = None):
-        self.channels, self.name, self.frequency, self.lines = list(channels), name, frequency, lines
+    def __init__(
+        self,
+        channels: Sequence[str],
+        *,
+        name: str = "",
+        frequency: str = "",
+        lines: Iterable[str] | None = None,
+    ):
+        self.channels, self.name, self.frequency, self.lines = (
+            list(channels),
+            name,
+            frequency,
+            lines,
+        )
         self.end = None  # of which nobody knows
 
     def parts(self) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray]]:
@@ -39,7 +51,12 @@ class LineStream:
         Raises:
             InputError: a line of other fields, or that are no numbers; names the line. A header with other names.
         """
-        places, width, first, read = list(range(1, len(self.channels) + 1)), len(self.channels) + 1, True, True
+        places, width, first, read = (
+            list(range(1, len(self.channels) + 1)),
+            len(self.channels) + 1,
+            True,
+            True,
+        )
         lines = iter(sys.stdin if self.lines is None else self.lines)
         for number in itertools.count(1):
             try:
@@ -47,11 +64,15 @@ class LineStream:
                 if line is None:
                     return
                 if not line.endswith("\n"):
-                    log.warning("line %d stops in the middle, and is left out: %r", number, line[-60:])
+                    log.warning(
+                        "line %d stops in the middle, and is left out: %r", number, line[-60:]
+                    )
                     return
                 fields = [field.strip() for field in next(csv.reader([line]), [])]
             except (UnicodeDecodeError, csv.Error) as error:
-                raise InputError(f"line {number} cannot be read: {error}; accepted are lines of CSV in UTF-8") from error
+                raise InputError(
+                    f"line {number} cannot be read: {error}; accepted are lines of CSV in UTF-8"
+                ) from error
             if not fields:
                 continue
             at = pd.to_datetime(fields[:1], format="ISO8601", errors="coerce")
@@ -62,7 +83,10 @@ class LineStream:
             try:
                 if len(fields) != width:
                     raise ValueError(f"{len(fields)} fields")
-                values = [np.nan if fields[place].lower() in MISSING else float(fields[place]) for place in places]
+                values = [
+                    np.nan if fields[place].lower() in MISSING else float(fields[place])
+                    for place in places
+                ]
                 if np.isinf(values).any():
                     raise ValueError("an infinite value")
             except ValueError as error:
@@ -71,14 +95,20 @@ class LineStream:
                     f"{listing(self.channels, 12)}, separated by commas"
                 ) from error
             if read and at.hasnans:
-                log.warning("line %d: %r is no time as in ISO 8601; such rows are taken as they come", number, fields[0])
+                log.warning(
+                    "line %d: %r is no time as in ISO 8601; such rows are taken as they come",
+                    number,
+                    fields[0],
+                )
             read = not at.hasnans
             yield fields[:1], at, np.array([values])
 
 
 def _is_header(fields: list[str], channels: Sequence[str], *, first: bool) -> bool:
     """Whether a line names the columns: it has the names of the channels, or is the first and has no value but words."""
-    return set(channels) <= set(fields) or (first and len(fields) > 1 and not any(_is_value(field) for field in fields[1:]))
+    return set(channels) <= set(fields) or (
+        first and len(fields) > 1 and not any(_is_value(field) for field in fields[1:])
+    )
 
 
 def _places(header: list[str], channels: Sequence[str]) -> list[int]:

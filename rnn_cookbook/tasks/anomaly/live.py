@@ -35,7 +35,9 @@ class State:
     last: str = ""  # time of the last row
 
     @classmethod
-    def of(cls, detector: Detector, stream: int = 0, *, last: pd.Timestamp | None = None) -> "State":
+    def of(
+        cls, detector: Detector, stream: int = 0, *, last: pd.Timestamp | None = None
+    ) -> "State":
         return cls(
             arrays=detector.state(stream),
             settings=detector.settings,
@@ -51,23 +53,38 @@ class State:
 
 def write_states(path: str | Path, states: Mapping[str, State]) -> None:
     """Writes states by the names of their streams; the whole file or nothing of it."""
-    about = [{"name": name, **{key: value for key, value in vars(state).items() if key != "arrays"}} for name, state in states.items()]
-    arrays = {f"{i}/{name}": array for i, state in enumerate(states.values()) for name, array in state.arrays.items()}
-    arrays["about"] = np.frombuffer(json.dumps({"format": FORMAT, "streams": about}).encode(), np.uint8)
+    about = [
+        {"name": name, **{key: value for key, value in vars(state).items() if key != "arrays"}}
+        for name, state in states.items()
+    ]
+    arrays = {
+        f"{i}/{name}": array
+        for i, state in enumerate(states.values())
+        for name, array in state.arrays.items()
+    }
+    arrays["about"] = np.frombuffer(
+        json.dumps({"format": FORMAT, "streams": about}).encode(), np.uint8
+    )
 
     def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:  # savez would append .npz to a name that does not end so
+        with open(
+            temporary, "wb"
+        ) as file:  # savez would append .npz to a name that does not end so
             np.savez(file, **arrays)
 
     write_atomically(Path(path), write)
 
 
-def save_states(streams: Sequence[LabelledStream], found: Sequence[Scored], scaler: SeriesScaler, folder: Path) -> None:
+def save_states(
+    streams: Sequence[LabelledStream], found: Sequence[Scored], scaler: SeriesScaler, folder: Path
+) -> None:
     """Writes what was learnt of whole streams into a bundle's folder, for those who go on with them."""
     states = {}
     for one, scored in zip(streams, found, strict=True):
         mean, scale = (part.tolist() for part in scaler.facts[one.name])
-        states[one.name] = State(scored.state, scored.settings, mean, scale, last=one.times[-1].isoformat())
+        states[one.name] = State(
+            scored.state, scored.settings, mean, scale, last=one.times[-1].isoformat()
+        )
     write_states(folder / STATES, states)
 
 
@@ -84,15 +101,30 @@ def read_states(path: str | Path) -> dict[str, State]:
         if about["format"] == FORMAT:
             return {
                 one.pop("name"): State(
-                    {name.partition("/")[2]: array for name, array in arrays.items() if name.partition("/")[0] == str(i)}, **one
+                    {
+                        name.partition("/")[2]: array
+                        for name, array in arrays.items()
+                        if name.partition("/")[0] == str(i)
+                    },
+                    **one,
                 )
                 for i, one in enumerate(about["streams"])
             }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        BadZipFile,
+    ) as error:
         raise InputError(
             f"{path} is no saved state of a detector, or is damaged: {error}. Give another --state, or move it away to begin anew"
         ) from error
-    raise InputError(f"{path} is a state of format {about['format']}; this reads format {FORMAT}. Move it away to begin anew")
+    raise InputError(
+        f"{path} is a state of format {about['format']}; this reads format {FORMAT}. Move it away to begin anew"
+    )
 
 
 class Memory:
@@ -127,15 +159,32 @@ class Memory:
             return None
         of = f"stream {stream.name!r}" if stream.name else "the stream"
         last = state.time
-        if stream.name not in self.kept and last is not None and stream.end is not None and not later(stream.end, last):
-            log.info("%s has no row after %s, where the training data ended: it is scored from its beginning", of, last)
+        if (
+            stream.name not in self.kept
+            and last is not None
+            and stream.end is not None
+            and not later(stream.end, last)
+        ):
+            log.info(
+                "%s has no row after %s, where the training data ended: it is scored from its beginning",
+                of,
+                last,
+            )
             return None
         where = self.path if stream.name in self.kept else "the run"
         own = detector.settings
-        if changed := [f"{key} {old!r}, now {own.get(key)!r}" for key, old in state.settings.items() if old != own.get(key)]:
-            raise InputError(f"{where} has what a detector with other settings learnt of {of}: {', '.join(changed)}. Give another --state")
+        if changed := [
+            f"{key} {old!r}, now {own.get(key)!r}"
+            for key, old in state.settings.items()
+            if old != own.get(key)
+        ]:
+            raise InputError(
+                f"{where} has what a detector with other settings learnt of {of}: {', '.join(changed)}. Give another --state"
+            )
         if [state.mean, state.scale] != [detector.mean[0].tolist(), detector.scale[0].tolist()]:
-            raise InputError(f"{where} has what was learnt of {of} in another scale. Give another --state")
+            raise InputError(
+                f"{where} has what was learnt of {of} in another scale. Give another --state"
+            )
         detector.restore(state.arrays)
         log.info("%s goes on%s, by %s", of, f" after {last}" if last is not None else "", where)
         return last
@@ -147,7 +196,13 @@ class Memory:
             write_states(self.path, self.kept)
 
 
-def rows(detector: Detector, stream: LabelledStream | LineStream, *, threshold: float, memory: Memory | None = None) -> Iterator[dict]:
+def rows(
+    detector: Detector,
+    stream: LabelledStream | LineStream,
+    *,
+    threshold: float,
+    memory: Memory | None = None,
+) -> Iterator[dict]:
     """Scores of a stream as its rows come: "unique_id", "ds", "score", "alarm" (1 from `threshold` on, else 0), and "expected" of each
     channel, empty before anything was.
 
@@ -169,7 +224,9 @@ def rows(detector: Detector, stream: LabelledStream | LineStream, *, threshold: 
     last = memory.begin(detector, stream)
     learnt, saved, given = State.of(detector, last=last), time.perf_counter(), 0
     try:
-        for names, times, values, missing in _new(itertools.chain([first], parts), last, stream.frequency, detector.usual.season):
+        for names, times, values, missing in _new(
+            itertools.chain([first], parts), last, stream.frequency, detector.usual.season
+        ):
             given = 0
             gap = np.full((1, missing, len(stream.channels)), np.nan)
             detector.score(gap)
@@ -180,7 +237,10 @@ def rows(detector: Detector, stream: LabelledStream | LineStream, *, threshold: 
                     "ds": at,
                     "score": round(float(score[0, i]), 4),
                     "alarm": int(score[0, i] >= threshold),
-                    **{f"expected {name}": _short(value) for name, value in zip(stream.channels, expected[0, i], strict=True)},
+                    **{
+                        f"expected {name}": _short(value)
+                        for name, value in zip(stream.channels, expected[0, i], strict=True)
+                    },
                 }
                 given = i + 1
             last = _last(times, last)
@@ -204,11 +264,16 @@ def later(time: pd.Timestamp, than: pd.Timestamp) -> bool:
     try:
         return time > than
     except TypeError as error:
-        raise InputError(f"time {time} cannot be compared with {than}: give both with a time zone, or both without") from error
+        raise InputError(
+            f"time {time} cannot be compared with {than}: give both with a time zone, or both without"
+        ) from error
 
 
 def _new(
-    parts: Iterable[tuple[list[str], pd.DatetimeIndex, np.ndarray]], last: pd.Timestamp | None, frequency: str, season: int
+    parts: Iterable[tuple[list[str], pd.DatetimeIndex, np.ndarray]],
+    last: pd.Timestamp | None,
+    frequency: str,
+    season: int,
 ) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray, int]]:
     """The rows that come after `last`, and after each other, and how many steps are missing before each part of them. Of streams without
     a frequency, rows in any order after `last`. Rows whose time cannot be read are taken as they come."""
@@ -222,14 +287,23 @@ def _new(
             while old < len(times) and not later(times[old], last):
                 old += 1
             if old and not left:
-                log.warning("%s is not after %s: rows that were scored before, or come late, are left out", names[0], last)
+                log.warning(
+                    "%s is not after %s: rows that were scored before, or come late, are left out",
+                    names[0],
+                    last,
+                )
             left += old
             names, times, values = names[old:], times[old:], values[old:]
             if len(times) and frequency:
                 steps = steps_between(last, times[0], frequency)
                 if not steps and not close:
                     close = True
-                    log.warning("%s is no step of %s after %s: every row is taken for one; average them first", names[0], frequency, last)
+                    log.warning(
+                        "%s is no step of %s after %s: every row is taken for one; average them first",
+                        names[0],
+                        frequency,
+                        last,
+                    )
                 missing = max(0, steps - 1 - unread)
                 if missing > LONGEST_GAP:
                     missing = LONGEST_GAP - LONGEST_GAP % max(season, 1) + missing % max(season, 1)
@@ -258,11 +332,18 @@ def _short(value: float) -> float | str:
 
 def usual_scale(streams: Sequence[LabelledStream], first: Sequence[int]) -> SeriesScaler:
     """By the rows before `first` of each stream."""
-    return SeriesScaler.fit({one.name: one.usual(rows) for one, rows in zip(streams, first, strict=True)})
+    return SeriesScaler.fit(
+        {one.name: one.usual(rows) for one, rows in zip(streams, first, strict=True)}
+    )
 
 
 def terms_of(
-    stream: LabelledStream | LineStream, memory: Memory, facts: Mapping[str, dict], *, first: float, season: int
+    stream: LabelledStream | LineStream,
+    memory: Memory,
+    facts: Mapping[str, dict],
+    *,
+    first: float,
+    season: int,
 ) -> tuple[SeriesScaler, int]:
     """The scale and the season of a stream: those of the training, or of the memory; else the scale is by the first share of its own rows,
     which is logged.
@@ -275,12 +356,18 @@ def terms_of(
         season: steps of those that are not known; a day of them when 0.
     """
     if stream.name in facts["scales"]:
-        return SeriesScaler({stream.name: tuple(facts["scales"][stream.name])}), facts["seasons"][stream.name]
+        return SeriesScaler({stream.name: tuple(facts["scales"][stream.name])}), facts["seasons"][
+            stream.name
+        ]
     if stream.name in memory.states:
         state = memory.states[stream.name]
         return SeriesScaler({stream.name: (state.mean, state.scale)}), state.settings["season"]
     rows = round(first * len(stream))
     if not len(stream.usual(rows)):
-        raise InputError(f"the first {rows} rows of stream {stream.name!r}, which training did not see, have no value to scale it by")
-    log.info("stream %r, which training did not see, is scaled by its first %d rows", stream.name, rows)
+        raise InputError(
+            f"the first {rows} rows of stream {stream.name!r}, which training did not see, have no value to scale it by"
+        )
+    log.info(
+        "stream %r, which training did not see, is scaled by its first %d rows", stream.name, rows
+    )
     return usual_scale([stream], [rows]), season or stream.season_within(len(stream))

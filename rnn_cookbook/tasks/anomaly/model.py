@@ -55,7 +55,9 @@ def online_forecaster(
     if output_dropout:
         x = keras.layers.SpatialDropout1D(output_dropout, name="output_dropout")(x)
     x = keras.layers.Dense(horizon * channels * finish.width, dtype="float32", name="output")(x)
-    x = keras.layers.Reshape((-1, horizon, channels, finish.width), dtype="float32", name="steps")(x)
+    x = keras.layers.Reshape((-1, horizon, channels, finish.width), dtype="float32", name="steps")(
+        x
+    )
     return keras.Model(sequence, finish(x), name="online_forecaster")
 
 
@@ -85,7 +87,9 @@ def autoencoder(
         lengths: take the sequences' lengths, for sequences of different length (padded on the right).
     """
     if min(features, code_size) < 1:
-        raise InputError(f"an autoencoder needs 1 or more features and a code of 1 or more, got {features} and {code_size}")
+        raise InputError(
+            f"an autoencoder needs 1 or more features and a code of 1 or more, got {features} and {code_size}"
+        )
     check_options("autoencoder", rnn)
     sequence = keras.Input((None, features), name="sequence")
     inputs, mask = [sequence], None
@@ -93,13 +97,20 @@ def autoencoder(
         inputs.append(keras.Input((), dtype="int32", name="lengths"))
         mask = LengthMask(name="mask")((sequence, inputs[1]))
     options = {"mask": mask, "cell": cell, "units": units, "depth": depth, **rnn}
-    _, states = rnn_stack(sequence, bidirectional=bidirectional, return_states=True, name="encoder", **options)
+    _, states = rnn_stack(
+        sequence, bidirectional=bidirectional, return_states=True, name="encoder", **options
+    )
     # Of all layers and both directions what the cell shows, h; the LSTM's c stays inside.
     parts = 2 if cell == "lstm" else 1
     shown = [part for final in states for part in final[::parts]]
-    code = keras.layers.Dense(code_size, name="code")(keras.layers.Concatenate(name="final")(shown) if len(shown) > 1 else shown[0])
+    code = keras.layers.Dense(code_size, name="code")(
+        keras.layers.Concatenate(name="final")(shown) if len(shown) > 1 else shown[0]
+    )
     initial = [
-        [keras.layers.Dense(units, activation="tanh", name=f"initial_{level}_{i}")(code) for i in range(parts)]
+        [
+            keras.layers.Dense(units, activation="tanh", name=f"initial_{level}_{i}")(code)
+            for i in range(parts)
+        ]
         for level in range(1, depth + 1)
     ]
     x = RepeatOver(name="repeat")((code, sequence))

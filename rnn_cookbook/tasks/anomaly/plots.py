@@ -38,9 +38,17 @@ def write_anomalies(
     """
     tables, told, interest = [], [], []
     for one, scored, (first, end), gap in zip(streams, found, spans, gaps, strict=True):
-        rows = {"unique_id": one.name, "ds": one.times, "score": scored.score.round(4), "evidence": scored.evidence.round(4)}
+        rows = {
+            "unique_id": one.name,
+            "ds": one.times,
+            "score": scored.score.round(4),
+            "evidence": scored.evidence.round(4),
+        }
         tables.append(pd.DataFrame(rows))
-        own = [(start + first, last + first) for start, last in alarms_of(scored.score[first:end], threshold, gap=gap)]
+        own = [
+            (start + first, last + first)
+            for start, last in alarms_of(scored.score[first:end], threshold, gap=gap)
+        ]
         for start, last in own:
             known = any(begin <= start <= until for begin, until in one.windows)
             peak = float(scored.score[start : last + 1].max())
@@ -55,22 +63,34 @@ def write_anomalies(
             )
         interest.append((first < end, len(one.windows), len(own)))
     table = pd.concat(tables)
-    write_atomically(run.path / "scores.csv.gz", lambda path: table.to_csv(path, index=False, compression="gzip"))
+    write_atomically(
+        run.path / "scores.csv.gz", lambda path: table.to_csv(path, index=False, compression="gzip")
+    )
     run.write_lines("predictions.jsonl", told)
     chosen = sorted(sorted(range(len(streams)), key=lambda i: interest[i], reverse=True)[:shown])
     figure = Figure(figsize=(11, 2.6 * len(chosen)), layout="constrained")
     grid = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
     for axes, i in zip(grid, chosen, strict=True):
         _plot_stream(axes, streams[i], found[i].score, threshold=threshold, span=spans[i])
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+    figure.legend(
+        *grid[0].get_legend_handles_labels(),
+        loc="outside upper right",
+        ncols=4,
+        frameon=False,
+        fontsize=8,
+    )
     save_plot(run, "anomalies", figure)
 
 
-def _plot_stream(axes, stream: LabelledStream, score: np.ndarray, *, threshold: float, span: tuple[int, int]) -> None:
+def _plot_stream(
+    axes, stream: LabelledStream, score: np.ndarray, *, threshold: float, span: tuple[int, int]
+) -> None:
     rows = np.arange(len(stream))  # not the times: they may go back, and leave gaps
     axes.plot(rows, stream.values, linewidth=0.7, color=GREY, label="values")
     for number, (first, last) in enumerate(stream.windows):
-        axes.axvspan(first, last, color=ORANGE, alpha=0.2, linewidth=0, label=None if number else "labelled")
+        axes.axvspan(
+            first, last, color=ORANGE, alpha=0.2, linewidth=0, label=None if number else "labelled"
+        )
     axes.axvspan(0, span[0], color=GREY, alpha=0.12, linewidth=0, label="does not count")
     alarm = rows[(score >= threshold) & (rows >= span[0]) & (rows < span[1])]
     axes.plot(alarm, stream.values[alarm, 0], "v", color=BLUE, markersize=5, label="alarm")

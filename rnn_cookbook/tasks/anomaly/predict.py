@@ -42,11 +42,20 @@ def point_features(values: np.ndarray, *, season: int, before: int = 0) -> np.nd
 
     known = (at >= season) & (season > 0)
     now, ago = values[..., at, :], back(season)
-    following = np.where(known[:, None], back(max(season - 1, 0)), 0.0)  # one season before the next step
+    following = np.where(
+        known[:, None], back(max(season - 1, 0)), 0.0
+    )  # one season before the next step
     ago = np.where(known[:, None], ago, 0.0)
-    parts = [now, 3 * (now - back(1)), 3 * (following - ago), np.where(known[:, None], following - now, 0.0)]
+    parts = [
+        now,
+        3 * (now - back(1)),
+        3 * (following - ago),
+        np.where(known[:, None], following - now, 0.0),
+    ]
     flags = np.broadcast_to(known[:, None].astype(float), (*now.shape[:-1], 1))
-    return np.concatenate([np.arcsinh(np.concatenate(parts, axis=-1)), flags], axis=-1).astype(np.float32)
+    return np.concatenate([np.arcsinh(np.concatenate(parts, axis=-1)), flags], axis=-1).astype(
+        np.float32
+    )
 
 
 def next_changes(values: np.ndarray) -> np.ndarray:
@@ -65,7 +74,11 @@ class PredictionErrors:
 
     def __init__(self, model: keras.Model, *, streams: int, channels: int, season: int):
         self.stream = Stream(model, batch_size=streams)
-        self.head, self.season, self.fingerprint = model.get_layer("head"), season, fingerprint(model)
+        self.head, self.season, self.fingerprint = (
+            model.get_layer("head"),
+            season,
+            fingerprint(model),
+        )
         self.past = np.zeros((streams, 0, channels))
         self.expected = np.full((streams, channels), np.nan)
 
@@ -76,16 +89,23 @@ class PredictionErrors:
         change = np.asarray(self.head.centre(self.stream.feed(features)), np.float64)[:, :, 0]
         following = values + change
         expected = np.concatenate([self.expected[:, None], following[:, :-1]], axis=1)
-        self.past, self.expected = context[:, max(0, context.shape[1] - max(self.season, 1)) :], following[:, -1]
+        self.past, self.expected = (
+            context[:, max(0, context.shape[1] - max(self.season, 1)) :],
+            following[:, -1],
+        )
         return values - expected, expected
 
     def state(self) -> dict[str, np.ndarray]:
-        network = {f"network/{name}": np.asarray(state) for name, state in self.stream.states.items()}
+        network = {
+            f"network/{name}": np.asarray(state) for name, state in self.stream.states.items()
+        }
         return {"past": self.past, "expected": self.expected, **network}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         self.past, self.expected = state["past"], state["expected"]
-        self.stream.states = {name: tf.constant(state[f"network/{name}"]) for name in self.stream.states}
+        self.stream.states = {
+            name: tf.constant(state[f"network/{name}"]) for name in self.stream.states
+        }
 
 
 class ReconstructionErrors:
@@ -102,7 +122,11 @@ class ReconstructionErrors:
         # A `partial`, because TensorFlow counts compilations by code: those of several detectors would look like one compiled too often.
         self.run = tf.function(partial(model), reduce_retracing=True)
         # Point by point the windows have one shape, for which the loop over their steps is worth compiling; fast GPU kernels are better.
-        self.run_last = self.run if tf.config.list_physical_devices("GPU") else tf.function(partial(model), jit_compile=True)
+        self.run_last = (
+            self.run
+            if tf.config.list_physical_devices("GPU")
+            else tf.function(partial(model), jit_compile=True)
+        )
         self.past = np.zeros((streams, 0, channels))
 
     def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,10 +136,19 @@ class ReconstructionErrors:
         errors, expected = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
         first = max(0, self.window - 1 - self.past.shape[1])  # of the values, with a full window
         if first < values.shape[1]:
-            windows = np.lib.stride_tricks.sliding_window_view(context, self.window, axis=1)[:, first - values.shape[1] :]
-            windows = squashed(windows.transpose(0, 1, 3, 2)).reshape(-1, self.window, values.shape[2])
+            windows = np.lib.stride_tricks.sliding_window_view(context, self.window, axis=1)[
+                :, first - values.shape[1] :
+            ]
+            windows = squashed(windows.transpose(0, 1, 3, 2)).reshape(
+                -1, self.window, values.shape[2]
+            )
             run = self.run_last if values.shape[1] == 1 else self.run
-            said = np.concatenate([np.asarray(run(part)) for part in np.array_split(windows, -(-len(windows) // 1024))])
+            said = np.concatenate(
+                [
+                    np.asarray(run(part))
+                    for part in np.array_split(windows, -(-len(windows) // 1024))
+                ]
+            )
             shape = (len(values), -1, self.window, values.shape[2])
             errors[:, first:] = np.abs(windows - said).reshape(shape).mean(axis=2)
             expected[:, first:] = np.sinh(said.reshape(shape)[:, :, -1])
@@ -147,7 +180,13 @@ class Detector:
         tails: further arguments of `TailProbability`.
     """
 
-    PARTS = ("errors", "error", "usual", "distance", "rest")  # each with a row a stream in its state
+    PARTS = (
+        "errors",
+        "error",
+        "usual",
+        "distance",
+        "rest",
+    )  # each with a row a stream in its state
 
     def __init__(
         self,
@@ -160,11 +199,17 @@ class Detector:
         rest: int = 0,
         **tails,
     ):
-        self.errors, self.mean, self.scale = errors, np.asarray(mean, float), np.asarray(scale, float)
+        self.errors, self.mean, self.scale = (
+            errors,
+            np.asarray(mean, float),
+            np.asarray(scale, float),
+        )
         streams, channels = self.mean.shape
         self.shape = streams, channels
         size = streams * channels
-        self.tails = TailProbability(5 * size, **tails)  # value up and down, error, distance up and down
+        self.tails = TailProbability(
+            5 * size, **tails
+        )  # value up and down, error, distance up and down
         self.error = Smoothed(self.shape, steps=smoothing)
         self.usual = SeasonalMedian(self.shape, season=season)
         self.distance = Smoothed(self.shape, steps=3 * smoothing)
@@ -180,9 +225,13 @@ class Detector:
         """
         values = np.asarray(values, np.float64)
         if values.ndim != 3 or (values.shape[0], values.shape[2]) != self.shape:
-            raise InputError(f"values of shape {values.shape} do not fit; accepted is ({self.shape[0]}, steps, {self.shape[1]})")
+            raise InputError(
+                f"values of shape {values.shape} do not fit; accepted is ({self.shape[0]}, steps, {self.shape[1]})"
+            )
         if np.isinf(values).any():
-            raise InputError("a value is infinite; accepted are finite numbers, and NaN for a missing one")
+            raise InputError(
+                "a value is infinite; accepted are finite numbers, and NaN for a missing one"
+            )
         if not values.shape[1]:
             return np.zeros(values.shape[:2]), np.zeros(values.shape[:2]), values
         scaled = (values - self.mean[:, None]) / self.scale[:, None]
@@ -194,13 +243,16 @@ class Detector:
         scores = np.zeros(scaled.shape[:2])
         for step in range(scaled.shape[1]):
             now = scaled[:, step]
-            evidence[:, step] = self._evidence(now, np.abs(errors[:, step]), now - self.usual.update(now))
+            evidence[:, step] = self._evidence(
+                now, np.abs(errors[:, step]), now - self.usual.update(now)
+            )
             scores[:, step] = self.rest.update(evidence[:, step])
         return scores, evidence, expected * self.scale[:, None] + self.mean[:, None]
 
     def _evidence(self, value: np.ndarray, error: np.ndarray, distance: np.ndarray) -> np.ndarray:
         error, distance = (
-            np.where(np.isnan(part), np.nan, smoothed.update(part)) for part, smoothed in ((error, self.error), (distance, self.distance))
+            np.where(np.isnan(part), np.nan, smoothed.update(part))
+            for part, smoothed in ((error, self.error), (distance, self.distance))
         )
         statistics = np.stack([value, -value, error, distance, -distance])
         tails = self.tails.score(statistics.ravel()).reshape(statistics.shape)
@@ -212,30 +264,54 @@ class Detector:
     @property
     def settings(self) -> dict:
         """What another detector must share to go on from this one's state."""
-        own = {"errors": type(self.errors).__name__, "model": self.errors.fingerprint, "channels": self.shape[1]}
-        return {**own, "season": self.usual.season, "smoothing": self.error.steps, "rest": self.rest.last.shape[1]}
+        own = {
+            "errors": type(self.errors).__name__,
+            "model": self.errors.fingerprint,
+            "channels": self.shape[1],
+        }
+        return {
+            **own,
+            "season": self.usual.season,
+            "smoothing": self.error.steps,
+            "rest": self.rest.last.shape[1],
+        }
 
     def state(self, stream: int = 0) -> dict[str, np.ndarray]:
         """A copy of what was learnt of one of the streams, for `restore`; a few times the season, the rest and the window at most."""
-        arrays = {f"{part}/{name}": array for part in self.PARTS for name, array in getattr(self, part).state().items()}
+        arrays = {
+            f"{part}/{name}": array
+            for part in self.PARTS
+            for name, array in getattr(self, part).state().items()
+        }
         for name, array in self.tails.state().items():
-            arrays[f"tails/{name}"] = array.reshape(-1, *self.shape, *array.shape[1:]).swapaxes(0, 1)
-        return {name: np.array(array[stream : stream + 1]) for name, array in (arrays | {"last": self.last}).items()}
+            arrays[f"tails/{name}"] = array.reshape(-1, *self.shape, *array.shape[1:]).swapaxes(
+                0, 1
+            )
+        return {
+            name: np.array(array[stream : stream + 1])
+            for name, array in (arrays | {"last": self.last}).items()
+        }
 
     def restore(self, *states: dict[str, np.ndarray]) -> None:
         """Goes on from what detectors with the same `settings` learnt of each of the streams."""
         arrays = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
         for part in self.PARTS:
             names = [name for name in arrays if name.startswith(f"{part}/")]
-            getattr(self, part).restore({name.removeprefix(f"{part}/"): arrays[name] for name in names})
+            getattr(self, part).restore(
+                {name.removeprefix(f"{part}/"): arrays[name] for name in names}
+            )
         tails = {name: arrays[f"tails/{name}"].swapaxes(0, 1) for name in self.tails.state()}
-        self.tails.restore({name: array.reshape(-1, *array.shape[3:]) for name, array in tails.items()})
+        self.tails.restore(
+            {name: array.reshape(-1, *array.shape[3:]) for name, array in tails.items()}
+        )
         self.last = arrays["last"]
 
 
 def fingerprint(model: keras.Model) -> str:
     """What tells a model's weights from those of others."""
-    return hashlib.sha256(b"".join(np.ascontiguousarray(weight).tobytes() for weight in model.get_weights())).hexdigest()[:16]
+    return hashlib.sha256(
+        b"".join(np.ascontiguousarray(weight).tobytes() for weight in model.get_weights())
+    ).hexdigest()[:16]
 
 
 def carried(values: np.ndarray, last: np.ndarray | float = 0.0) -> np.ndarray:
@@ -284,7 +360,12 @@ class Scored:
 
 
 def score_streams(
-    streams: Sequence[np.ndarray], make: Callable[[list[int]], Detector], *, groups: Sequence, chunk: int = 512, told: str = ""
+    streams: Sequence[np.ndarray],
+    make: Callable[[list[int]], Detector],
+    *,
+    groups: Sequence,
+    chunk: int = 512,
+    told: str = "",
 ) -> list[Scored]:
     """Scores whole streams of any length, those of a group side by side, in one pass.
 
@@ -308,13 +389,25 @@ def score_streams(
         edges = sorted({*range(0, values.shape[1], chunk), *lengths, 0})
         for start, end in itertools.pairwise(edges):
             parts.append(detector.score(values[:, start:end]))
-            states |= {place: detector.state(place) for place, length in enumerate(lengths) if length == end}
+            states |= {
+                place: detector.state(place)
+                for place, length in enumerate(lengths)
+                if length == end
+            }
             rows += sum(min(length, end) - start for length in lengths if length > start)
             if told and time.perf_counter() - logged > 10:
                 log.info("%s: %d of %d rows", told, rows, total)
                 logged = time.perf_counter()
-        score, evidence, expected = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+        score, evidence, expected = (
+            np.concatenate(part, axis=1) for part in zip(*parts, strict=True)
+        )
         for place, i in enumerate(members):
             whole = slice(lengths[place])
-            found[i] = Scored(score[place, whole], evidence[place, whole], expected[place, whole], states[place], detector.settings)
+            found[i] = Scored(
+                score[place, whole],
+                evidence[place, whole],
+                expected[place, whole],
+                states[place],
+                detector.settings,
+            )
     return found

@@ -9,7 +9,9 @@ from rnn_cookbook.tasks.anomaly.data import LabelledStream
 ANOMALIES = ("spike", "shift", "faster", "flat")
 
 
-def anomalous_series(count: int, steps: int, *, seed: int, clean: float = 0.3) -> list[LabelledStream]:
+def anomalous_series(
+    count: int, steps: int, *, seed: int, clean: float = 0.3
+) -> list[LabelledStream]:
     """Half-hourly series of a daily season and noise, with anomalies of four kinds at known rows, none of them in the first `clean` share.
 
     A spike of one row; a shift of the level for half a day; a season that runs at three times its speed for a day; and half a day at
@@ -33,14 +35,24 @@ def anomalous_series(count: int, steps: int, *, seed: int, clean: float = 0.3) -
         )
     for number in range(count):
         kinds = [str(kind) for kind in rng.permutation(ANOMALIES)]
-        places = [(kind, first + i * room + int(rng.integers(day, room - 2 * day))) for i, kind in enumerate(kinds)]
+        places = [
+            (kind, first + i * room + int(rng.integers(day, room - 2 * day)))
+            for i, kind in enumerate(kinds)
+        ]
         speed = np.ones(steps)
         for kind, start in places:
             if kind == "faster":
-                speed[start : start + day] = 3.0  # whole turns, so that the season goes on as before
+                speed[start : start + day] = (
+                    3.0  # whole turns, so that the season goes on as before
+                )
         angle = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.cumsum(speed) / day
         size = rng.uniform(1, 3)
-        values = rng.uniform(5, 50) + size * np.sin(angle) + 0.4 * size * np.sin(2 * angle + 1) + rng.normal(scale=0.08 * size, size=steps)
+        values = (
+            rng.uniform(5, 50)
+            + size * np.sin(angle)
+            + 0.4 * size * np.sin(2 * angle + 1)
+            + rng.normal(scale=0.08 * size, size=steps)
+        )
         for kind, start in places:
             stretch = slice(start, start + lengths[kind])
             if kind == "spike":
@@ -52,7 +64,13 @@ def anomalous_series(count: int, steps: int, *, seed: int, clean: float = 0.3) -
         windows = [(start, start + max(lengths[kind], day // 2) - 1) for kind, start in places]
         streams.append(
             LabelledStream(
-                f"{'test' if number % 2 else 'validation'} {number // 2 + 1}", times, values[:, None], ["value"], windows, day, "30min"
+                f"{'test' if number % 2 else 'validation'} {number // 2 + 1}",
+                times,
+                values[:, None],
+                ["value"],
+                windows,
+                day,
+                "30min",
             )
         )
     return streams

@@ -47,7 +47,9 @@ def measures(
     threshold = best_event_threshold(own, labelled, gaps=gaps) if any(labelled) else np.inf
     if not np.isfinite(threshold):
         quiet, _ = _part(scores if rows is None else rows, windows, spans["train"])
-        weeks = sum(one.weeks(max(len(part) - WARM_UP, 0)) for one, part in zip(streams, quiet, strict=True))
+        weeks = sum(
+            one.weeks(max(len(part) - WARM_UP, 0)) for one, part in zip(streams, quiet, strict=True)
+        )
         try:
             threshold = quiet_threshold(np.concatenate(quiet), alarms=alarms_per_week * weeks)
         except InputError as error:
@@ -73,12 +75,18 @@ def measures(
 
 
 def _part(
-    scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], spans: Sequence[tuple[int, int]]
+    scores: Sequence[np.ndarray],
+    windows: Sequence[Sequence[tuple[int, int]]],
+    spans: Sequence[tuple[int, int]],
 ) -> tuple[list[np.ndarray], list[list[tuple[int, int]]]]:
     """Scores and windows of the rows [first, end) of each stream alone; a window that begins before them, from there on."""
     parts = [score[first:end] for score, (first, end) in zip(scores, spans, strict=True)]
     inside = [
-        [(max(start - first, 0), min(last, end - 1) - first) for start, last in own if last >= first and start < end]
+        [
+            (max(start - first, 0), min(last, end - 1) - first)
+            for start, last in own
+            if last >= first and start < end
+        ]
         for own, (first, end) in zip(windows, spans, strict=True)
     ]
     return parts, inside
@@ -125,7 +133,11 @@ def alarms_of(scores: np.ndarray, threshold: float, *, gap: int) -> list[tuple[i
 
 
 def event_scores(
-    scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], threshold: float, *, gaps: Sequence[int]
+    scores: Sequence[np.ndarray],
+    windows: Sequence[Sequence[tuple[int, int]]],
+    threshold: float,
+    *,
+    gaps: Sequence[int],
 ) -> dict[str, float]:
     """Anomalies found, not rows: "event_recall", of the windows those with a row of an alarm; "event_precision", of the alarms those that
     begin in a window; "event_f1"; "delay", mean rows from the beginning of a found window to its first alarm; "alarms" and
@@ -162,7 +174,11 @@ def event_scores(
 
 
 def best_event_threshold(
-    scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], *, gaps: Sequence[int], most: int = 200
+    scores: Sequence[np.ndarray],
+    windows: Sequence[Sequence[tuple[int, int]]],
+    *,
+    gaps: Sequence[int],
+    most: int = 200,
 ) -> float:
     """The threshold with the best "event_f1" of `event_scores`, of at most `most` that are tried; the highest of several. For labelled
     validation streams."""
@@ -170,5 +186,12 @@ def best_event_threshold(
     values = values[values > 0]
     if not len(values):
         return np.inf
-    tried = np.unique(np.quantile(values, 1 - np.geomspace(1 / len(values), 1, most), method="nearest"))
-    return float(max(tried, key=lambda value: (event_scores(scores, windows, value, gaps=gaps)["event_f1"], value)))
+    tried = np.unique(
+        np.quantile(values, 1 - np.geomspace(1 / len(values), 1, most), method="nearest")
+    )
+    return float(
+        max(
+            tried,
+            key=lambda value: (event_scores(scores, windows, value, gaps=gaps)["event_f1"], value),
+        )
+    )

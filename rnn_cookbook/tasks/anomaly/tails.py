@@ -45,7 +45,9 @@ class TailProbability:
             )
         self.share, self.least, self.heaviest, self.finest = share, least, heaviest, finest
         self.warm_up = max(warm_up, least + 1)
-        self.peaks = np.full((streams, keep + 1), -np.inf)  # rising; the threshold and what lies above it are the last ones
+        self.peaks = np.full(
+            (streams, keep + 1), -np.inf
+        )  # rising; the threshold and what lies above it are the last ones
         self.seen = np.zeros(streams, int)
 
     def score(self, values: np.ndarray) -> np.ndarray:
@@ -67,10 +69,14 @@ class TailProbability:
             excess = np.where(rank < count[:, None], self.peaks - threshold[:, None], 0.0)
             mean = np.maximum(excess.sum(axis=1) / count, self.finest)
             weighted = (excess * rank).sum(axis=1) / (count * (count - 1))
-            shape = np.clip(2 - mean / np.maximum(mean - 2 * weighted, 1e-6 * mean), 0.0, self.heaviest)
+            shape = np.clip(
+                2 - mean / np.maximum(mean - 2 * weighted, 1e-6 * mean), 0.0, self.heaviest
+            )
             over = (values - threshold) / (mean * (1 - shape))
             # log of 1 over (1 + shape * over) ** (-1 / shape), whose limit for a shape of 0 is `over`
-            exponent = np.where(shape > 1e-6, np.log1p(shape * np.maximum(over, 0)) / np.maximum(shape, 1e-6), over)
+            exponent = np.where(
+                shape > 1e-6, np.log1p(shape * np.maximum(over, 0)) / np.maximum(shape, 1e-6), over
+            )
             score = (exponent + np.log(np.maximum(self.seen, 1) / count)) / np.log(10)
         return np.where(over > 0, np.minimum(score, LARGEST), 0.0)
 
@@ -92,7 +98,9 @@ class Smoothed:
         there = ~np.isnan(values)
         self.seen += there
         rate = np.maximum(1 / self.steps, 1 / np.maximum(self.seen, 1))
-        self.mean = np.where(there, self.mean + rate * (np.where(there, values, 0.0) - self.mean), self.mean)
+        self.mean = np.where(
+            there, self.mean + rate * (np.where(there, values, 0.0) - self.mean), self.mean
+        )
         return self.mean
 
     def state(self) -> dict[str, np.ndarray]:
@@ -124,7 +132,8 @@ class SeasonalMedian:
         found = np.sort(self.past[:, self.place % self.season :: self.season], axis=1)  # NaN last
         count = (~np.isnan(found)).sum(axis=1, keepdims=True)
         lower, upper = (
-            np.take_along_axis(found, place, axis=1)[:, 0] for place in (np.maximum(count - 1, 0) // 2, count // 2 % found.shape[1])
+            np.take_along_axis(found, place, axis=1)[:, 0]
+            for place in (np.maximum(count - 1, 0) // 2, count // 2 % found.shape[1])
         )
         self.past[:, self.place] = values
         self.place = (self.place + 1) % self.past.shape[1]

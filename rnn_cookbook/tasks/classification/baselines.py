@@ -1,9 +1,5 @@
 """Linear models over bags of words and n-grams: what a text classifier has to beat."""
 
-
-
-
-
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,7 +9,9 @@ from rnn_cookbook.baselines import timed_scores
 from rnn_cookbook.tasks.classification.scores import classification_scores
 
 
-def text_baselines(train: tuple[Sequence[str], np.ndarray], test: tuple[Sequence[str], np.ndarray], *, classes: int) -> dict[str, dict]:
+def text_baselines(
+    train: tuple[Sequence[str], np.ndarray], test: tuple[Sequence[str], np.ndarray], *, classes: int
+) -> dict[str, dict]:
     """Baselines of text classification: name to the scores of `metrics.classification_scores` and "seconds".
 
     Args:
@@ -25,7 +23,11 @@ def text_baselines(train: tuple[Sequence[str], np.ndarray], test: tuple[Sequence
     """
     methods: dict[str, Callable] = {"majority": _majority, "tfidf_lr": _tfidf_lr, "nb_lr": _nb_lr}
     answers = {name: partial(method, *train, test[0], classes) for name, method in methods.items()}
-    return timed_scores(answers, lambda probabilities: classification_scores(test[1], probabilities), metric="accuracy")
+    return timed_scores(
+        answers,
+        lambda probabilities: classification_scores(test[1], probabilities),
+        metric="accuracy",
+    )
 
 
 # Words, punctuation marks, and characters of scripts that set no spaces: as in encode.text.standardize.
@@ -52,7 +54,9 @@ class NBClassifier:
 
         self.min_count = min_count
         self.c = inverse_regularization
-        self.vectorizer = CountVectorizer(ngram_range=(1, ngrams), token_pattern=_TOKEN, binary=True, dtype=np.float32)
+        self.vectorizer = CountVectorizer(
+            ngram_range=(1, ngrams), token_pattern=_TOKEN, binary=True, dtype=np.float32
+        )
 
     def fit(self, texts: Sequence[str], labels: np.ndarray, *, classes: int) -> "NBClassifier":
         from sklearn.linear_model import LogisticRegression
@@ -64,7 +68,9 @@ class NBClassifier:
             inside = labels == label
             ratio = self._smoothed(counts[inside]) - self._smoothed(counts[~inside])
             # liblinear's dual solver is the fastest here: far more features than texts.
-            model = LogisticRegression(C=self.c, solver="liblinear", dual=True, tol=1e-3, max_iter=1000, random_state=0)
+            model = LogisticRegression(
+                C=self.c, solver="liblinear", dual=True, tol=1e-3, max_iter=1000, random_state=0
+            )
             self.models.append((ratio, model.fit(counts.multiply(ratio).tocsr(), inside)))
         return self
 
@@ -76,7 +82,13 @@ class NBClassifier:
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """float[texts, classes], each row summing to one."""
         counts = self.vectorizer.transform(texts)
-        scores = np.stack([model.predict_proba(counts.multiply(ratio).tocsr())[:, 1] for ratio, model in self.models], axis=1)
+        scores = np.stack(
+            [
+                model.predict_proba(counts.multiply(ratio).tocsr())[:, 1]
+                for ratio, model in self.models
+            ],
+            axis=1,
+        )
         if scores.shape[1] == 1:
             return np.concatenate([1 - scores, scores], axis=1)
         return scores / np.maximum(scores.sum(axis=1, keepdims=True), 1e-12)

@@ -57,13 +57,24 @@ def text_classifier(
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     mask = PaddingMask(name="mask")(tokens)
     words = WordDropout(word_dropout, name="word_dropout")(tokens)
-    x = _embedding(vocabulary_size, embedding_size, word_vectors=word_vectors, trainable=train_embedding)(words)
+    x = _embedding(
+        vocabulary_size, embedding_size, word_vectors=word_vectors, trainable=train_embedding
+    )(words)
     if embedding_dropout:
         x = keras.layers.SpatialDropout1D(embedding_dropout, name="embedding_dropout")(x)
     rnn_mask = mask
     if segment_length:
         x, rnn_mask = SplitSegments(segment_length, name="split_segments")((x, mask))
-    x = rnn_stack(x, mask=rnn_mask, cell=cell, units=units, depth=depth, bidirectional=bidirectional, dropout=dropout, **rnn)
+    x = rnn_stack(
+        x,
+        mask=rnn_mask,
+        cell=cell,
+        units=units,
+        depth=depth,
+        bidirectional=bidirectional,
+        dropout=dropout,
+        **rnn,
+    )
     if segment_length:
         x = JoinSegments(name="join_segments")((x, mask))
     halves = bidirectional and rnn.get("merge", "concat") == "concat"

@@ -13,7 +13,14 @@ from rnn_cookbook.tasks.classification.scores import accuracy_by_length
 
 
 def write_classification(
-    run: Run, texts: Sequence[str], labels: np.ndarray, probabilities: np.ndarray, *, classes, lengths, unit: str
+    run: Run,
+    texts: Sequence[str],
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    classes,
+    lengths,
+    unit: str,
 ) -> None:
     """What a classifier's run folder shows of the test split.
 
@@ -33,10 +40,20 @@ def write_classification(
     rows = zip(labels, predicted, confidence, strict=True)
     run.write_lines(
         "predictions.jsonl",
-        ({"label": classes[label], "predicted": classes[guess], "probability": round(float(share), 5)} for label, guess, share in rows),
+        (
+            {
+                "label": classes[label],
+                "predicted": classes[guess],
+                "probability": round(float(share), 5),
+            }
+            for label, guess, share in rows
+        ),
     )
     wrong = sorted(np.flatnonzero(predicted != labels), key=lambda i: -confidence[i])[:20]
-    mistakes = (f"[{i}] {classes[labels[i]]}, taken for {classes[predicted[i]]} ({confidence[i]:.1%})\n{texts[i]}\n\n" for i in wrong)
+    mistakes = (
+        f"[{i}] {classes[labels[i]]}, taken for {classes[predicted[i]]} ({confidence[i]:.1%})\n{texts[i]}\n\n"
+        for i in wrong
+    )
     write_text(run.path / "mistakes.txt", "".join(mistakes) or "no mistakes\n")
     log.info("the %d most confident mistakes: %s", len(wrong), run.path / "mistakes.txt")
     plot_confusion(run, labels, predicted, classes)
@@ -46,10 +63,17 @@ def write_classification(
 def plot_by_length(run: Run, groups: list[dict], *, unit: str) -> None:
     """`plots/accuracy_by_length.png`: accuracy of groups of equal size, with the 95% interval of their size."""
     accuracy = np.array([group["accuracy"] for group in groups])
-    error = 1.96 * np.sqrt(accuracy * (1 - accuracy) / np.array([group["examples"] for group in groups]))
+    error = 1.96 * np.sqrt(
+        accuracy * (1 - accuracy) / np.array([group["examples"] for group in groups])
+    )
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.errorbar(range(len(groups)), accuracy, yerr=error, fmt="o-", color=BLUE, capsize=3)
-    axes.set_xticks(range(len(groups)), [f"{group['shortest']}–{group['longest']}" for group in groups], rotation=30, ha="right")
+    axes.set_xticks(
+        range(len(groups)),
+        [f"{group['shortest']}–{group['longest']}" for group in groups],
+        rotation=30,
+        ha="right",
+    )
     axes.set(xlabel=f"length of the text ({unit})", ylabel="accuracy (with its 95% interval)")
     save_plot(run, "accuracy_by_length", figure)

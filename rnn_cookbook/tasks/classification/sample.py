@@ -8,10 +8,27 @@ REVIEW_NOISE = 0.05  # share of reviews whose label is flipped
 
 _GOOD = ("good", "wonderful", "moving", "clever", "gripping", "charming", "brilliant", "funny")
 _BAD = ("bad", "awful", "boring", "stupid", "tedious", "clumsy", "dreadful", "weak")
-_SUBJECTS = ("the plot", "the acting", "the script", "the music", "the camera work", "the ending", "the dialogue", "the pace")
+_SUBJECTS = (
+    "the plot",
+    "the acting",
+    "the script",
+    "the music",
+    "the camera work",
+    "the ending",
+    "the dialogue",
+    "the pace",
+)
 _NEGATIONS = ("was not", "was never", "was hardly", "could not be called")
 _AFFIRMATIONS = ("was", "seemed", "really was", "proved")
-_DEGREES = ("", "", "very", "all that", "in the end very", "from start to finish", "as far as i can tell all that")
+_DEGREES = (
+    "",
+    "",
+    "very",
+    "all that",
+    "in the end very",
+    "from start to finish",
+    "as far as i can tell all that",
+)
 _FILLERS = (
     "i saw it with my brother on a rainy evening .",
     "the cinema was half empty .",
@@ -37,7 +54,11 @@ def reviews(count: int, *, seed: int, noise: float = REVIEW_NOISE) -> Texts:
         positive = rng.random() < 0.5
         form = rng.choice(("plain", "but", "although"))
         verdict, other = _verdict(rng, positive), _verdict(rng, not positive)
-        body = {"plain": f"{verdict} .", "but": f"{other} . but {verdict} .", "although": f"{verdict} , although {other} ."}[form]
+        body = {
+            "plain": f"{verdict} .",
+            "but": f"{other} . but {verdict} .",
+            "although": f"{verdict} , although {other} .",
+        }[form]
         fillers = rng.sample(_FILLERS, rng.randint(0, 4))
         cut = rng.randint(0, len(fillers))
         text = " ".join([*fillers[:cut], body, *fillers[cut:]])
@@ -48,5 +69,10 @@ def reviews(count: int, *, seed: int, noise: float = REVIEW_NOISE) -> Texts:
 def _verdict(rng: random.Random, positive: bool) -> str:
     negated = rng.random() < 0.3
     adjective = rng.choice(_GOOD if positive != negated else _BAD)
-    words = (rng.choice(_SUBJECTS), rng.choice(_NEGATIONS if negated else _AFFIRMATIONS), rng.choice(_DEGREES), adjective)
+    words = (
+        rng.choice(_SUBJECTS),
+        rng.choice(_NEGATIONS if negated else _AFFIRMATIONS),
+        rng.choice(_DEGREES),
+        adjective,
+    )
     return " ".join(word for word in words if word)

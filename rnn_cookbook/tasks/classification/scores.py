@@ -1,6 +1,5 @@
 """Accuracy, macro F1, ROC AUC and calibration of a classifier."""
 
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,11 +47,19 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int =
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     size = np.bincount(bin_of, minlength=bins)
-    gap = np.abs(np.bincount(bin_of, weights=right, minlength=bins) - np.bincount(bin_of, weights=confidence, minlength=bins))
+    gap = np.abs(
+        np.bincount(bin_of, weights=right, minlength=bins)
+        - np.bincount(bin_of, weights=confidence, minlength=bins)
+    )
     return float(gap[size > 0].sum() / len(labels))
 
 
-def accuracy_by_length(labels: np.ndarray, predicted: np.ndarray, lengths: Sequence[int], groups: int = 8) -> list[dict]:
+def accuracy_by_length(
+    labels: np.ndarray, predicted: np.ndarray, lengths: Sequence[int], groups: int = 8
+) -> list[dict]:
     """Accuracy in `groups` groups of about equally many examples, from the shortest to the longest."""
     right = np.asarray(labels) == np.asarray(predicted)
-    return [{**sizes, "accuracy": round(float(right[part].mean()), 4)} for part, sizes in groups_by_length(lengths, groups)]
+    return [
+        {**sizes, "accuracy": round(float(right[part].mean()), 4)}
+        for part, sizes in groups_by_length(lengths, groups)
+    ]

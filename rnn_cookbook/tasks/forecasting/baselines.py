@@ -12,7 +12,14 @@ from rnn_cookbook.tasks.forecasting.scores import point_scores
 
 pass
 
-ALPHAS = (0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)  # of the ridge regression, tried on the validation split
+ALPHAS = (
+    0.1,
+    1.0,
+    10.0,
+    100.0,
+    1000.0,
+    10_000.0,
+)  # of the ridge regression, tried on the validation split
 
 
 def repeat_last(window: np.ndarray, horizon: int) -> np.ndarray:
@@ -31,7 +38,11 @@ def seasonal_mean(window: np.ndarray, horizon: int, *, season: int) -> np.ndarra
     seasons = window.shape[1] // season
     if not seasons:
         return np.repeat(window.mean(axis=1, keepdims=True), horizon, axis=1)
-    whole = window[:, window.shape[1] - seasons * season :].reshape(len(window), seasons, season, -1).mean(axis=1)
+    whole = (
+        window[:, window.shape[1] - seasons * season :]
+        .reshape(len(window), seasons, season, -1)
+        .mean(axis=1)
+    )
     return whole[:, np.arange(horizon) % season]
 
 
@@ -56,7 +67,10 @@ class RidgeForecaster:
         """The weights of another `alpha`, for the same windows."""
         penalty = np.eye(len(self.gram)) * alpha
         penalty[-1, -1] = 0  # not of the constant
-        self.alpha, self.weights = alpha, np.linalg.solve(self.gram + penalty, self.moments).astype(np.float32)
+        self.alpha, self.weights = (
+            alpha,
+            np.linalg.solve(self.gram + penalty, self.moments).astype(np.float32),
+        )
         return self
 
     def predict(self, window: np.ndarray) -> np.ndarray:
@@ -68,7 +82,9 @@ def apply_linear(weights: np.ndarray, window: np.ndarray) -> np.ndarray:
     """A linear forecast by float[lookback + 1, horizon] weights, the constant last, of the window less its last value, which is added
     again: float[windows, lookback, channels] -> float[windows, horizon, channels]."""
     last = window[:, -1:]
-    rows = np.ascontiguousarray((window - last).transpose(0, 2, 1)).reshape(-1, window.shape[1])  # one product of all, not one each
+    rows = np.ascontiguousarray((window - last).transpose(0, 2, 1)).reshape(
+        -1, window.shape[1]
+    )  # one product of all, not one each
     change = (rows @ weights[:-1] + weights[-1]).reshape(len(window), window.shape[2], -1)
     return change.transpose(0, 2, 1) + last
 
@@ -79,7 +95,10 @@ def _normal_equations(windows: Windows, chunk: int = 2048) -> tuple[np.ndarray, 
     past, future = windows.arrays()
     for start in range(0, len(past), chunk):
         for channel in range(past.shape[2]):
-            x, y = (part[start : start + chunk, :, channel].astype(np.float64) for part in (past, future))
+            x, y = (
+                part[start : start + chunk, :, channel].astype(np.float64)
+                for part in (past, future)
+            )
             last = x[:, -1:]
             x = np.concatenate([x - last, np.ones((len(x), 1))], axis=1)
             gram += x.T @ x
@@ -115,14 +134,22 @@ def forecast_baselines(
             keep(name, forecast)
         return forecast
 
-    return timed_scores({name: partial(kept, name, method) for name, method in methods.items()}, score, metric="mse")
+    return timed_scores(
+        {name: partial(kept, name, method) for name, method in methods.items()}, score, metric="mse"
+    )
 
 
 def fit_ridge(train: Windows, validation: Windows) -> RidgeForecaster:
     """A `RidgeForecaster` of the training windows, with that alpha of `ALPHAS` which has the least squared error on validation."""
     past, future = validation.arrays()
     ridge = RidgeForecaster(ALPHAS[0]).fit(train)
-    errors = {alpha: point_scores(future, ridge.solve(alpha).predict(past))["mse"] for alpha in ALPHAS}
+    errors = {
+        alpha: point_scores(future, ridge.solve(alpha).predict(past))["mse"] for alpha in ALPHAS
+    }
     best = min(errors, key=errors.get)
-    log.info("ridge: alpha %g of %s, chosen on validation", best, ", ".join(f"{alpha:g}" for alpha in ALPHAS))
+    log.info(
+        "ridge: alpha %g of %s, chosen on validation",
+        best,
+        ", ".join(f"{alpha:g}" for alpha in ALPHAS),
+    )
     return ridge.solve(best)

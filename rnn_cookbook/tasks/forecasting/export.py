@@ -43,35 +43,59 @@ class ServedForecaster(Served):
         number = [inputs["series"]] if len(self.names) > 1 else []
         read = {"window": _Scaled(mean, scale, name="scaled")([inputs["values"], *number])}
         if "covariates" in shapes:
-            read["covariates"] = _Scaled(*self._known(), name="scaled_covariates")([inputs["covariates"]])
+            read["covariates"] = _Scaled(*self._known(), name="scaled_covariates")(
+                [inputs["covariates"]]
+            )
         scaled = call_by_name(self.network, read)
         answer = _OwnUnits(mean, scale, head=self.head, name="own_units")([scaled, *number])
         self.model = keras.Model(list(inputs.values()), answer, name="own_units")
-        self.signature = tuple(tf.TensorSpec(part.shape, part.dtype, name=part.name) for part in self.model.inputs)
+        self.signature = tuple(
+            tf.TensorSpec(part.shape, part.dtype, name=part.name) for part in self.model.inputs
+        )
         self.outputs = tuple(sorted(answer))
         self.about = self._about()
 
     def __call__(self, *inputs):
-        return call_by_name(self.model, {one.name: value for one, value in zip(self.signature, inputs, strict=True)})
+        return call_by_name(
+            self.model, {one.name: value for one, value in zip(self.signature, inputs, strict=True)}
+        )
 
     def _about(self) -> str:
-        inputs, levels = {one.name for one in self.signature}, ", ".join(map(str, self.head.quantiles))
+        inputs, levels = (
+            {one.name for one in self.signature},
+            ", ".join(map(str, self.head.quantiles)),
+        )
         lookback, horizon = self.signature[0].shape[1], self.network.output.shape[1]
-        told = [f"Values go in as the table has them: `values`, the last {lookback} steps of each channel."]
+        told = [
+            f"Values go in as the table has them: `values`, the last {lookback} steps of each channel."
+        ]
         if "covariates" in inputs:
-            told.append(f"`covariates`, of the last {lookback} steps and {horizon} more, are those of the table.")
+            told.append(
+                f"`covariates`, of the last {lookback} steps and {horizon} more, are those of the table."
+            )
             if self.encoder.calendar:
                 cycles = ", ".join(_CYCLES[name] for name in self.encoder.calendar)
-                told.append(f"Behind them stand the sine and the cosine of 2π times the share that is over of {cycles}, two columns each.")
+                told.append(
+                    f"Behind them stand the sine and the cosine of 2π times the share that is over of {cycles}, two columns each."
+                )
         if "series" in inputs:
-            told.append(f"`series` is the number of each row's series, from 0 on: {listing(self.names, 20)} (see series.json).")
+            told.append(
+                f"`series` is the number of each row's series, from 0 on: {listing(self.names, 20)} (see series.json)."
+            )
         also = {
             "quantiles": f", and `quantiles` ({levels})",
             "gaussian": f", its mean, and `quantiles` ({levels})",
             "student_t": ", its mean, `scale` and `degrees_of_freedom`",
         }
-        told.append("Series that training did not see are not for this: their scale is none of those that it knows.")
-        return " ".join([*told, f"Out comes `forecast`, the next {horizon} steps in the same units{also.get(self.head.kind, '')}."])
+        told.append(
+            "Series that training did not see are not for this: their scale is none of those that it knows."
+        )
+        return " ".join(
+            [
+                *told,
+                f"Out comes `forecast`, the next {horizon} steps in the same units{also.get(self.head.kind, '')}.",
+            ]
+        )
 
     def examples(self, size, rng):
         """Walks about the level of a series, and covariates that are usual."""
@@ -81,7 +105,9 @@ class ServedForecaster(Served):
         for part in self.model.inputs:
             noise = rng.normal(size=(size, *part.shape[1:]))
             if part.name == "values":
-                made["values"] = (mean + scale * noise.cumsum(axis=1) / np.sqrt(part.shape[1])).astype(np.float32)
+                made["values"] = (
+                    mean + scale * noise.cumsum(axis=1) / np.sqrt(part.shape[1])
+                ).astype(np.float32)
             elif part.name == "covariates":
                 usual, spread = self._known()
                 made["covariates"] = (usual + spread * noise).astype(np.float32)
@@ -91,25 +117,42 @@ class ServedForecaster(Served):
 
     def expected(self, inputs):
         names = [self.names[i] for i in self._numbers(inputs)]
-        windows = [self.encoder.values.transform(name, row) for name, row in zip(names, inputs["values"], strict=True)]
+        windows = [
+            self.encoder.values.transform(name, row)
+            for name, row in zip(names, inputs["values"], strict=True)
+        ]
         read = {"window": np.stack(windows)}
         if "covariates" in inputs:
             known, columns = inputs["covariates"], len(self.encoder.covariates.facts[""][0])
             scaled = [self.encoder.covariates.transform("", row[:, :columns]) for row in known]
             read["covariates"] = np.concatenate([np.stack(scaled), known[..., columns:]], axis=-1)
         raw = call_by_name(self.network, read).numpy()
-        point, quantiles = point_and_quantiles(raw, head=self.head.kind, quantiles=self.head.quantiles)
+        point, quantiles = point_and_quantiles(
+            raw, head=self.head.kind, quantiles=self.head.quantiles
+        )
         mean, scale = self._facts(inputs)
         wanted = {"forecast": point * scale + mean}
         if self.head.kind == "student_t":
             return {**wanted, "scale": raw[..., 1] * scale, "degrees_of_freedom": raw[..., 2]}
-        return wanted if quantiles is None else {**wanted, "quantiles": quantiles * scale[..., None] + mean[..., None]}
+        return (
+            wanted
+            if quantiles is None
+            else {**wanted, "quantiles": quantiles * scale[..., None] + mean[..., None]}
+        )
 
     def sizes(self, inputs, wanted):
         """Of what is usual for its series; of values so large that float32 has fewer digits, a little of themselves."""
         _, scale = self._facts(inputs)
-        usual = {"forecast": scale, "quantiles": scale[..., None], "scale": scale, "degrees_of_freedom": 1.0}
-        return {name: np.maximum(_ROUNDING * np.abs(value), usual[name]) for name, value in wanted.items()}
+        usual = {
+            "forecast": scale,
+            "quantiles": scale[..., None],
+            "scale": scale,
+            "degrees_of_freedom": 1.0,
+        }
+        return {
+            name: np.maximum(_ROUNDING * np.abs(value), usual[name])
+            for name, value in wanted.items()
+        }
 
     def _numbers(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Which series each row is of."""
@@ -123,7 +166,9 @@ class ServedForecaster(Served):
         """Mean and scale of the covariates, float64[1, covariates]; the waves of the calendar are what they are."""
         waves = 2 * len(self.encoder.calendar)
         mean, scale = _stacked(self.encoder.covariates)
-        return np.pad(mean, ((0, 0), (0, waves))), np.pad(scale, ((0, 0), (0, waves)), constant_values=1.0)
+        return np.pad(mean, ((0, 0), (0, waves))), np.pad(
+            scale, ((0, 0), (0, waves)), constant_values=1.0
+        )
 
 
 def _stacked(scaler: SeriesScaler) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +189,9 @@ class _Scaled(keras.layers.Layer):
         self.rest, self.scale = (mean - self.near).astype(np.float32), scale.astype(np.float32)
 
     def call(self, inputs):
-        near, rest, scale = (_row(part, inputs[1:])[:, None] for part in (self.near, self.rest, self.scale))
+        near, rest, scale = (
+            _row(part, inputs[1:])[:, None] for part in (self.near, self.rest, self.scale)
+        )
         return (inputs[0] - near - rest) / scale
 
 
@@ -162,8 +209,14 @@ class _OwnUnits(keras.layers.Layer):
         if self.head.kind == "student_t":
             return {**found, "scale": raw[..., 1] * scale, "degrees_of_freedom": raw[..., 2]}
         if self.head.kind == "gaussian":
-            raw = raw[..., :1] + raw[..., 1:2] * stats.norm.ppf(self.head.quantiles).astype(np.float32)
-        return found if self.head.kind == "point" else {**found, "quantiles": raw * scale[..., None] + mean[..., None]}
+            raw = raw[..., :1] + raw[..., 1:2] * stats.norm.ppf(self.head.quantiles).astype(
+                np.float32
+            )
+        return (
+            found
+            if self.head.kind == "point"
+            else {**found, "quantiles": raw * scale[..., None] + mean[..., None]}
+        )
 
 
 def _row(facts: np.ndarray, series: list) -> tf.Tensor:

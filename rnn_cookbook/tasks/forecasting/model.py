@@ -20,7 +20,11 @@ from rnn_cookbook.nn.forecast import (
 )
 from rnn_cookbook.nn.recurrent import CELLS, rnn_stack
 
-STEP_CELLS = {"simple_rnn": keras.layers.SimpleRNNCell, "lstm": keras.layers.LSTMCell, "gru": keras.layers.GRUCell}
+STEP_CELLS = {
+    "simple_rnn": keras.layers.SimpleRNNCell,
+    "lstm": keras.layers.LSTMCell,
+    "gru": keras.layers.GRUCell,
+}
 
 
 def forecaster(
@@ -71,10 +75,18 @@ def forecaster(
             degrees of freedom)]. See `losses` for what to train each with.
         quantiles: of the head "quantiles", rising, between 0 and 1.
     """
-    sizes = {"channels": channels, "segment_length": segment_length, "embedding_size": embedding_size, "units": units, "depth": depth}
+    sizes = {
+        "channels": channels,
+        "segment_length": segment_length,
+        "embedding_size": embedding_size,
+        "units": units,
+        "depth": depth,
+    }
     for name, size in {**sizes, "covariates": covariates + 1}.items():
         if size < 1:
-            raise InputError(f"{name} must be {0 if name == 'covariates' else 1} or more, got {size - (name == 'covariates')}")
+            raise InputError(
+                f"{name} must be {0 if name == 'covariates' else 1} or more, got {size - (name == 'covariates')}"
+            )
     check_shares(dropout=dropout)
     if horizon < 1 or lookback < segment_length:
         raise InputError(
@@ -84,7 +96,9 @@ def forecaster(
     if cell not in CELLS:
         raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
     if normalization not in NORMALIZATIONS:
-        raise InputError(f"unknown normalization {normalization!r}; accepted are {', '.join(NORMALIZATIONS)}")
+        raise InputError(
+            f"unknown normalization {normalization!r}; accepted are {', '.join(NORMALIZATIONS)}"
+        )
     finish = ForecastHead(head, quantiles=quantiles, dtype="float32", name="head")
     window = keras.Input((lookback, channels), name="window")
     inputs = [window]
@@ -93,16 +107,30 @@ def forecaster(
     segments = -(-horizon // segment_length)
     past, known = _past_and_future(inputs[1:], lookback=lookback, horizon=horizon)
     if missing := segments * segment_length - horizon:
-        known = [keras.layers.ZeroPadding1D((0, missing), dtype="float32", name="known_to_the_end")(part) for part in known]
+        known = [
+            keras.layers.ZeroPadding1D((0, missing), dtype="float32", name="known_to_the_end")(part)
+            for part in known
+        ]
     x, offset, scale = Normalize(normalization, dtype="float32", name="normalize")(window)
     parts = [x, *past]
     if oldest := lookback % segment_length:
         parts = [keras.layers.Cropping1D((oldest, 0), dtype="float32")(part) for part in parts]
-    x = FoldSegments(segment_length, joint=joint, name="segments")(tuple(parts) if covariates else parts[0])
+    x = FoldSegments(segment_length, joint=joint, name="segments")(
+        tuple(parts) if covariates else parts[0]
+    )
     x = keras.layers.Dense(embedding_size, activation="relu", name="segment_embedding")(x)
-    future = FutureSegments(segments, size=embedding_size, channels=1 if joint else channels, covariates=covariates, name="future")
+    future = FutureSegments(
+        segments,
+        size=embedding_size,
+        channels=1 if joint else channels,
+        covariates=covariates,
+        name="future",
+    )
     states = []
-    rnns = [CELLS[cell](units, return_sequences=True, return_state=True, name=f"rnn_{level}") for level in range(1, depth + 1)]
+    rnns = [
+        CELLS[cell](units, return_sequences=True, return_state=True, name=f"rnn_{level}")
+        for level in range(1, depth + 1)
+    ]
     for rnn in rnns:
         x, *final = rnn(x)
         states.append(final)
@@ -114,8 +142,12 @@ def forecaster(
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     outputs = segment_length * finish.width * (channels if joint else 1)
     x = keras.layers.Dense(outputs, dtype="float32", name="segment_output")(x)
-    x = UnfoldSegments(horizon, channels=channels, width=finish.width, joint=joint, dtype="float32", name="steps")(x)
-    outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")((finish(x), offset, scale))
+    x = UnfoldSegments(
+        horizon, channels=channels, width=finish.width, joint=joint, dtype="float32", name="steps"
+    )(x)
+    outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")(
+        (finish(x), offset, scale)
+    )
     if linear:
         outputs = MixLinear(finish, dtype="float32", name="linear")((outputs, window))
     return keras.Model(inputs if covariates else window, outputs, name="forecaster")
@@ -123,8 +155,14 @@ def forecaster(
 
 def _past_and_future(known: list, *, lookback: int, horizon: int) -> tuple[list, list]:
     """Covariates, if there are any, up to the end of the window and after it."""
-    past = [keras.layers.Cropping1D((0, horizon), dtype="float32", name="known_past")(part) for part in known]
-    return past, [keras.layers.Cropping1D((lookback, 0), dtype="float32", name="known_future")(part) for part in known]
+    past = [
+        keras.layers.Cropping1D((0, horizon), dtype="float32", name="known_past")(part)
+        for part in known
+    ]
+    return past, [
+        keras.layers.Cropping1D((lookback, 0), dtype="float32", name="known_future")(part)
+        for part in known
+    ]
 
 
 def recursive_forecaster(
@@ -178,18 +216,26 @@ def recursive_forecaster(
         heard.append(Scale(dtype="float32", name="scale_target")((inputs[-1], offset, scale)))
     if covariates:
         inputs.append(keras.Input((lookback + horizon, covariates), name="covariates"))
-    past, future = _past_and_future(inputs[-1:] if covariates else [], lookback=lookback, horizon=horizon)
+    past, future = _past_and_future(
+        inputs[-1:] if covariates else [], lookback=lookback, horizon=horizon
+    )
     heard += future
     steps = TeacherInput(horizon, target=teacher, covariates=covariates > 0, name="heard")(heard)
     read = keras.layers.Concatenate(name="read")([x, *past]) if covariates else x
-    _, states = rnn_stack(read, mask=None, cell=cell, units=units, depth=depth, return_states=True, name="encoder")
+    _, states = rnn_stack(
+        read, mask=None, cell=cell, units=units, depth=depth, return_states=True, name="encoder"
+    )
     cells = [STEP_CELLS[cell](units, name=f"decoder_{level}") for level in range(1, depth + 1)]
     feedback = FeedbackCell(cells, head=finish, channels=channels, teacher=teacher, name="feedback")
     loop = keras.layers.RNN(feedback, return_sequences=True, name="decoder")
-    last = keras.layers.Reshape((channels,), dtype="float32", name="last")(keras.layers.Cropping1D((lookback - 1, 0), name="crop")(x))
+    last = keras.layers.Reshape((channels,), dtype="float32", name="last")(
+        keras.layers.Cropping1D((lookback - 1, 0), name="crop")(x)
+    )
     x = loop(steps, initial_state=[last, *(state for final in states for state in final)])
     x = keras.layers.Reshape((horizon, channels, finish.width), dtype="float32", name="steps")(x)
-    outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")((finish(x), offset, scale))
+    outputs = Denormalize(spread=finish.spread, dtype="float32", name="denormalize")(
+        (finish(x), offset, scale)
+    )
     return keras.Model(inputs if len(inputs) > 1 else window, outputs, name="recursive_forecaster")
 
 

@@ -10,13 +10,20 @@ from rnn_cookbook.encode.series import SeriesEncoder, Windows
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.files import log
 from rnn_cookbook.run.fit import predict
-from rnn_cookbook.tasks.forecasting.baselines import apply_linear, fit_ridge, seasonal_mean, seasonal_naive
+from rnn_cookbook.tasks.forecasting.baselines import (
+    apply_linear,
+    fit_ridge,
+    seasonal_mean,
+    seasonal_naive,
+)
 from rnn_cookbook.tasks.forecasting.model import without_teacher
 
 # What a model says
 
 
-def point_and_quantiles(raw: np.ndarray, *, head: str, quantiles: Sequence[float]) -> tuple[np.ndarray, np.ndarray | None]:
+def point_and_quantiles(
+    raw: np.ndarray, *, head: str, quantiles: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Outputs of a `series.ForecastHead` to one value each, float[...], and `quantiles`, float[..., quantiles]; None of a point forecast.
 
     The value is the quantile nearest to the median, or the mean of the distribution.
@@ -56,7 +63,9 @@ class Forecaster:
 
     def __call__(self, windows: Windows) -> tuple[np.ndarray, np.ndarray | None]:
         """Scaled forecasts of windows, in their order: see `point_and_quantiles`."""
-        return point_and_quantiles(predict(self.model, windows), head=self.head, quantiles=self.levels)
+        return point_and_quantiles(
+            predict(self.model, windows), head=self.head, quantiles=self.levels
+        )
 
     def ahead(self, series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray | None]:
         """What follows the last value of each series: float64[series, horizon, channels], and float64[series, horizon, channels,
@@ -65,10 +74,14 @@ class Forecaster:
         point, quantiles = (self.encoder.own_units(series, windows, part) for part in self(windows))
         return point, quantiles
 
-    def backtest(self, series: Sequence[Series], *, origins: int, season: int) -> tuple[list[tuple[int, int]], dict[str, list[dict]]]:
+    def backtest(
+        self, series: Sequence[Series], *, origins: int, season: int
+    ) -> tuple[list[tuple[int, int]], dict[str, list[dict]]]:
         """Forecasts from within the series, by the model as it is, beside the seasonal naive forecast: the steps that were forecast, see
         `last_origins`, and `rolling_origins` of each channel under its `Series.label`."""
-        spans = last_origins(series, origins=origins, lookback=self.shape["lookback"], horizon=self.horizon)
+        spans = last_origins(
+            series, origins=origins, lookback=self.shape["lookback"], horizon=self.horizon
+        )
         windows = self.encoder.windows(series, spans, **self.shape, stride=self.horizon)
         past, actual = windows.arrays()
         parts = actual, self(windows)[0], seasonal_naive(past, self.horizon, season=season)
@@ -82,7 +95,9 @@ class Forecaster:
         return spans, found
 
 
-def last_origins(series: Sequence[Series], *, origins: int, lookback: int, horizon: int) -> list[tuple[int, int]]:
+def last_origins(
+    series: Sequence[Series], *, origins: int, lookback: int, horizon: int
+) -> list[tuple[int, int]]:
     """The steps [first, end) of each series to be forecast in a backtest of its last `origins` horizons, or of as many as there are; the
     model has to forecast from their beginning, and every horizon after.
 
@@ -95,22 +110,39 @@ def last_origins(series: Sequence[Series], *, origins: int, lookback: int, horiz
             f"--backtest needs {lookback} steps to read and {horizon} to forecast: {lookback + horizon} or more; there are at most "
             f"{max(map(len, series))}"
         )
-    fewer = [f"{count}{f' of {one.name}' if one.name else ''}" for one, count in zip(series, counts, strict=True) if count < origins]
+    fewer = [
+        f"{count}{f' of {one.name}' if one.name else ''}"
+        for one, count in zip(series, counts, strict=True)
+        if count < origins
+    ]
     if fewer:
-        log.warning("the backtest has fewer than %d origins, for want of steps: %s", origins, listing(fewer))
-    return [(len(one) - count * horizon, len(one)) for one, count in zip(series, counts, strict=True)]
+        log.warning(
+            "the backtest has fewer than %d origins, for want of steps: %s", origins, listing(fewer)
+        )
+    return [
+        (len(one) - count * horizon, len(one)) for one, count in zip(series, counts, strict=True)
+    ]
 
 
-def rolling_origins(actual: np.ndarray, forecast: np.ndarray, naive: np.ndarray) -> list[dict[str, float]]:
+def rolling_origins(
+    actual: np.ndarray, forecast: np.ndarray, naive: np.ndarray
+) -> list[dict[str, float]]:
     """A backtest, origin by origin: "model" and "naive", the mean absolute error of each, in the units of all three, float[origins,
     horizon, channels]; "wins", whether the model's is smaller (rolling-origin evaluation: Tashman 2000)."""
-    errors = [np.abs(part.astype(np.float64) - actual).mean(axis=(1, 2)) for part in (forecast, naive)]
-    return [{"model": float(ours), "naive": float(theirs), "wins": bool(ours < theirs)} for ours, theirs in zip(*errors, strict=True)]
+    errors = [
+        np.abs(part.astype(np.float64) - actual).mean(axis=(1, 2)) for part in (forecast, naive)
+    ]
+    return [
+        {"model": float(ours), "naive": float(theirs), "wins": bool(ours < theirs)}
+        for ours, theirs in zip(*errors, strict=True)
+    ]
 
 
 def verdict(origins: Sequence[dict[str, float]]) -> str:
     """One sentence on a backtest by `rolling_origins`."""
-    ours, theirs = (float(np.mean([origin[name] for origin in origins])) for name in ("model", "naive"))
+    ours, theirs = (
+        float(np.mean([origin[name] for origin in origins])) for name in ("model", "naive")
+    )
     won = sum(origin["wins"] for origin in origins)
     told = f"mean absolute error {ours:.4g}, seasonal naive {theirs:.4g}; better at {won} of {len(origins)} origins"
     if ours >= theirs:
@@ -124,14 +156,18 @@ def verdict(origins: Sequence[dict[str, float]]) -> str:
 def linear_forecasts(train: Windows, validation: Windows, *, season: int) -> dict[str, np.ndarray]:
     """The baselines that are linear in the window, for `mix_linear`: "ridge" by `fit_ridge`, and "seasonal_mean", float32[lookback + 1,
     horizon] each, see `apply_linear`."""
-    impulses = np.eye(train.lookback + 1, train.lookback, dtype=np.float32)  # what each step of the window adds; no constant
+    impulses = np.eye(
+        train.lookback + 1, train.lookback, dtype=np.float32
+    )  # what each step of the window adds; no constant
     return {
         "ridge": fit_ridge(train, validation).weights,
         "seasonal_mean": seasonal_mean(impulses[..., None], train.horizon, season=season)[..., 0],
     }
 
 
-def mix_linear(model: keras.Model, linear: Mapping[str, np.ndarray], validation: Windows) -> dict[str, float]:
+def mix_linear(
+    model: keras.Model, linear: Mapping[str, np.ndarray], validation: Windows
+) -> dict[str, float]:
     """Mixes the forecasts of a trained `models.forecaster(linear=True)` with linear ones, by the shares with the least squared error on
     the validation windows, none negative and 1 together (Bates and Granger 1969). Returns the shares, "network" and those of `linear`.
 
@@ -142,7 +178,10 @@ def mix_linear(model: keras.Model, linear: Mapping[str, np.ndarray], validation:
     kernel, bias = (np.zeros_like(weight) for weight in layer.get_weights()[:2])
     layer.set_weights([kernel, bias, np.float32(0), np.float32(1)])
     past, actual = validation.arrays()
-    found = [Forecaster(model, None)(validation)[0], *(apply_linear(weights, past) for weights in linear.values())]
+    found = [
+        Forecaster(model, None)(validation)[0],
+        *(apply_linear(weights, past) for weights in linear.values()),
+    ]
     errors = [forecast - actual for forecast in found]
     shares = dict(zip(("network", *linear), combine(errors), strict=True))
     towards = 1 - shares["network"]
@@ -150,7 +189,10 @@ def mix_linear(model: keras.Model, linear: Mapping[str, np.ndarray], validation:
     mixed = sum(share * error for share, error in zip(shares.values(), errors, strict=True))
     spread = np.sqrt(np.mean(np.square(mixed)) / max(np.mean(np.square(errors[0])), 1e-12))
     layer.set_weights([weights[:-1], weights[-1], np.float32(towards), np.float32(spread)])
-    log.info("mixed by validation: %s", ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
+    log.info(
+        "mixed by validation: %s",
+        ", ".join(f"{name} {share:.0%}" for name, share in shares.items()),
+    )
     return shares
 
 
@@ -160,7 +202,9 @@ def combine(errors: Sequence[np.ndarray]) -> list[float]:
 
     flat = np.stack([np.ravel(error) for error in errors]).astype(np.float64)
     gram = flat @ flat.T / flat.shape[1]
-    gram += 1e-9 * max(np.trace(gram), 1e-30) * np.eye(len(gram))  # forecasts that are the same share evenly
+    gram += (
+        1e-9 * max(np.trace(gram), 1e-30) * np.eye(len(gram))
+    )  # forecasts that are the same share evenly
     # The least w'Gw of shares that add up to 1 is, but for its length, the least w'Gw - 2 sum(w).
     root = np.linalg.cholesky(gram)
     shares, _ = nnls(root.T, np.linalg.solve(root, np.ones(len(gram))))

@@ -5,7 +5,11 @@ import pandas as pd
 
 from rnn_cookbook.data.series import Series
 
-SERIES_MEMORY, SERIES_NOISE, SERIES_SEASON = 0.95, 0.3, 24  # of the AR(1) process, standard deviation of its innovations, steps
+SERIES_MEMORY, SERIES_NOISE, SERIES_SEASON = (
+    0.95,
+    0.3,
+    24,
+)  # of the AR(1) process, standard deviation of its innovations, steps
 
 
 def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> Series:
@@ -24,7 +28,9 @@ def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> Series:
     return Series(times, law + noise, [f"series {i}" for i in range(1, channels + 1)])
 
 
-def seasonal_oracle(steps: int, origins: np.ndarray, horizon: int, *, seed: int, channels: int = 2) -> np.ndarray:
+def seasonal_oracle(
+    steps: int, origins: np.ndarray, horizon: int, *, seed: int, channels: int = 2
+) -> np.ndarray:
     """The best possible forecast of `seasonal_series` with the same arguments, by who knows its law and the noise so far.
 
     Args:
@@ -36,7 +42,9 @@ def seasonal_oracle(steps: int, origins: np.ndarray, horizon: int, *, seed: int,
     """
     law, noise = _seasonal_parts(steps, seed=seed, channels=channels)
     memory = SERIES_MEMORY ** np.arange(1, horizon + 1)
-    return law[origins[:, None] + np.arange(horizon)] + noise[origins - 1][:, None] * memory[:, None]
+    return (
+        law[origins[:, None] + np.arange(horizon)] + noise[origins - 1][:, None] * memory[:, None]
+    )
 
 
 def _seasonal_parts(steps: int, *, seed: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +53,9 @@ def _seasonal_parts(steps: int, *, seed: int, channels: int) -> tuple[np.ndarray
     time, parts = np.arange(steps), []
     for _ in range(channels):
         angle = 2 * np.pi * time / SERIES_SEASON
-        season = sum(rng.uniform(1, 2) / k * np.sin(k * angle + rng.uniform(0, 2 * np.pi)) for k in (1, 2))
+        season = sum(
+            rng.uniform(1, 2) / k * np.sin(k * angle + rng.uniform(0, 2 * np.pi)) for k in (1, 2)
+        )
         trend = rng.uniform(-1, 1) * time / 1000
         noise, now = np.empty(steps), rng.normal(scale=SERIES_NOISE / np.sqrt(1 - SERIES_MEMORY**2))
         for i, shock in enumerate(rng.normal(scale=SERIES_NOISE, size=steps)):

@@ -23,14 +23,29 @@ class Scorer:
     """
 
     def __init__(
-        self, windows: Windows, *, series: Sequence[Series], encoder: SeriesEncoder, train: Sequence[tuple[int, int]], season: int
+        self,
+        windows: Windows,
+        *,
+        series: Sequence[Series],
+        encoder: SeriesEncoder,
+        train: Sequence[tuple[int, int]],
+        season: int,
     ):
         self.own_units = partial(encoder.own_units, series, windows)
         _, self.actual = windows.arrays()
-        naive = [naive_errors(one.values[slice(*span)], season=season) for one, span in zip(series, train, strict=True)]
+        naive = [
+            naive_errors(one.values[slice(*span)], season=season)
+            for one, span in zip(series, train, strict=True)
+        ]
         self.naive_error = np.stack(naive)[windows.series][:, None]
 
-    def __call__(self, point: np.ndarray, quantiles: np.ndarray | None = None, *, levels: Sequence[float] = ()) -> dict[str, float]:
+    def __call__(
+        self,
+        point: np.ndarray,
+        quantiles: np.ndarray | None = None,
+        *,
+        levels: Sequence[float] = (),
+    ) -> dict[str, float]:
         """`point_scores` of the scaled values; `own_unit_scores`; and of quantiles, where there are any, "pinball_units", "coverage" and
         "width_units".
 
@@ -40,7 +55,10 @@ class Scorer:
             levels: of the quantiles; of one alone there is no coverage nor width.
         """
         actual = self.own_units(self.actual)
-        scores = {**point_scores(self.actual, point), **own_unit_scores(actual, self.own_units(point), naive_error=self.naive_error)}
+        scores = {
+            **point_scores(self.actual, point),
+            **own_unit_scores(actual, self.own_units(point), naive_error=self.naive_error),
+        }
         if quantiles is not None:
             found = quantile_scores(actual, self.own_units(quantiles), levels)
             scores["pinball_units"] = found["pinball"]
@@ -59,7 +77,11 @@ def autocorrelation(residuals: np.ndarray, *, lags: int) -> np.ndarray:
     moved = residuals - residuals.mean(axis=0)
     moved = moved[:, np.square(moved).sum(axis=0) > 0].astype(np.float64)
     power = np.square(moved).sum(axis=0)
-    return np.array([(moved[lag:] * moved[:-lag]).sum(axis=0) / power for lag in range(1, lags + 1)]).reshape(lags, -1).mean(axis=1)
+    return (
+        np.array([(moved[lag:] * moved[:-lag]).sum(axis=0) / power for lag in range(1, lags + 1)])
+        .reshape(lags, -1)
+        .mean(axis=1)
+    )
 
 
 def point_scores(actual: np.ndarray, forecast: np.ndarray) -> dict[str, float]:
@@ -68,7 +90,9 @@ def point_scores(actual: np.ndarray, forecast: np.ndarray) -> dict[str, float]:
     return {"mse": float(np.mean(np.square(error))), "mae": float(np.mean(np.abs(error)))}
 
 
-def own_unit_scores(actual: np.ndarray, forecast: np.ndarray, *, naive_error: np.ndarray) -> dict[str, float]:
+def own_unit_scores(
+    actual: np.ndarray, forecast: np.ndarray, *, naive_error: np.ndarray
+) -> dict[str, float]:
     """MAE, RMSE, MASE and sMAPE in the series' own units, float[windows, horizon, channels] each.
 
     MASE (Hyndman and Koehler 2006) divides by `naive_error`, the mean absolute error of the seasonal naive forecast within the training
@@ -83,17 +107,23 @@ def own_unit_scores(actual: np.ndarray, forecast: np.ndarray, *, naive_error: np
         "mae_units": float(error.mean()),
         "rmse_units": float(np.sqrt(np.square(error).mean())),
         **({"mase": float(scaled[usable].mean())} if usable.any() else {}),
-        "smape": float(200 * np.divide(error, both, out=np.zeros_like(error), where=both > 0).mean()),
+        "smape": float(
+            200 * np.divide(error, both, out=np.zeros_like(error), where=both > 0).mean()
+        ),
     }
 
 
-def quantile_scores(actual: np.ndarray, forecast: np.ndarray, quantiles: Sequence[float]) -> dict[str, float]:
+def quantile_scores(
+    actual: np.ndarray, forecast: np.ndarray, quantiles: Sequence[float]
+) -> dict[str, float]:
     """Mean pinball loss over the quantiles, and the share of values inside the outermost two, in the units of both.
 
     float[windows, horizon, channels], float[windows, horizon, channels, quantiles] -> "pinball", "coverage", "width"
     """
     if forecast.shape[-1] != len(quantiles) or list(quantiles) != sorted(quantiles):
-        raise InputError(f"a forecast of {forecast.shape[-1]} quantiles does not go with {', '.join(map(str, quantiles))}, which must rise")
+        raise InputError(
+            f"a forecast of {forecast.shape[-1]} quantiles does not go with {', '.join(map(str, quantiles))}, which must rise"
+        )
     error = actual[..., None] - forecast
     share = np.asarray(quantiles)
     inside = (actual >= forecast[..., 0]) & (actual <= forecast[..., -1])

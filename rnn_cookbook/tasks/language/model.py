@@ -1,6 +1,5 @@
 """A recurrent language model."""
 
-
 import keras
 
 from rnn_cookbook.errors import InputError, check_shares
@@ -45,19 +44,28 @@ def language_model(
     check_options("language_model", rnn, own=("input_dropout",), causal=True)
     check_shares(output_dropout=output_dropout)
     if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size must be the number of rows, 1 or more, or None, got {batch_size}")
+        raise InputError(
+            f"batch_size must be the number of rows, 1 or more, or None, got {batch_size}"
+        )
     tokens = keras.Input(batch_shape=(batch_size, None), dtype="int32", name="tokens")
     carried = {}
     if batch_size:
-        carried = {"starts": keras.Input(batch_shape=(batch_size,), dtype="bool", name="starts"), "batch_size": batch_size}
+        carried = {
+            "starts": keras.Input(batch_shape=(batch_size,), dtype="bool", name="starts"),
+            "batch_size": batch_size,
+        }
     options = {"embeddings_initializer": _unit(embedding_size), "name": "embedding"}
     if tie_weights:
-        embedding = keras.layers.ReversibleEmbedding(vocabulary_size, embedding_size, reverse_dtype="float32", **options)
+        embedding = keras.layers.ReversibleEmbedding(
+            vocabulary_size, embedding_size, reverse_dtype="float32", **options
+        )
     else:
         embedding = keras.layers.Embedding(vocabulary_size, embedding_size, **options)
     x = embedding(tokens)
     if embedding_dropout:
-        x = EmbeddingDropout(embedding_dropout, vocabulary_size=vocabulary_size, name="embedding_dropout")((tokens, x))
+        x = EmbeddingDropout(
+            embedding_dropout, vocabulary_size=vocabulary_size, name="embedding_dropout"
+        )((tokens, x))
     # No mask: padding comes after all that counts, and `Streams` begins a new sequence after it.
     x = rnn_stack(
         x,
@@ -78,4 +86,6 @@ def language_model(
         logits = embedding(x, reverse=True)
     else:
         logits = keras.layers.Dense(vocabulary_size, dtype="float32", name="logits")(x)
-    return keras.Model([tokens, carried["starts"]] if carried else tokens, logits, name="language_model")
+    return keras.Model(
+        [tokens, carried["starts"]] if carried else tokens, logits, name="language_model"
+    )

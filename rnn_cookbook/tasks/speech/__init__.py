@@ -39,5 +39,17 @@ if TYPE_CHECKING:  # loaded when first used
         scores as scores,
     )
 
-__all__ = ["alphabet", "baselines", "batches", "data", "digits", "export", "model", "plots", "predict", "sample", "scores"]
+__all__ = [
+    "alphabet",
+    "baselines",
+    "batches",
+    "data",
+    "digits",
+    "export",
+    "model",
+    "plots",
+    "predict",
+    "sample",
+    "scores",
+]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -23,7 +23,11 @@ def spoken(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
     text = re.sub(r"(?<!\w)'|'(?!\w)", " ", text)
-    return " ".join("".join(" " if unicodedata.category(c)[0] in "PCZ" and c not in "'%&@" else c for c in text).split())
+    return " ".join(
+        "".join(
+            " " if unicodedata.category(c)[0] in "PCZ" and c not in "'%&@" else c for c in text
+        ).split()
+    )
 
 
 def as_spoken(part: Utterances, *, name: str) -> Utterances:
@@ -35,10 +39,18 @@ def as_spoken(part: Utterances, *, name: str) -> Utterances:
     texts = [spoken(text) for text in part.texts]
     kept = [i for i, text in enumerate(texts) if text]
     if not kept:
-        raise InputError(f"none of {len(texts)} texts of the {name} split has a word, such as {part.texts[:1]!r}")
+        raise InputError(
+            f"none of {len(texts)} texts of the {name} split has a word, such as {part.texts[:1]!r}"
+        )
     if len(kept) < len(texts):
         gone = listing(part.name(i) for i, text in enumerate(texts) if not text)
-        log.warning("%s: %d of %d texts have no word, and are left out: %s", name, len(texts) - len(kept), len(texts), gone)
+        log.warning(
+            "%s: %d of %d texts have no word, and are left out: %s",
+            name,
+            len(texts) - len(kept),
+            len(texts),
+            gone,
+        )
     part = part.take(kept)
     part.texts = [texts[i] for i in kept]
     return part
@@ -52,10 +64,16 @@ class Alphabet:
     """
 
     def __init__(self, characters: Sequence[str]):
-        if not characters or len(set(characters)) < len(characters) or any(len(c) != 1 for c in characters):
+        if (
+            not characters
+            or len(set(characters)) < len(characters)
+            or any(len(c) != 1 for c in characters)
+        ):
             raise InputError(f"an alphabet is of different characters, got {list(characters)!r}")
         self.characters = list(characters)
-        self._numbers = {character: number for number, character in enumerate(self.characters, start=1)}
+        self._numbers = {
+            character: number for number, character in enumerate(self.characters, start=1)
+        }
 
     @classmethod
     def fit(cls, texts: Iterable[str]) -> "Alphabet":
@@ -79,7 +97,13 @@ class Alphabet:
         rows = [unknown for text in texts if (unknown := self.unknown(text))]
         if rows:
             characters = listing(sorted(set().union(*rows)), 20)
-            log.warning("%s: %d of %d texts have characters that no training text has: %s", name, len(rows), len(texts), characters)
+            log.warning(
+                "%s: %d of %d texts have characters that no training text has: %s",
+                name,
+                len(rows),
+                len(texts),
+                characters,
+            )
 
     def decode(self, numbers: Iterable[int]) -> str:
         """The text of numbers, whose padding is left out."""

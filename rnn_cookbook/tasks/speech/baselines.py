@@ -31,7 +31,9 @@ def speech_baselines(train: Utterances, test: Utterances, *, rate: int) -> dict[
     some = train.take(range(0, len(train), max(1, len(train) // _LEARNT)))
     methods = {
         "most_frequent": lambda: [Counter(train.texts).most_common(1)[0][0]] * len(test),
-        "segments_svm": lambda: SegmentClassifier(rate=rate).fit(sounds(some), some.texts).transcribe(sounds(test)),
+        "segments_svm": lambda: (
+            SegmentClassifier(rate=rate).fit(sounds(some), some.texts).transcribe(sounds(test))
+        ),
     }
     return timed_scores(methods, lambda found: speech_scores(test.texts, found), metric="wer")
 
@@ -66,14 +68,22 @@ class SegmentClassifier:
             self.model = make_pipeline(StandardScaler(), SVC(C=10.0)).fit(np.stack(features), words)
         else:  # no sound falls apart as it should, or all say the same
             usual = " ".join(texts).split()
-            self.model = DummyClassifier(strategy="most_frequent").fit(np.zeros((len(usual), 1)), usual)
+            self.model = DummyClassifier(strategy="most_frequent").fit(
+                np.zeros((len(usual), 1)), usual
+            )
         return self
 
     def transcribe(self, sounds: Iterable[np.ndarray]) -> list[str]:
         found = []
         for sound in sounds:
             spans = self.segments(sound)
-            words = self.model.predict(np.stack([self.features(sound[start:end]) for start, end in spans])) if spans else []
+            words = (
+                self.model.predict(
+                    np.stack([self.features(sound[start:end]) for start, end in spans])
+                )
+                if spans
+                else []
+            )
             found.append(" ".join(words))
         return found
 
@@ -90,7 +100,11 @@ class SegmentClassifier:
                 joined[-1][1] = end
             else:
                 joined.append([start, end])
-        return [(start * hop, (end + 1) * hop) for start, end in joined if (end - start) * _HOP >= self.least[0]]
+        return [
+            (start * hop, (end + 1) * hop)
+            for start, end in joined
+            if (end - start) * _HOP >= self.least[0]
+        ]
 
     def features(self, word: np.ndarray) -> np.ndarray:
         """float64[features]: MFCC (Davis and Mermelstein 1980) at twelve places of the word, the mean of each taken off, and its length."""
@@ -98,11 +112,25 @@ class SegmentClassifier:
 
         window = round(_WINDOW * self.rate)
         size = 2 ** int(np.ceil(np.log2(window)))
-        spectrum = np.abs(np.fft.rfft(_frames(word, window, round(_HOP * self.rate)) * np.hanning(window), size)) ** 2
-        filters = mel_filters(bins=size // 2 + 1, rate=self.rate, bands=26, lowest=50, highest=self.rate / 2)
-        coefficients = dct(np.log(spectrum @ filters + 1e-6), norm="ortho", axis=1)[:, :_COEFFICIENTS]
+        spectrum = (
+            np.abs(
+                np.fft.rfft(
+                    _frames(word, window, round(_HOP * self.rate)) * np.hanning(window), size
+                )
+            )
+            ** 2
+        )
+        filters = mel_filters(
+            bins=size // 2 + 1, rate=self.rate, bands=26, lowest=50, highest=self.rate / 2
+        )
+        coefficients = dct(np.log(spectrum @ filters + 1e-6), norm="ortho", axis=1)[
+            :, :_COEFFICIENTS
+        ]
         places = np.linspace(0, len(coefficients) - 1, _FRAMES)
-        drawn = np.stack([np.interp(places, np.arange(len(coefficients)), column) for column in coefficients.T], axis=1)
+        drawn = np.stack(
+            [np.interp(places, np.arange(len(coefficients)), column) for column in coefficients.T],
+            axis=1,
+        )
         return np.append((drawn - drawn.mean(axis=0)).ravel(), len(word) / self.rate)
 
 

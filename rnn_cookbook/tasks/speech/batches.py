@@ -47,16 +47,30 @@ class SoundBatches:
     """
 
     def __init__(
-        self, draw: Callable[[int], Drawn], *, batch_size: int, shuffle: bool = False, shortest_first: bool = False, seed: int = 0
+        self,
+        draw: Callable[[int], Drawn],
+        *,
+        batch_size: int,
+        shuffle: bool = False,
+        shortest_first: bool = False,
+        seed: int = 0,
     ):
         if batch_size < 1:
             raise InputError(f"the batch size must be 1 or more, got {batch_size}")
-        self.draw, self.batch_size, self.shuffle, self.shortest_first, self.seed = draw, batch_size, shuffle, shortest_first, seed
+        self.draw, self.batch_size, self.shuffle, self.shortest_first, self.seed = (
+            draw,
+            batch_size,
+            shuffle,
+            shortest_first,
+            seed,
+        )
         self.epoch = 0
         self._now: tuple[int, Drawn] | None = None
         drawn = self._drawn()
         if len(drawn.lengths) != len(drawn.labels) or not len(drawn.labels):
-            raise InputError(f"{len(drawn.lengths)} sounds and {len(drawn.labels)} transcripts do not go together")
+            raise InputError(
+                f"{len(drawn.lengths)} sounds and {len(drawn.labels)} transcripts do not go together"
+            )
         if not all(map(len, drawn.labels)):
             raise InputError("a transcript has no symbol")
         self.examples = len(drawn.labels)
@@ -74,18 +88,29 @@ class SoundBatches:
         mixed = self.shuffle and not (self.shortest_first and self.epoch == 0)
         rng = np.random.default_rng([self.seed, self.epoch]) if mixed else None
         order = rng.permutation(self.examples) if rng else np.arange(self.examples)
-        return bucketed(order, np.asarray(self._drawn().lengths), size=self.batch_size, pool=_POOL, rng=rng)
+        return bucketed(
+            order, np.asarray(self._drawn().lengths), size=self.batch_size, pool=_POOL, rng=rng
+        )
 
     def dataset(self) -> tf.data.Dataset:
         """One pass is one epoch."""
-        sounds, counts, labels = tf.TensorSpec((None, None)), tf.TensorSpec((None,), tf.int32), tf.TensorSpec((None, None), tf.int32)
-        dataset = tf.data.Dataset.from_generator(self._batches, output_signature=((sounds, counts), labels))
+        sounds, counts, labels = (
+            tf.TensorSpec((None, None)),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None, None), tf.int32),
+        )
+        dataset = tf.data.Dataset.from_generator(
+            self._batches, output_signature=((sounds, counts), labels)
+        )
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(4)
 
     def _batches(self):
         drawn = self._drawn()
         for indices in self.plan():
-            yield padded_sounds([drawn.load(i) for i in indices]), padded([drawn.labels[i] for i in indices])
+            yield (
+                padded_sounds([drawn.load(i) for i in indices]),
+                padded([drawn.labels[i] for i in indices]),
+            )
 
 
 def padded_sounds(sounds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +118,9 @@ def padded_sounds(sounds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]
     return padded(sounds, np.float32), np.array([*map(len, sounds)], np.int32)
 
 
-def perturbed(sound: np.ndarray, rng: np.random.Generator, *, speed: float = 0.0, noise: float = np.inf) -> np.ndarray:
+def perturbed(
+    sound: np.ndarray, rng: np.random.Generator, *, speed: float = 0.0, noise: float = np.inf
+) -> np.ndarray:
     """A sound as training may hear it: float32[samples] -> float32[samples].
 
     Args:
@@ -107,6 +134,8 @@ def perturbed(sound: np.ndarray, rng: np.random.Generator, *, speed: float = 0.0
 
         sound = soxr.resample(sound, 1 + rng.uniform(-speed, speed), 1.0)
     if np.isfinite(noise):
-        level = np.sqrt(np.mean(np.square(sound, dtype=np.float64))) * 10 ** (-rng.uniform(noise, noise + 30) / 20)
+        level = np.sqrt(np.mean(np.square(sound, dtype=np.float64))) * 10 ** (
+            -rng.uniform(noise, noise + 30) / 20
+        )
         sound = sound + level * rng.normal(size=len(sound))
     return sound.astype(np.float32)

@@ -28,12 +28,22 @@ class Recordings:
         return len(self.sounds)
 
     def take(self, indices: Sequence[int]) -> "Recordings":
-        return Recordings(*([column[i] for i in indices] for column in (self.sounds, self.digits, self.speakers, self.takes)))
+        return Recordings(
+            *(
+                [column[i] for i in indices]
+                for column in (self.sounds, self.digits, self.speakers, self.takes)
+            )
+        )
 
-    def where(self, *, speakers: Sequence[str] | None = None, takes: Sequence[int] | None = None) -> "Recordings":
+    def where(
+        self, *, speakers: Sequence[str] | None = None, takes: Sequence[int] | None = None
+    ) -> "Recordings":
         """Those of the speakers, and of the takes, if any are given."""
         kept = (
-            i for i in range(len(self)) if (speakers is None or self.speakers[i] in speakers) and (takes is None or self.takes[i] in takes)
+            i
+            for i in range(len(self))
+            if (speakers is None or self.speakers[i] in speakers)
+            and (takes is None or self.takes[i] in takes)
         )
         return self.take(list(kept))
 
@@ -49,10 +59,16 @@ def spoken_digits(data_dir: str | Path | None = None) -> Recordings:
         found.digits.append(int(digit))
         found.speakers.append(speaker)
         found.takes.append(int(take))
-    return found.take(sorted(range(len(found)), key=lambda i: (found.speakers[i], found.digits[i], found.takes[i])))
+    return found.take(
+        sorted(
+            range(len(found)), key=lambda i: (found.speakers[i], found.digits[i], found.takes[i])
+        )
+    )
 
 
-def digit_strings(recordings: Recordings, count: int, *, seed: int | Sequence[int], longest: int = LONGEST) -> Utterances:
+def digit_strings(
+    recordings: Recordings, count: int, *, seed: int | Sequence[int], longest: int = LONGEST
+) -> Utterances:
     """Utterances of 1 to `longest` digits by one speaker each, float32[samples] at 8 kHz, and what is said in words.
 
     Silence of 0.05 to 0.4 s before and after, and of 0.02 to 0.4 s between; each digit up to 3 dB louder or softer than it was recorded,
@@ -68,7 +84,9 @@ def digit_strings(recordings: Recordings, count: int, *, seed: int | Sequence[in
         InputError: no recordings.
     """
     if not len(recordings) or longest < 1:
-        raise InputError(f"strings of 1 to {longest} digits cannot be made from {len(recordings)} recordings")
+        raise InputError(
+            f"strings of 1 to {longest} digits cannot be made from {len(recordings)} recordings"
+        )
     rng = np.random.default_rng(seed)
     by_speaker: dict[str, list[int]] = {}
     for i, speaker in enumerate(recordings.speakers):

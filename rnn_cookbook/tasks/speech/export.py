@@ -21,12 +21,19 @@ class ServedRecognizer(Served):
         alphabet: that it was trained with.
     """
 
-    signature = (tf.TensorSpec([None, None], tf.float32, name="samples"), tf.TensorSpec([None], tf.int32, name="lengths"))
+    signature = (
+        tf.TensorSpec([None, None], tf.float32, name="samples"),
+        tf.TensorSpec([None], tf.int32, name="lengths"),
+    )
     outputs = ("score", "text")
 
     def __init__(self, model: keras.Model, alphabet: Alphabet):
         super().__init__()
-        self.network, self.symbols, self.transcriber = model, ["", *alphabet.characters], Transcriber(model, alphabet)
+        self.network, self.symbols, self.transcriber = (
+            model,
+            ["", *alphabet.characters],
+            Transcriber(model, alphabet),
+        )
         self.about = (
             f"Sound goes in: `samples` between -1 and 1, {self.transcriber.rate} a second, one sound a row and 0 after its end, and "
             "`lengths`, how many samples each has. Out come `text` and `score`, the log-probability of the best path in nats. What "
@@ -44,12 +51,21 @@ class ServedRecognizer(Served):
         rate = self.transcriber.rate
         lengths = rng.integers(rate // 10, round(_SECONDS * rate), size).astype(np.int32)
         time = np.arange(lengths.max()) / rate
-        tones = np.sin(2 * np.pi * rng.uniform(100, rate / 3, (size, 1)) * time) * np.sin(2 * np.pi * rng.uniform(0.5, 4, (size, 1)) * time)
+        tones = np.sin(2 * np.pi * rng.uniform(100, rate / 3, (size, 1)) * time) * np.sin(
+            2 * np.pi * rng.uniform(0.5, 4, (size, 1)) * time
+        )
         samples = 0.3 * tones + rng.normal(scale=0.02, size=tones.shape)
-        return {"samples": np.where(np.arange(len(time)) < lengths[:, None], samples, 0).astype(np.float32), "lengths": lengths}
+        return {
+            "samples": np.where(np.arange(len(time)) < lengths[:, None], samples, 0).astype(
+                np.float32
+            ),
+            "lengths": lengths,
+        }
 
     def expected(self, inputs):
-        sounds = [row[:length] for row, length in zip(inputs["samples"], inputs["lengths"], strict=True)]
+        sounds = [
+            row[:length] for row, length in zip(inputs["samples"], inputs["lengths"], strict=True)
+        ]
         found = self.transcriber.transcribe(sounds)
         texts = np.array([one.text.encode() for one in found], dtype=object)
         return {"text": texts, "score": np.array([one.score for one in found], np.float32)}

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import keras
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.audio import LogMel, RandomEqualizer, RunningNormalization, SpecAugment, UtteranceNormalization
+from rnn_cookbook.nn.audio import (
+    LogMel,
+    RandomEqualizer,
+    RunningNormalization,
+    SpecAugment,
+    UtteranceNormalization,
+)
 from rnn_cookbook.nn.convolution import LookAhead, MaskedConv1D, MaskedConv2D
 from rnn_cookbook.nn.ctc import PadWithBlank
 from rnn_cookbook.nn.masking import LengthMask
@@ -55,9 +61,23 @@ def speech_recognizer(
     check_options("speech_recognizer", rnn, own=("input_dropout",))
     frames = keras.Input((None, features), name="features")
     lengths = keras.Input((), dtype="int32", name="lengths")
-    options = {"convolution": convolution, "filters": filters, "kernel_size": kernel_size, "strides": strides}
-    options |= {"cell": cell, "units": units, "depth": depth, "look_ahead": look_ahead, "layer_norm": layer_norm, **rnn}
-    logits = _recognized(frames, lengths, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options)
+    options = {
+        "convolution": convolution,
+        "filters": filters,
+        "kernel_size": kernel_size,
+        "strides": strides,
+    }
+    options |= {
+        "cell": cell,
+        "units": units,
+        "depth": depth,
+        "look_ahead": look_ahead,
+        "layer_norm": layer_norm,
+        **rnn,
+    }
+    logits = _recognized(
+        frames, lengths, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options
+    )
     return keras.Model([frames, lengths], logits, name="speech_recognizer")
 
 
@@ -108,7 +128,9 @@ def sound_recognizer(
     check_options("sound_recognizer", rnn, own=("input_dropout",))
     samples = keras.Input((None,), name="samples")
     lengths = keras.Input((), dtype="int32", name="lengths")
-    frames, counts = LogMel(rate, window=window, hop=hop, bands=bands, warp=warp, name="log_mel")((samples, lengths))
+    frames, counts = LogMel(rate, window=window, hop=hop, bands=bands, warp=warp, name="log_mel")(
+        (samples, lengths)
+    )
     if equalizer:
         frames = RandomEqualizer(equalizer, name="equalizer")((frames, counts))
     if bidirectional:
@@ -116,11 +138,30 @@ def sound_recognizer(
     else:
         x = RunningNormalization(by_feature=by_band, name="normalization")((frames, counts))
     if masked_bands or masked_stretches:
-        masks = {"bands": masked_bands, "widest_band": widest_band, "stretches": masked_stretches, "longest_stretch": longest_stretch}
+        masks = {
+            "bands": masked_bands,
+            "widest_band": widest_band,
+            "stretches": masked_stretches,
+            "longest_stretch": longest_stretch,
+        }
         x = SpecAugment(**masks, name="spec_augment")((x, counts))
-    options = {"convolution": convolution, "filters": filters, "kernel_size": kernel_size, "strides": strides}
-    options |= {"cell": cell, "units": units, "depth": depth, "look_ahead": look_ahead, "layer_norm": layer_norm, **rnn}
-    logits = _recognized(x, counts, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options)
+    options = {
+        "convolution": convolution,
+        "filters": filters,
+        "kernel_size": kernel_size,
+        "strides": strides,
+    }
+    options |= {
+        "cell": cell,
+        "units": units,
+        "depth": depth,
+        "look_ahead": look_ahead,
+        "layer_norm": layer_norm,
+        **rnn,
+    }
+    logits = _recognized(
+        x, counts, symbols=symbols, bidirectional=bidirectional, dropout=dropout, **options
+    )
     return keras.Model([samples, lengths], logits, name="sound_recognizer")
 
 
@@ -129,21 +170,49 @@ def frame_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.get_layer("log_mel").output, model.output, name="frame_model")
 
 
-def _recognized(x, lengths, *, symbols, convolution, filters, kernel_size, strides, bidirectional, look_ahead, layer_norm, dropout, **rnn):
+def _recognized(
+    x,
+    lengths,
+    *,
+    symbols,
+    convolution,
+    filters,
+    kernel_size,
+    strides,
+    bidirectional,
+    look_ahead,
+    layer_norm,
+    dropout,
+    **rnn,
+):
     """Logits of frames."""
     kinds = {"time": MaskedConv1D, "time_frequency": MaskedConv2D}
     if convolution not in kinds:
         raise InputError(f"convolution must be {' or '.join(kinds)}, got {convolution!r}")
     if bidirectional and look_ahead:
-        raise InputError(f"look_ahead is for bidirectional=False: a network that reads both ways hears all of the future, got {look_ahead}")
+        raise InputError(
+            f"look_ahead is for bidirectional=False: a network that reads both ways hears all of the future, got {look_ahead}"
+        )
     mask = LengthMask(name="mask")((x, lengths))
     for level, stride in enumerate([strides] if isinstance(strides, int) else strides, start=1):
-        channels = {"channels": filters if level > 1 else 1} if convolution == "time_frequency" else {}
+        channels = (
+            {"channels": filters if level > 1 else 1} if convolution == "time_frequency" else {}
+        )
         options = {"strides": stride, "causal": not bidirectional, "activation": "relu", **channels}
-        x, mask = kinds[convolution](filters, kernel_size, **options, name=f"convolution_{level}")((x, mask))
+        x, mask = kinds[convolution](filters, kernel_size, **options, name=f"convolution_{level}")(
+            (x, mask)
+        )
     if layer_norm:
         x = keras.layers.LayerNormalization(name="convolution_norm")(x)
-    x = rnn_stack(x, mask=mask, bidirectional=bidirectional, layer_norm=layer_norm, input_dropout=dropout, dropout=dropout, **rnn)
+    x = rnn_stack(
+        x,
+        mask=mask,
+        bidirectional=bidirectional,
+        layer_norm=layer_norm,
+        input_dropout=dropout,
+        dropout=dropout,
+        **rnn,
+    )
     if look_ahead:
         x = LookAhead(look_ahead, name="look_ahead")((x, mask))
     if dropout:

@@ -69,10 +69,21 @@ class Transcriber:
         longest: float = 20.0,
     ):
         if model.output.shape[-1] != len(alphabet):
-            raise InputError(f"an alphabet of {len(alphabet)} symbols does not fit a model of {model.output.shape[-1]}")
+            raise InputError(
+                f"an alphabet of {len(alphabet)} symbols does not fit a model of {model.output.shape[-1]}"
+            )
         if beam < 1 or not longest > 0:
-            raise InputError(f"the beam must be 1 or more and what is read at a time longer than 0 s, got {beam} and {longest}")
-        self.alphabet, self.beam, self.ngrams, self.weight, self.bonus, self.longest = alphabet, beam, ngrams, weight, bonus, longest
+            raise InputError(
+                f"the beam must be 1 or more and what is read at a time longer than 0 s, got {beam} and {longest}"
+            )
+        self.alphabet, self.beam, self.ngrams, self.weight, self.bonus, self.longest = (
+            alphabet,
+            beam,
+            ngrams,
+            weight,
+            bonus,
+            longest,
+        )
         self._log_mel = model.get_layer("log_mel")
         self.rate, self.hop = self._log_mel.rate, seconds_a_step(model)
         self._logits = tf.function(partial(model, training=False), reduce_retracing=True)
@@ -91,8 +102,15 @@ class Transcriber:
 
     def transcribe_utterances(self, utterances: Utterances) -> list[Transcript]:
         """What is said in each; the sounds are read when their turn comes."""
-        parts = (range(start, min(start + 4 * _BATCH, len(utterances))) for start in range(0, len(utterances), 4 * _BATCH))
-        return [one for part in parts for one in self.transcribe([utterances.samples(i, self.rate) for i in part])]
+        parts = (
+            range(start, min(start + 4 * _BATCH, len(utterances)))
+            for start in range(0, len(utterances), 4 * _BATCH)
+        )
+        return [
+            one
+            for part in parts
+            for one in self.transcribe([utterances.samples(i, self.rate) for i in part])
+        ]
 
     def answers(self, names: Iterable[str], *, raw_rate: int) -> Iterator[dict]:
         """Of each file or folder of files: "audio", its "text" and "words" with their times; or "error", where it cannot be read.
@@ -103,26 +121,37 @@ class Transcriber:
         """
         for raw, group in itertools.groupby(names, key="-".__eq__):
             if raw:
-                for part in self.transcribe_chunks(raw_chunks(sys.stdin.buffer, rate=self.rate, raw_rate=raw_rate)):
+                for part in self.transcribe_chunks(
+                    raw_chunks(sys.stdin.buffer, rate=self.rate, raw_rate=raw_rate)
+                ):
                     yield {"audio": "-", **_answer(part)}
             else:
                 files = [file for name in group for file in sound_files(name)]
                 for file, (found, problem) in zip(files, self.transcribe_files(files), strict=True):
-                    yield {"audio": str(file), **(_answer(found) if found else {"text": None, "error": problem})}
+                    yield {
+                        "audio": str(file),
+                        **(_answer(found) if found else {"text": None, "error": problem}),
+                    }
 
-    def transcribe_files(self, paths: Iterable[str | Path]) -> Iterator[tuple[Transcript | None, str]]:
+    def transcribe_files(
+        self, paths: Iterable[str | Path]
+    ) -> Iterator[tuple[Transcript | None, str]]:
         """Of each file, in their order, what is said in it and nothing; or None and why it cannot be read."""
         for group in _grouped(paths, seconds=self.longest):
             sounds: list[np.ndarray | str] = []
             for path in group:
                 try:
                     if len(group) == 1:
-                        sounds.append(_joined([*self.transcribe_chunks(sound_chunks(path, rate=self.rate))]))
+                        sounds.append(
+                            _joined([*self.transcribe_chunks(sound_chunks(path, rate=self.rate))])
+                        )
                     else:
                         sounds.append(read_sound(path, rate=self.rate))
                 except InputError as error:
                     sounds.append(str(error))
-            found = iter(self.transcribe([sound for sound in sounds if isinstance(sound, np.ndarray)]))
+            found = iter(
+                self.transcribe([sound for sound in sounds if isinstance(sound, np.ndarray)])
+            )
             for sound in sounds:
                 if isinstance(sound, str):
                     yield None, sound
@@ -132,16 +161,23 @@ class Transcriber:
     def transcribe_chunks(self, chunks: Iterable[np.ndarray]) -> Iterator[Transcript]:
         """What is said in a sound that comes in chunks, part by part in its order, with times from its beginning: an hour needs no more
         memory than a minute."""
-        kept, before = np.zeros(0, np.float32), 0  # samples that are not transcribed yet, and how many were
+        kept, before = (
+            np.zeros(0, np.float32),
+            0,
+        )  # samples that are not transcribed yet, and how many were
         most = round(4 * self.longest * self.rate)
         for chunk in chunks:
             kept = np.concatenate([kept, chunk])
             if len(kept) > most:
                 *ready, (start, _) = self._cut(kept)
-                yield from self._transcribed([(before / self.rate + begins, part) for begins, part in ready])
+                yield from self._transcribed(
+                    [(before / self.rate + begins, part) for begins, part in ready]
+                )
                 done = round(start * self.rate)
                 kept, before = kept[done:], before + done
-        yield from self._transcribed([(before / self.rate + begins, part) for begins, part in self._cut(kept)])
+        yield from self._transcribed(
+            [(before / self.rate + begins, part) for begins, part in self._cut(kept)]
+        )
 
     def energies(self, sound: np.ndarray) -> np.ndarray:
         """float32[frames, bands] in nats of one sound, for plots."""
@@ -153,7 +189,12 @@ class Transcriber:
 
     def _cut(self, sound: np.ndarray) -> list[tuple[float, np.ndarray]]:
         """Parts that are not too long, with the seconds that they begin at. The quietest place of the second half of what fits ends one."""
-        parts, start, most, width = [], 0, round(self.longest * self.rate), max(1, round(_QUIET * self.rate))
+        parts, start, most, width = (
+            [],
+            0,
+            round(self.longest * self.rate),
+            max(1, round(_QUIET * self.rate)),
+        )
         while len(sound) - start > most:
             half = sound[start + most // 2 : start + most].astype(np.float64) ** 2
             total = np.concatenate([[0.0], np.cumsum(half)])
@@ -167,20 +208,35 @@ class Transcriber:
 
     def _transcribed(self, parts: Sequence[tuple[float, np.ndarray]]) -> list[Transcript]:
         found: list = [None] * len(parts)
-        for chosen in together([len(part) for _, part in parts], most=_BATCH, cells=round(_SECONDS * self.rate)):
+        for chosen in together(
+            [len(part) for _, part in parts], most=_BATCH, cells=round(_SECONDS * self.rate)
+        ):
             logits = self._logits(padded_sounds([parts[i][1] for i in chosen]))
             labels, scores = self._search(logits)
-            spans = ctc_align(logits, labels) if labels.shape[1] else np.zeros((len(chosen), 0, 2), np.int32)
+            spans = (
+                ctc_align(logits, labels)
+                if labels.shape[1]
+                else np.zeros((len(chosen), 0, 2), np.int32)
+            )
             for i, numbers, place, score in zip(chosen, labels, spans, scores, strict=True):
                 start, samples = parts[i][0], len(parts[i][1])
-                words = words_of(self.alphabet.decode(numbers), place * self.hop, start=start, end=start + samples / self.rate)
+                words = words_of(
+                    self.alphabet.decode(numbers),
+                    place * self.hop,
+                    start=start,
+                    end=start + samples / self.rate,
+                )
                 found[i] = Transcript(" ".join(word.text for word in words), words, float(score))
         return found
 
     def _search(self, logits) -> tuple[np.ndarray, np.ndarray]:
         if self.beam == 1 and self.ngrams is None:
             return tuple(np.array(x) for x in ctc_greedy(logits))
-        options = {"language_model": self.ngrams, "weight": self.weight, "insertion_bonus": self.bonus} if self.ngrams else {}
+        options = (
+            {"language_model": self.ngrams, "weight": self.weight, "insertion_bonus": self.bonus}
+            if self.ngrams
+            else {}
+        )
         labels, scores = ctc_beam_search(logits, beam=self.beam, **options)
         return labels[:, 0], scores[:, 0]
 
@@ -202,7 +258,9 @@ class LiveTranscriber:
         self.alphabet, self._log_mel = alphabet, model.get_layer("log_mel")
         self.rate, self.hop, self.pause = self._log_mel.rate, seconds_a_step(model), pause
         if self._log_mel.step > self._log_mel.length:
-            raise InputError(f"sound that comes in is heard without gaps: hop {self._log_mel.hop} s is more than {self._log_mel.window} s")
+            raise InputError(
+                f"sound that comes in is heard without gaps: hop {self._log_mel.hop} s is more than {self._log_mel.window} s"
+            )
         self._stream = Stream(frame_model(model))
         self._energies = tf.function(self._log_mel, reduce_retracing=True)
         self.reset()
@@ -225,10 +283,19 @@ class LiveTranscriber:
         for name in names:
             for file in ["-"] if name == "-" else sound_files(name):
                 rates = {"rate": self.rate, "seconds": _LIVE}
-                chunks = raw_chunks(sys.stdin.buffer, raw_rate=raw_rate, **rates) if file == "-" else sound_chunks(file, **rates)
+                chunks = (
+                    raw_chunks(sys.stdin.buffer, raw_rate=raw_rate, **rates)
+                    if file == "-"
+                    else sound_chunks(file, **rates)
+                )
                 try:
                     for word in self.words(chunks):
-                        yield {"audio": str(file), "word": word.text, "start": word.start, "end": word.end}
+                        yield {
+                            "audio": str(file),
+                            "word": word.text,
+                            "start": word.start,
+                            "end": word.end,
+                        }
                 except InputError as error:
                     yield {"audio": str(file), "word": None, "error": str(error)}
 
@@ -251,7 +318,13 @@ class LiveTranscriber:
         count = (len(self._samples) - self._log_mel.length) // self._log_mel.step + 1
         if count < 1:
             return []
-        words = self._heard(self._stream.feed(self._frames(self._samples[: (count - 1) * self._log_mel.step + self._log_mel.length])))
+        words = self._heard(
+            self._stream.feed(
+                self._frames(
+                    self._samples[: (count - 1) * self._log_mel.step + self._log_mel.length]
+                )
+            )
+        )
         self._samples = self._samples[count * self._log_mel.step :]
         return words
 
@@ -285,7 +358,19 @@ class LiveTranscriber:
         return words
 
     def _end(self) -> list[Word]:
-        words = [_word(self._word, self._begun * self.hop, self._ended * self.hop, 0.0, self._came / self.rate)] if self._word else []
+        words = (
+            [
+                _word(
+                    self._word,
+                    self._begun * self.hop,
+                    self._ended * self.hop,
+                    0.0,
+                    self._came / self.rate,
+                )
+            ]
+            if self._word
+            else []
+        )
         self._word = ""
         return words
 
@@ -329,9 +414,14 @@ def learnable(
     Raises:
         InputError: none is left.
     """
-    labels, seconds = [alphabet.encode(text) for text in utterances.texts], utterances.seconds(log_mel.rate)
+    labels, seconds = (
+        [alphabet.encode(text) for text in utterances.texts],
+        utterances.seconds(log_mel.rate),
+    )
     steps = steps_of(log_mel, stride, seconds / (1 + speed) * log_mel.rate)
-    needed = np.array([len(each) + np.count_nonzero(np.diff(each) == 0) for each in labels])  # a blank between equal ones
+    needed = np.array(
+        [len(each) + np.count_nonzero(np.diff(each) == 0) for each in labels]
+    )  # a blank between equal ones
     wrong = {
         f"are longer than --max-seconds {longest:g}": seconds > longest,
         "have more to say than their sound has room for": needed > steps,
@@ -341,14 +431,25 @@ def learnable(
     for reason, flags in wrong.items():
         if flags.any():
             names = listing(utterances.name(i) for i in np.flatnonzero(flags))
-            log.warning("%s: %d of %d sounds %s, and are left out: %s", name, flags.sum(), len(flags), reason, names)
+            log.warning(
+                "%s: %d of %d sounds %s, and are left out: %s",
+                name,
+                flags.sum(),
+                len(flags),
+                reason,
+                names,
+            )
     if not kept.any():
-        reasons = ", ".join(f"{flags.sum()} {reason}" for reason, flags in wrong.items() if flags.any())
+        reasons = ", ".join(
+            f"{flags.sum()} {reason}" for reason, flags in wrong.items() if flags.any()
+        )
         raise InputError(f"none of {len(kept)} {name} sounds can be used: {reasons}")
     return utterances.take(np.flatnonzero(kept))
 
 
-def words_of(text: str, spans: np.ndarray, *, start: float = 0.0, end: float = np.inf) -> list[Word]:
+def words_of(
+    text: str, spans: np.ndarray, *, start: float = 0.0, end: float = np.inf
+) -> list[Word]:
     """The words of a text with their times.
 
     Args:
@@ -361,7 +462,9 @@ def words_of(text: str, spans: np.ndarray, *, start: float = 0.0, end: float = n
     for place, character in enumerate([*text, " "]):
         if character == " ":
             if place > first:
-                words.append(_word(text[first:place], spans[first][0], spans[place - 1][1], start, end))
+                words.append(
+                    _word(text[first:place], spans[first][0], spans[place - 1][1], start, end)
+                )
             first = place + 1
     return words
 
@@ -386,9 +489,13 @@ def _grouped(paths: Iterable[str | Path], *, seconds: float) -> Iterator[list[st
 
 
 def _word(text: str, begun: float, ended: float, start: float, end: float) -> Word:
-    return Word(text, round(min(start + float(begun), end), 3), round(min(start + float(ended), end), 3))
+    return Word(
+        text, round(min(start + float(begun), end), 3), round(min(start + float(ended), end), 3)
+    )
 
 
 def _joined(parts: Sequence[Transcript]) -> Transcript:
     words = [word for part in parts for word in part.words]
-    return Transcript(" ".join(word.text for word in words), words, sum(part.score for part in parts))
+    return Transcript(
+        " ".join(word.text for word in words), words, sum(part.score for part in parts)
+    )

@@ -39,5 +39,17 @@ if TYPE_CHECKING:  # loaded when first used
         vectors as vectors,
     )
 
-__all__ = ["baselines", "data", "encode", "export", "model", "plots", "predict", "sample", "schemes", "scores", "vectors"]
+__all__ = [
+    "baselines",
+    "data",
+    "encode",
+    "export",
+    "model",
+    "plots",
+    "predict",
+    "sample",
+    "schemes",
+    "scores",
+    "vectors",
+]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -38,7 +38,9 @@ def _known_entities(train: Tagged, sentences: Sequence[Sequence[str]]) -> list[l
     for tokens in sentences:
         here, start = [], 0
         while start < len(tokens):
-            length = next((length for length in lengths if tuple(tokens[start : start + length]) in types), 0)
+            length = next(
+                (length for length in lengths if tuple(tokens[start : start + length]) in types), 0
+            )
             if length:
                 phrase = tuple(tokens[start : start + length])
                 here.append(Span(start, start + len(phrase), types[phrase].most_common(1)[0][0]))
@@ -59,7 +61,12 @@ class FeatureCRF:
     """
 
     def __init__(self, *, iterations: int = 100, l1: float = 0.05, l2: float = 0.01):
-        self.options = {"c1": l1, "c2": l2, "max_iterations": iterations, "feature.possible_transitions": True}
+        self.options = {
+            "c1": l1,
+            "c2": l2,
+            "max_iterations": iterations,
+            "feature.possible_transitions": True,
+        }
 
     def fit(self, train: Tagged) -> "FeatureCRF":
         import pycrfsuite
@@ -72,7 +79,9 @@ class FeatureCRF:
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.crfsuite")
             trainer.train(path)
-            self.tagger.open(path)  # reads the whole file; `open_inmemory` would need the bytes kept beside it
+            self.tagger.open(
+                path
+            )  # reads the whole file; `open_inmemory` would need the bytes kept beside it
         return self
 
     def spans(self, sentences: Sequence[Sequence[str]]) -> list[list[Span]]:
@@ -85,7 +94,11 @@ class FeatureCRF:
         for i in range(len(tokens)):
             row = ["bias", *words[i][0]]
             for offset in (-2, -1, 1, 2):
-                row += [f"{offset}{feature}" for feature in words[i + offset][1]] if 0 <= i + offset < len(tokens) else [f"{offset}none"]
+                row += (
+                    [f"{offset}{feature}" for feature in words[i + offset][1]]
+                    if 0 <= i + offset < len(tokens)
+                    else [f"{offset}none"]
+                )
             before, after = tokens[i - 1] if i else "", tokens[i + 1] if i + 1 < len(tokens) else ""
             # Each is named by its place: a pair of words says one thing of its first word and another of its second.
             row += [f"-1|0={before}|{tokens[i]}", f"0|1={tokens[i]}|{after}"]
@@ -95,8 +108,12 @@ class FeatureCRF:
 
 def _word_features(token: str) -> tuple[list[str], list[str]]:
     """Of the word itself, and of it as a neighbour."""
-    form = "".join("X" if c.isupper() else "x" if c.islower() else "0" if c.isdigit() else c for c in token)
+    form = "".join(
+        "X" if c.isupper() else "x" if c.islower() else "0" if c.isdigit() else c for c in token
+    )
     short = "".join(c for i, c in enumerate(form) if i == 0 or form[i - 1] != c)
     near = [f"w={token}", f"l={token.lower()}", f"f={short}"]
-    affixes = [f"p{n}={token[:n]}" for n in (1, 2, 3, 4)] + [f"s{n}={token[-n:]}" for n in (1, 2, 3, 4)]
+    affixes = [f"p{n}={token[:n]}" for n in (1, 2, 3, 4)] + [
+        f"s{n}={token[-n:]}" for n in (1, 2, 3, 4)
+    ]
     return [*near, f"F={form}", *affixes], near

@@ -12,14 +12,29 @@ import numpy as np
 from rnn_cookbook.data.tables import clean, read_utf8
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.files import log
-from rnn_cookbook.tasks.tagging.schemes import breaches, check_scheme, detect_scheme, parse_tag, spans, tags_of
+from rnn_cookbook.tasks.tagging.schemes import (
+    breaches,
+    check_scheme,
+    detect_scheme,
+    parse_tag,
+    spans,
+    tags_of,
+)
 
 # The CoNLL-2003 files are called eng.train, eng.testa and eng.testb.
-SPLITS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev", "testa"), "test": ("test", "testb")}
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "testa"),
+    "test": ("test", "testb"),
+}
 _ENDLESS = 150  # tokens of a file without any blank line that is no longer taken for one sentence
-_LINE_END = re.compile("\r\n|\r|\n")  # also mixed in one file; not splitlines(), which cuts at U+2028 as well
+_LINE_END = re.compile(
+    "\r\n|\r|\n"
+)  # also mixed in one file; not splitlines(), which cuts at U+2028 as well
 _DOCUMENT = "-DOCSTART-"
-_COMMENT = re.compile(r"#(\s|[\w.]+\s*=)")  # may begin a comment, as "# sent_id = 3" in CoNLL-U; "#1" and "#love" are tokens
+_COMMENT = re.compile(
+    r"#(\s|[\w.]+\s*=)"
+)  # may begin a comment, as "# sent_id = 3" in CoNLL-U; "#1" and "#love" are tokens
 
 
 @dataclass
@@ -48,10 +63,15 @@ class _Sentence:
 
     def add(self, token: str, tag: str, *, path: Path, line: int) -> None:
         # White space such as U+00A0 may be all of a token.
-        token, tag = (clean(" ".join(part.split()) or part.strip(" \t\r\n")).replace("\0", "\ufffd") for part in (token, tag))
+        token, tag = (
+            clean(" ".join(part.split()) or part.strip(" \t\r\n")).replace("\0", "\ufffd")
+            for part in (token, tag)
+        )
         for name, part in (("token", token), ("tag", tag)):
             if not part:
-                raise InputError(f"{path}, line {line} has an empty {name}; say which columns they are in with --columns")
+                raise InputError(
+                    f"{path}, line {line} has an empty {name}; say which columns they are in with --columns"
+                )
         try:
             parse_tag(tag)
         except InputError as error:
@@ -61,7 +81,9 @@ class _Sentence:
         self.lines.append(line)
 
 
-def read_tagged(path: str | Path, *, scheme: str = "auto", columns: str = "", strict: bool = False) -> dict[str, Tagged]:
+def read_tagged(
+    path: str | Path, *, scheme: str = "auto", columns: str = "", strict: bool = False
+) -> dict[str, Tagged]:
     """Splits by name: "train" alone of a file, also "validation" and "test" where a folder has them.
 
     Args:
@@ -79,21 +101,30 @@ def read_tagged(path: str | Path, *, scheme: str = "auto", columns: str = "", st
     check_scheme(scheme, "auto")
     numbers = _column_numbers(columns)
     if not path.exists():
-        raise InputError(f"no file or folder {path}. --data takes a file of tagged tokens, a folder of them, conll2003 or sample")
+        raise InputError(
+            f"no file or folder {path}. --data takes a file of tagged tokens, a folder of them, conll2003 or sample"
+        )
     files = _split_files(path) if path.is_dir() else {"train": path}
     parts = {}
     for name, file in files.items():
         json_lines = file.suffix.lower() in (".jsonl", ".json")
-        parts[name] = list(_json_sentences(file) if json_lines else _column_sentences(file, numbers))
+        parts[name] = list(
+            _json_sentences(file) if json_lines else _column_sentences(file, numbers)
+        )
         if not parts[name]:
             raise InputError(f"{file} holds no sentence")
         if not json_lines and len(parts[name]) == 1 and len(parts[name][0].tokens) >= _ENDLESS:
-            raise InputError(f"{file} has no blank line between its {len(parts[name][0].tokens)} tokens: one must follow each sentence")
+            raise InputError(
+                f"{file} has no blank line between its {len(parts[name][0].tokens)} tokens: one must follow each sentence"
+            )
     if scheme == "auto":
         scheme = detect_scheme([sentence.tags for part in parts.values() for sentence in part])
         log.info("tags are taken for %s", scheme)
     return {
-        name: Tagged([sentence.tokens for sentence in part], _repaired(files[name], part, scheme=scheme, strict=strict))
+        name: Tagged(
+            [sentence.tokens for sentence in part],
+            _repaired(files[name], part, scheme=scheme, strict=strict),
+        )
         for name, part in parts.items()
     }
 
@@ -107,13 +138,17 @@ def pieces(length: int, tags: Sequence[str] | None, *, longest: int) -> list[sli
     inside = {i for span in spans(tags or []) for i in range(span.start + 1, span.end)}
     parts, start = [], 0
     while length - start > longest:
-        end = next((i for i in range(start + longest, start, -1) if i not in inside), start + longest)
+        end = next(
+            (i for i in range(start + longest, start, -1) if i not in inside), start + longest
+        )
         parts.append(slice(start, end))
         start = end
     return [*parts, slice(start, length)]
 
 
-def random_split(examples: Tagged, *, fraction: float, seed: int, part: str) -> tuple[Tagged, Tagged]:
+def random_split(
+    examples: Tagged, *, fraction: float, seed: int, part: str
+) -> tuple[Tagged, Tagged]:
     """The larger and the smaller part, both in the original order. A sentence of every type stays in the larger one, to learn from."""
     if not 0 < fraction < 1:
         raise InputError(f"the {part} fraction must lie between 0 and 1, got {fraction}")
@@ -124,8 +159,17 @@ def random_split(examples: Tagged, *, fraction: float, seed: int, part: str) -> 
     types = [{span.type for span in spans(examples.tags[i])} for i in order]
     have = Counter(kind for part in types[size:] for kind in part)  # sentences of the larger part
     for i in range(size):
-        if any(not have[kind] for kind in types[i]):  # changes places with a sentence whose types others have, too
-            other = next((j for j in range(size, len(order)) if all(have[kind] > 1 or kind in types[i] for kind in types[j])), None)
+        if any(
+            not have[kind] for kind in types[i]
+        ):  # changes places with a sentence whose types others have, too
+            other = next(
+                (
+                    j
+                    for j in range(size, len(order))
+                    if all(have[kind] > 1 or kind in types[i] for kind in types[j])
+                ),
+                None,
+            )
             if other is not None:
                 have.update(types[i])
                 have.subtract(types[other])
@@ -135,13 +179,23 @@ def random_split(examples: Tagged, *, fraction: float, seed: int, part: str) -> 
 
 
 def _split_files(folder: Path) -> dict[str, Path]:
-    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".") and not file.name.endswith("~"))
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.is_file() and not file.name.startswith(".") and not file.name.endswith("~")
+    )
     found: dict[str, Path] = {}
     for split, names in SPLITS.items():
         # train.txt, eng.train, en_ewt-ud-train.conllu
-        fitting = [file for file in files if {file.suffix.lower()[1:], re.split("[._-]", file.stem.lower())[-1]} & set(names)]
+        fitting = [
+            file
+            for file in files
+            if {file.suffix.lower()[1:], re.split("[._-]", file.stem.lower())[-1]} & set(names)
+        ]
         if len(fitting) > 1:
-            raise InputError(f"{folder} has more than one file for {split}: {listing(file.name for file in fitting)}")
+            raise InputError(
+                f"{folder} has more than one file for {split}: {listing(file.name for file in fitting)}"
+            )
         if fitting:
             found[split] = fitting[0]
     if "train" not in found:
@@ -156,7 +210,9 @@ def _column_numbers(columns: str) -> tuple[int, int]:
     """Indices, as Python counts, of the token and the tag."""
     numbers = re.fullmatch(r"\s*(-?[1-9]\d*)\s*,\s*(-?[1-9]\d*)\s*", columns or "1,-1")
     if not numbers:
-        raise InputError(f"--columns takes the numbers of the token's and the tag's column, such as 1,4 or 1,-1, got {columns!r}")
+        raise InputError(
+            f"--columns takes the numbers of the token's and the tag's column, such as 1,4 or 1,-1, got {columns!r}"
+        )
     token, tag = (int(number) - (int(number) > 0) for number in numbers.groups())
     return token, tag
 
@@ -178,16 +234,29 @@ def _column_sentences(path: Path, columns: tuple[int, int]) -> Iterator[_Sentenc
             if sentence.tokens:
                 yield sentence
             sentence = _Sentence()
-        elif len(fields) == width and (tabs or not _COMMENT.match(line) or _is_tag(fields[columns[1]])):
+        elif len(fields) == width and (
+            tabs or not _COMMENT.match(line) or _is_tag(fields[columns[1]])
+        ):
             sentence.add(*(fields[column] for column in columns), path=path, line=number)
         elif _COMMENT.match(line):
             inside += [number] if sentence.tokens else []
         else:
             # Where one line has no tab, columns end at spaces: the tokens with spaces in them are not what is wrong.
-            mixed = f"; columns lie between spaces, as line {lines.index(untabbed[0]) + 1} has no tab" if "\t" in line and not tabs else ""
-            raise InputError(f"{path}, line {number} has {len(fields)} columns, those before it have {width}: {line[:60]!r}{mixed}")
+            mixed = (
+                f"; columns lie between spaces, as line {lines.index(untabbed[0]) + 1} has no tab"
+                if "\t" in line and not tabs
+                else ""
+            )
+            raise InputError(
+                f"{path}, line {number} has {len(fields)} columns, those before it have {width}: {line[:60]!r}{mixed}"
+            )
     if inside:
-        log.warning("%s: %d lines inside sentences begin with # and are taken for comments: %s", path, len(inside), listing(inside))
+        log.warning(
+            "%s: %d lines inside sentences begin with # and are taken for comments: %s",
+            path,
+            len(inside),
+            listing(inside),
+        )
 
 
 def _begins_document(line: str) -> bool:
@@ -196,15 +265,23 @@ def _begins_document(line: str) -> bool:
 
 def _fields(line: str, tabs: bool) -> list[str]:
     # Between tabs tokens may have spaces in them. Other white space, such as U+00A0, is always part of a token.
-    return [part.strip(" ") for part in line.split("\t")] if tabs else re.split("[ \t]+", line.strip(" \t"))
+    return (
+        [part.strip(" ") for part in line.split("\t")]
+        if tabs
+        else re.split("[ \t]+", line.strip(" \t"))
+    )
 
 
 def _check_width(width: int, columns: tuple[int, int], place: str, line: str) -> None:
     asked = ",".join(str(column + (column >= 0)) for column in columns)
     if width < 2 or max(columns) >= width or min(columns) < -width:
-        raise InputError(f"{place} has {width} columns, too few for a token and a tag at --columns {asked}: {line[:60]!r}")
+        raise InputError(
+            f"{place} has {width} columns, too few for a token and a tag at --columns {asked}: {line[:60]!r}"
+        )
     if columns[0] % width == columns[1] % width:
-        raise InputError(f"--columns {asked} takes the token and the tag from the same one of {width} columns: {place}: {line[:60]!r}")
+        raise InputError(
+            f"--columns {asked} takes the token and the tag from the same one of {width} columns: {place}: {line[:60]!r}"
+        )
 
 
 def _is_tag(tag: str) -> bool:
@@ -222,17 +299,29 @@ def _json_sentences(path: Path) -> Iterator[_Sentence]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise InputError(f"{place} is not a JSON object on a line of its own: {error.msg} at column {error.colno}") from error
+            raise InputError(
+                f"{place} is not a JSON object on a line of its own: {error.msg} at column {error.colno}"
+            ) from error
         except RecursionError as error:
-            raise InputError(f"{place} is not a JSON object of tokens and tags: {line[:60]!r}") from error
-        if not isinstance(row, dict) or not isinstance(row.get("tokens"), list) or not isinstance(row.get("tags"), list):
-            got = (listing(row) or "nothing") if isinstance(row, dict) else f"a {type(row).__name__}"
+            raise InputError(
+                f"{place} is not a JSON object of tokens and tags: {line[:60]!r}"
+            ) from error
+        if (
+            not isinstance(row, dict)
+            or not isinstance(row.get("tokens"), list)
+            or not isinstance(row.get("tags"), list)
+        ):
+            got = (
+                (listing(row) or "nothing") if isinstance(row, dict) else f"a {type(row).__name__}"
+            )
             raise InputError(f"{place} must be an object with the lists tokens and tags, got {got}")
         tokens, tags = row["tokens"], row["tags"]
         if len(tokens) != len(tags):
             raise InputError(f"{place} has {len(tokens)} tokens and {len(tags)} tags")
         if wrong := [value for value in [*tokens, *tags] if not isinstance(value, str)]:
-            raise InputError(f"{place}: tokens and tags must be strings, such as 'Paris' and 'B-LOC', got {wrong[0]!r}")
+            raise InputError(
+                f"{place}: tokens and tags must be strings, such as 'Paris' and 'B-LOC', got {wrong[0]!r}"
+            )
         sentence = _Sentence()
         for token, tag in zip(tokens, tags, strict=True):
             sentence.add(token, tag, path=path, line=number)
@@ -240,34 +329,55 @@ def _json_sentences(path: Path) -> Iterator[_Sentence]:
             yield sentence
 
 
-def _repaired(path: Path, sentences: list[_Sentence], *, scheme: str, strict: bool) -> list[list[str]]:
+def _repaired(
+    path: Path, sentences: list[_Sentence], *, scheme: str, strict: bool
+) -> list[list[str]]:
     """The same spans in BIO; tags that break the scheme are counted and named."""
-    broken = [f"{each.tags[i]!r} in line {each.lines[i]}" for each in sentences for i in breaches(each.tags, scheme=scheme)]
+    broken = [
+        f"{each.tags[i]!r} in line {each.lines[i]}"
+        for each in sentences
+        for i in breaches(each.tags, scheme=scheme)
+    ]
     if broken:
         message = f"{path}: {len(broken)} tags break the scheme {scheme}: {listing(broken, 3)}"
         if strict:
-            raise InputError(f"{message}. Mend them, name another --scheme, or leave --strict out to have them repaired")
+            raise InputError(
+                f"{message}. Mend them, name another --scheme, or leave --strict out to have them repaired"
+            )
         log.warning("%s; each was read as the scorer of the CoNLL shared tasks reads it", message)
     return [tags_of(spans(each.tags), len(each.tags)) for each in sentences]
 
 
-def complete(parts: dict[str, Tagged], *, validation_fraction: float, test_fraction: float, seed: int) -> dict[str, Tagged]:
+def complete(
+    parts: dict[str, Tagged], *, validation_fraction: float, test_fraction: float, seed: int
+) -> dict[str, Tagged]:
     """Splits the missing ones of "test" and "validation" off "train"."""
     parts = dict(parts)
     for name, fraction in (("test", test_fraction), ("validation", validation_fraction)):
         if name not in parts:
-            parts["train"], parts[name] = random_split(parts["train"], fraction=fraction, seed=seed, part=name)
+            parts["train"], parts[name] = random_split(
+                parts["train"], fraction=fraction, seed=seed, part=name
+            )
     return parts
 
 
 def cut(examples: Tagged, *, longest: int) -> Tagged:
     """The same with sentences of more than `longest` tokens in pieces, see `pieces`."""
-    parts = [(i, part) for i, tags in enumerate(examples.tags) for part in pieces(len(tags), tags, longest=longest)]
-    return Tagged([examples.tokens[i][part] for i, part in parts], [examples.tags[i][part] for i, part in parts])
+    parts = [
+        (i, part)
+        for i, tags in enumerate(examples.tags)
+        for part in pieces(len(tags), tags, longest=longest)
+    ]
+    return Tagged(
+        [examples.tokens[i][part] for i, part in parts],
+        [examples.tags[i][part] for i, part in parts],
+    )
 
 
 def phrases(examples: Tagged) -> set[tuple[str, ...]]:
     """The tokens of every entity."""
     return {
-        tuple(tokens[span.start : span.end]) for tokens, tags in zip(examples.tokens, examples.tags, strict=True) for span in spans(tags)
+        tuple(tokens[span.start : span.end])
+        for tokens, tags in zip(examples.tokens, examples.tags, strict=True)
+        for span in spans(tags)
     }

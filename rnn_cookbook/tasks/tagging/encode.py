@@ -18,7 +18,12 @@ from rnn_cookbook.tasks.tagging.schemes import Span, check_scheme, spans, tags_o
 SHAPES = 11  # values of the first feature
 _NUMBER = re.compile(r"[+-]?\d[\d.,:/-]*")
 _INITIALS = re.compile(r"([^\W\d_]\.)+[^\W\d_]?")
-AFFIXES = {"prefix of 2": slice(0, 2), "prefix of 3": slice(0, 3), "suffix of 2": slice(-2, None), "suffix of 3": slice(-3, None)}
+AFFIXES = {
+    "prefix of 2": slice(0, 2),
+    "prefix of 3": slice(0, 3),
+    "suffix of 2": slice(-2, None),
+    "suffix of 3": slice(-3, None),
+}
 _AFFIX_COUNT = 5  # affixes of fewer words get no number
 _CACHED = 200_000  # words: some 30 MB
 
@@ -68,16 +73,28 @@ class WordEncoder:
         affixes: of each kind that `fit` finds, from number 1 on; 0 is any other.
     """
 
-    def __init__(self, vocabulary: Sequence[str], *, rare_from: int, letters: str, affixes: dict[str, Sequence[str]]):
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        *,
+        rare_from: int,
+        letters: str,
+        affixes: dict[str, Sequence[str]],
+    ):
         self.vocabulary, self.rare_from = list(vocabulary), rare_from
         self.letters, self.affixes = letters, {kind: list(affixes[kind]) for kind in AFFIXES}
         self._words = {word: number for number, word in enumerate(self.vocabulary, start=2)}
         self._letters = {letter: number for number, letter in enumerate(letters, start=2)}
-        self._affixes = {kind: {affix: number for number, affix in enumerate(values, start=1)} for kind, values in self.affixes.items()}
+        self._affixes = {
+            kind: {affix: number for number, affix in enumerate(values, start=1)}
+            for kind, values in self.affixes.items()
+        }
         self._cache: dict[str, np.ndarray] = {}
 
     @classmethod
-    def fit(cls, sentences: Iterable[Sequence[str]], *, others: Iterable[str] = ()) -> "WordEncoder":
+    def fit(
+        cls, sentences: Iterable[Sequence[str]], *, others: Iterable[str] = ()
+    ) -> "WordEncoder":
         """Learns the words, letters and affixes of the training sentences; `others` are more normalised words."""
         words = Counter(word for sentence in sentences for word in sentence)
         if not words:
@@ -94,7 +111,10 @@ class WordEncoder:
             rare_from=2 + sum(count > 1 for count in counts.values()),
             # A letter that occurs once is read as an unknown one, or nothing would be learnt about these.
             letters="".join(_ranked(letters, least=2)),
-            affixes={kind: _ranked(Counter(word[part] for word in ranked), least=_AFFIX_COUNT) for kind, part in AFFIXES.items()},
+            affixes={
+                kind: _ranked(Counter(word[part] for word in ranked), least=_AFFIX_COUNT)
+                for kind, part in AFFIXES.items()
+            },
         )
 
     def __len__(self) -> int:
@@ -114,7 +134,9 @@ class WordEncoder:
         """For each sentence "tokens" int32[words], "characters" int32[words, LETTERS], "features" int32[words, features]."""
         encoded: dict[str, list[np.ndarray]] = {"tokens": [], "characters": [], "features": []}
         for sentence in sentences:
-            rows = np.array([self._row(word) for word in sentence], np.int32).reshape(-1, 1 + LETTERS + 1 + len(self.affixes))
+            rows = np.array([self._row(word) for word in sentence], np.int32).reshape(
+                -1, 1 + LETTERS + 1 + len(self.affixes)
+            )
             for name, part in zip(encoded, np.split(rows, [1, 1 + LETTERS], axis=1), strict=True):
                 encoded[name].append(part[:, 0] if name == "tokens" else part)
         return encoded
@@ -125,10 +147,20 @@ class WordEncoder:
             if len(self._cache) >= _CACHED:  # a stream of new words must not fill the memory
                 self._cache.clear()
             normal, composed = normalize(word), unicodedata.normalize("NFC", word)
-            read = composed if len(composed) <= LETTERS else composed[: LETTERS // 2] + composed[-(LETTERS // 2) :]
+            read = (
+                composed
+                if len(composed) <= LETTERS
+                else composed[: LETTERS // 2] + composed[-(LETTERS // 2) :]
+            )
             letters = [self._letters.get(letter, UNKNOWN) for letter in read]
             affixes = [self._affixes[kind].get(normal[part], 0) for kind, part in AFFIXES.items()]
-            row = [self._words.get(normal, UNKNOWN), *letters, *[PADDING] * (LETTERS - len(letters)), shape(composed), *affixes]
+            row = [
+                self._words.get(normal, UNKNOWN),
+                *letters,
+                *[PADDING] * (LETTERS - len(letters)),
+                shape(composed),
+                *affixes,
+            ]
             self._cache[word] = np.array(row, np.int32)
         return self._cache[word]
 
@@ -139,7 +171,11 @@ class WordEncoder:
         without a vector get a random one of about the same length; padding gets zeros.
         """
         spread = float(vectors.std()) or 1.0
-        aligned = np.random.default_rng(seed).normal(scale=spread, size=(len(self), vectors.shape[1])).astype(np.float32)
+        aligned = (
+            np.random.default_rng(seed)
+            .normal(scale=spread, size=(len(self), vectors.shape[1]))
+            .astype(np.float32)
+        )
         aligned[0] = 0
         for word, vector in zip(reversed(words), vectors[::-1], strict=True):
             number = self._words.get(normalize(word))
@@ -148,18 +184,31 @@ class WordEncoder:
         return aligned
 
     def save(self, folder: Path) -> None:
-        facts = {"vocabulary": self.vocabulary, "rare_from": self.rare_from, "letters": self.letters, "affixes": self.affixes}
+        facts = {
+            "vocabulary": self.vocabulary,
+            "rare_from": self.rare_from,
+            "letters": self.letters,
+            "affixes": self.affixes,
+        }
         write_json(folder / "words.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> "WordEncoder":
         facts = json.loads((folder / "words.json").read_text(encoding="utf-8"))
-        return cls(facts["vocabulary"], rare_from=facts["rare_from"], letters=facts["letters"], affixes=facts["affixes"])
+        return cls(
+            facts["vocabulary"],
+            rare_from=facts["rare_from"],
+            letters=facts["letters"],
+            affixes=facts["affixes"],
+        )
 
 
 def _ranked(counts: Counter[str], *, least: int = 1) -> list[str]:
     """The most frequent first; equals by their letters, so that the same words in another order give the same numbers."""
-    return sorted((item for item, count in counts.items() if count >= least), key=lambda item: (-counts[item], item))
+    return sorted(
+        (item for item, count in counts.items() if count >= least),
+        key=lambda item: (-counts[item], item),
+    )
 
 
 class TagEncoder:

@@ -13,7 +13,21 @@ from rnn_cookbook.tasks.tagging.encode import AFFIXES, TagEncoder, WordEncoder
 from rnn_cookbook.tasks.tagging.predict import Tagger
 
 _LONGEST = 30  # words of an example, so that the library reads none in parts
-_STRANGE = ["Qxzv", "U.S.", "1996-08-22", "$", "iPod", "McDonald", "+3.5", "B2B", "ÉCOLE", "日本", "don't", "...", "Über-" + "lang" * 6]
+_STRANGE = [
+    "Qxzv",
+    "U.S.",
+    "1996-08-22",
+    "$",
+    "iPod",
+    "McDonald",
+    "+3.5",
+    "B2B",
+    "ÉCOLE",
+    "日本",
+    "don't",
+    "...",
+    "Über-" + "lang" * 6,
+]
 
 
 class ServedTagger(Served):
@@ -32,7 +46,11 @@ class ServedTagger(Served):
 
     def __init__(self, model: keras.Model, words: WordEncoder, tags: TagEncoder):
         super().__init__()
-        self.network, self.words, self.tagger = model, words, Tagger(model, words, tags, longest=_LONGEST)
+        self.network, self.words, self.tagger = (
+            model,
+            words,
+            Tagger(model, words, tags, longest=_LONGEST),
+        )
         self.tags = tags.tags
         self.numbers = _table(words.vocabulary, first=2, other=UNKNOWN)
         self.letters = _table(list(words.letters), first=2, other=UNKNOWN)
@@ -50,10 +68,17 @@ class ServedTagger(Served):
         inputs = {}
         for part in self.network.inputs:
             numbers = tf.where(pads, 0, known[part.name])
-            inputs[part.name] = tf.reshape(numbers, shape if part.name == "tokens" else [shape[0], shape[1], known[part.name].shape[1]])
+            inputs[part.name] = tf.reshape(
+                numbers,
+                shape if part.name == "tokens" else [shape[0], shape[1], known[part.name].shape[1]],
+            )
         scores = call_by_name(self.network, inputs)
         crf = self.tagger.crf
-        path = crf.viterbi(scores, inside)[0] if crf else tf.argmax(scores, axis=-1, output_type=tf.int32)
+        path = (
+            crf.viterbi(scores, inside)[0]
+            if crf
+            else tf.argmax(scores, axis=-1, output_type=tf.int32)
+        )
         return {"tags": tf.where(inside, tf.gather(tf.constant(self.tags), path), "")}
 
     def _read(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -61,11 +86,17 @@ class ServedTagger(Served):
         normal = tf.strings.regex_replace(lower(words), r"\p{Nd}", "0")
         letters = tf.strings.unicode_split(words, "UTF-8")
         place, left = tf.ragged.range(letters.row_lengths()), letters.row_lengths() - LETTERS // 2
-        read = tf.ragged.boolean_mask(letters, (place < LETTERS // 2) | (place >= left[:, None]) | (left <= LETTERS // 2)[:, None])
+        read = tf.ragged.boolean_mask(
+            letters,
+            (place < LETTERS // 2) | (place >= left[:, None]) | (left <= LETTERS // 2)[:, None],
+        )
         numbers = tf.ragged.map_flat_values(self.letters.lookup, read)
         of = tf.strings.unicode_split(normal, "UTF-8")
         parts = [tf.strings.reduce_join(of[:, part], axis=-1) for part in AFFIXES.values()]
-        features = [_shape(words), *(table.lookup(part) for table, part in zip(self.affixes, parts, strict=True))]
+        features = [
+            _shape(words),
+            *(table.lookup(part) for table, part in zip(self.affixes, parts, strict=True)),
+        ]
         return {
             "tokens": self.numbers.lookup(normal)[:, None],
             "characters": numbers.to_tensor(0, shape=[None, LETTERS]),
@@ -75,22 +106,35 @@ class ServedTagger(Served):
     def examples(self, size, rng):
         """Sentences of words that it knows, in any case, and of others."""
         words = [*self.words.vocabulary[:5000], *_STRANGE]
-        rows = [[_cased(str(word), rng) for word in rng.choice(words, rng.integers(1, _LONGEST))] for _ in range(size)]
+        rows = [
+            [_cased(str(word), rng) for word in rng.choice(words, rng.integers(1, _LONGEST))]
+            for _ in range(size)
+        ]
         longest = max(map(len, rows))
-        return {"words": np.array([row + [""] * (longest - len(row)) for row in rows], dtype=object)}
+        return {
+            "words": np.array([row + [""] * (longest - len(row)) for row in rows], dtype=object)
+        }
 
     def expected(self, inputs):
         sentences = [[word for word in row if word] for row in inputs["words"]]
         longest = inputs["words"].shape[1]
-        rows = [[self.tagger.tags.tags[number].encode() for number in numbers] for numbers in self.tagger.numbers(sentences)]
-        return {"tags": np.array([row + [b""] * (longest - len(row)) for row in rows], dtype=object)}
+        rows = [
+            [self.tagger.tags.tags[number].encode() for number in numbers]
+            for numbers in self.tagger.numbers(sentences)
+        ]
+        return {
+            "tags": np.array([row + [b""] * (longest - len(row)) for row in rows], dtype=object)
+        }
 
 
 def _table(keys: list[str], *, first: int, other: int) -> tf.lookup.StaticHashTable:
     """The number of each key, and of any other string."""
     values = tf.range(first, first + len(keys)) if keys else tf.constant([other])
     keys = keys or [" "]  # a table cannot be empty
-    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant(keys, tf.string), values), default_value=other)
+    return tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(tf.constant(keys, tf.string), values),
+        default_value=other,
+    )
 
 
 def _shape(words: tf.Tensor) -> tf.Tensor:
@@ -114,4 +158,6 @@ def _shape(words: tf.Tensor) -> tf.Tensor:
 
 
 def _cased(word: str, rng: np.random.Generator) -> str:
-    return unicodedata.normalize("NFC", [word, word.upper(), word.capitalize()][rng.choice(3, p=[0.6, 0.1, 0.3])])
+    return unicodedata.normalize(
+        "NFC", [word, word.upper(), word.capitalize()][rng.choice(3, p=[0.6, 0.1, 0.3])]
+    )

@@ -76,8 +76,12 @@ def sequence_tagger(
     check_options("sequence_tagger", rnn, own=("input_dropout",))
     check_shares(rare_dropout=rare_dropout, embedding_dropout=embedding_dropout, dropout=dropout)
     if scheme and (isinstance(tags, int | np.integer) or not crf):
-        raise InputError(f"scheme={scheme!r} constrains the CRF by the names of the tags: it needs crf=True and tags as a list")
-    if language_model and (rnn.get("merge", "concat") != "concat" or (depth > 1 and rnn.get("residual"))):
+        raise InputError(
+            f"scheme={scheme!r} constrains the CRF by the names of the tags: it needs crf=True and tags as a list"
+        )
+    if language_model and (
+        rnn.get("merge", "concat") != "concat" or (depth > 1 and rnn.get("residual"))
+    ):
         raise InputError(
             "the language-model objective needs two directions side by side and no residual layer on top, "
             f"got merge={rnn.get('merge', 'concat')!r}, residual={bool(rnn.get('residual'))}"
@@ -85,20 +89,36 @@ def sequence_tagger(
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     inputs = [tokens]
     mask = PaddingMask(name="mask")(tokens)
-    embedding = _embedding(vocabulary_size, embedding_size, word_vectors=word_vectors, trainable=train_embedding)
-    noise = WordDropout(word_dropout, rare_from=rare_from, rare_rate=rare_dropout, name="word_dropout")
+    embedding = _embedding(
+        vocabulary_size, embedding_size, word_vectors=word_vectors, trainable=train_embedding
+    )
+    noise = WordDropout(
+        word_dropout, rare_from=rare_from, rare_rate=rare_dropout, name="word_dropout"
+    )
     parts = [embedding(noise(tokens))]
     if characters:
         inputs.append(keras.Input(shape=(None, None), dtype="int32", name="characters"))
         encoder = CharacterEncoder(
-            characters, embedding_size=character_size, units=character_units, kind=character_encoder, cell=cell, name="character_encoder"
+            characters,
+            embedding_size=character_size,
+            units=character_units,
+            kind=character_encoder,
+            cell=cell,
+            name="character_encoder",
         )
         parts.append(encoder(inputs[-1]))
     if features:
         inputs.append(keras.Input(shape=(None, len(features)), dtype="int32", name="features"))
         parts.append(FeatureEmbedding(features, feature_size, name="feature_embedding")(inputs[-1]))
     x = keras.layers.Concatenate(name="word")(parts) if len(parts) > 1 else parts[0]
-    options = {"mask": mask, "cell": cell, "units": units, "bidirectional": bidirectional, "dropout": dropout, **rnn}
+    options = {
+        "mask": mask,
+        "cell": cell,
+        "units": units,
+        "bidirectional": bidirectional,
+        "dropout": dropout,
+        **rnn,
+    }
     lower = 1 if language_model else depth
     x = rnn_stack(x, depth=lower, input_dropout=embedding_dropout, **options)
     if language_model:
@@ -109,7 +129,9 @@ def sequence_tagger(
             per="sequence" if crf else "word",
             name="language_model",
         )
-        x = objective((x, tokens, mask))  # below the second layer, which has seen the words that the first one predicts
+        x = objective(
+            (x, tokens, mask)
+        )  # below the second layer, which has seen the words that the first one predicts
     if depth > lower:
         x = rnn_stack(x, depth=depth - lower, input_dropout=dropout, **options, name="upper_rnn")
     if dropout:
@@ -118,4 +140,7 @@ def sequence_tagger(
     if crf:
         allowed = tag_constraints(tags, scheme=scheme) if scheme else None
         scores = CRF(count, allowed=allowed, name="crf")((scores, mask))
-    return _with_vectors(keras.Model(inputs if len(inputs) > 1 else tokens, scores, name="sequence_tagger"), word_vectors)
+    return _with_vectors(
+        keras.Model(inputs if len(inputs) > 1 else tokens, scores, name="sequence_tagger"),
+        word_vectors,
+    )

@@ -12,7 +12,12 @@ from rnn_cookbook.tasks.tagging.schemes import Span
 
 
 def write_spans(
-    run: Run, sentences: Sequence[Sequence[str]], gold: Sequence[Sequence[Span]], found: Sequence[Sequence[tuple[Span, float]]], *, types
+    run: Run,
+    sentences: Sequence[Sequence[str]],
+    gold: Sequence[Sequence[Span]],
+    found: Sequence[Sequence[tuple[Span, float]]],
+    *,
+    types,
 ) -> None:
     """What a tagger's run folder shows of the test split.
 
@@ -51,18 +56,35 @@ def write_spans(
         answer = _named(sentences[i], [(span, f" {share:.0%}") for span, share in found[i]])
         lines.append(f"[{i}] {' '.join(sentences[i])}\n    right: {right}\n    found: {answer}\n\n")
     write_text(run.path / "mistakes.txt", "".join(lines) or "no mistakes\n")
-    write_text(run.path / "mistakes.html", _html([(sentences[i], gold[i], found[i]) for i in shown]))
-    log.info("%d of %d sentences with mistakes: %s", len(shown), len(sureness), run.path / "mistakes.html")
+    write_text(
+        run.path / "mistakes.html", _html([(sentences[i], gold[i], found[i]) for i in shown])
+    )
+    log.info(
+        "%d of %d sentences with mistakes: %s",
+        len(shown),
+        len(sureness),
+        run.path / "mistakes.html",
+    )
     names = ["O", *types]
     labels, predicted = (
-        np.concatenate([_token_types(len(tokens), spans, names) for tokens, spans in zip(sentences, part, strict=True)])
+        np.concatenate(
+            [
+                _token_types(len(tokens), spans, names)
+                for tokens, spans in zip(sentences, part, strict=True)
+            ]
+        )
         for part in (gold, guessed)
     )
     plot_confusion(run, labels, predicted, names)
 
 
 def _named(tokens: Sequence[str], spans: Sequence[tuple[Span, str]]) -> str:
-    return ", ".join(f"{' '.join(tokens[span.start : span.end])} ({span.type}{note})" for span, note in spans) or "nothing"
+    return (
+        ", ".join(
+            f"{' '.join(tokens[span.start : span.end])} ({span.type}{note})" for span, note in spans
+        )
+        or "nothing"
+    )
 
 
 def _token_types(length: int, spans: Sequence[Span], names: list[str]) -> np.ndarray:
@@ -86,8 +108,12 @@ def _html(mistakes: Sequence[tuple]) -> str:
     for tokens, right, spans in mistakes:
         guessed = {span for span, _ in spans}
         above = _marked(tokens, [(span, "", span not in guessed) for span in right])
-        below = _marked(tokens, [(span, f" {share:.0%}", span not in right) for span, share in spans])
-        sections.append(f"<section><p><small>right</small> {above}</p><p><small>found</small> {below}</p></section>")
+        below = _marked(
+            tokens, [(span, f" {share:.0%}", span not in right) for span, share in spans]
+        )
+        sections.append(
+            f"<section><p><small>right</small> {above}</p><p><small>found</small> {below}</p></section>"
+        )
     return _PAGE.format("\n".join(sections) or "<p>None.</p>")
 
 
@@ -96,6 +122,8 @@ def _marked(tokens: Sequence[str], spans: Sequence[tuple[Span, str, bool]]) -> s
     for span, note, wrong in spans:
         words += map(html.escape, tokens[position : span.start])
         inside = html.escape(" ".join(tokens[span.start : span.end]))
-        words.append(f"<mark{' class=wrong' if wrong else ''}>{inside} <small>{html.escape(span.type)}{note}</small></mark>")
+        words.append(
+            f"<mark{' class=wrong' if wrong else ''}>{inside} <small>{html.escape(span.type)}{note}</small></mark>"
+        )
         position = span.end
     return " ".join([*words, *map(html.escape, tokens[position:])])

@@ -32,7 +32,12 @@ _RELATIONS = {
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _OPENINGS = ("", "", "", "Yesterday", "Meanwhile ,", "On {day}", "On {day} ,", "The paper says")
 _ASIDES = ("as expected", "for once", "on {day}", "it seems", "they say", "of course")
-_NEUTRAL = ("{} is in the news again", "nobody had heard of {}", "the paper says little about {}", "we talked about {} on {day}")
+_NEUTRAL = (
+    "{} is in the news again",
+    "nobody had heard of {}",
+    "the paper says little about {}",
+    "we talked about {} on {day}",
+)
 
 
 def tagged_sentences(count: int, *, seed: int, noise: float = ENTITY_NOISE) -> Tagged:
@@ -91,7 +96,9 @@ def _sentence(rng: random.Random) -> tuple[str, list[tuple[list[str], str]]]:
     words = f"{rng.choice(_OPENINGS)} {body} ."
     while "{day}" in words:
         words = words.replace("{day}", rng.choice(_DAYS), 1)
-    return words, [(_name(rng, kind, shaped=form == "shape" or rng.random() < 0.25), kind) for kind in kinds]
+    return words, [
+        (_name(rng, kind, shaped=form == "shape" or rng.random() < 0.25), kind) for kind in kinds
+    ]
 
 
 def _aside(rng: random.Random) -> str:
@@ -101,9 +108,13 @@ def _aside(rng: random.Random) -> str:
 
 
 def _name(rng: random.Random, kind: str, *, shaped: bool) -> list[str]:
-    pattern = rng.choice(_SHAPED[kind]) if shaped else rng.choice(("{}", "{} {}", "{} {}", "{} {} {}"))
+    pattern = (
+        rng.choice(_SHAPED[kind]) if shaped else rng.choice(("{}", "{} {}", "{} {}", "{} {} {}"))
+    )
     letters = "".join(rng.choices("BDFGKLMNPRTVZ", k=4))
-    name = pattern.format(*(_stem(rng) for _ in range(3)), initial=letters[0], acronym=letters[: rng.randint(3, 4)])
+    name = pattern.format(
+        *(_stem(rng) for _ in range(3)), initial=letters[0], acronym=letters[: rng.randint(3, 4)]
+    )
     return name.split()
 
 

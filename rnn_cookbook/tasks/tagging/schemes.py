@@ -30,7 +30,9 @@ def parse_tag(tag: str) -> tuple[str, str]:
         return "O", ""
     prefix, _, kind = tag.partition("-")
     if prefix not in _PREFIXES or not kind:
-        raise InputError(f"unknown tag {tag!r}; accepted are O and {', '.join(f'{each}-TYPE' for each in _PREFIXES)}, such as B-PER")
+        raise InputError(
+            f"unknown tag {tag!r}; accepted are O and {', '.join(f'{each}-TYPE' for each in _PREFIXES)}, such as B-PER"
+        )
     return _PREFIXES[prefix], kind
 
 
@@ -67,7 +69,9 @@ def tags_of(found: Sequence[Span], length: int, *, scheme: str = "bio") -> list[
     for span in found:
         start, end, kind = span
         if not before.end <= start < end <= length:
-            raise InputError(f"spans must follow each other within {length} tokens, got {span} after {before}")
+            raise InputError(
+                f"spans must follow each other within {length} tokens, got {span} after {before}"
+            )
         tags[start:end] = [f"I-{kind}"] * (end - start)
         if scheme != "iob1" or (before.end, before.type) == (start, kind):
             tags[start] = f"B-{kind}"
@@ -80,16 +84,25 @@ def tags_of(found: Sequence[Span], length: int, *, scheme: str = "bio") -> list[
 def check_scheme(scheme: str, *others: str) -> None:
     """Raises InputError unless the scheme is one of `SCHEMES`, or of the others."""
     if scheme not in (*others, *SCHEMES):
-        raise InputError(f"unknown tag scheme {scheme!r}; accepted are {', '.join((*others, *SCHEMES))}")
+        raise InputError(
+            f"unknown tag scheme {scheme!r}; accepted are {', '.join((*others, *SCHEMES))}"
+        )
 
 
 def breaches(tags: Sequence[str], *, scheme: str) -> list[int]:
     """Positions whose tag is not what the scheme would have for the same spans: an I after O in BIO, a B after O in IOB1."""
     right = tags_of(spans(tags), len(tags), scheme=scheme)
-    return [i for i, (tag, other) in enumerate(zip(tags, right, strict=True)) if parse_tag(tag) != parse_tag(other)]
+    return [
+        i
+        for i, (tag, other) in enumerate(zip(tags, right, strict=True))
+        if parse_tag(tag) != parse_tag(other)
+    ]
 
 
 def detect_scheme(sequences: Sequence[Sequence[str]]) -> str:
     """The scheme that the fewest tags break, BIO among equals: a few wrong tags in a file do not make it one of another scheme."""
-    broken = {scheme: sum(len(breaches(tags, scheme=scheme)) for tags in sequences) for scheme in ("bio", "iob1", "bioes")}
+    broken = {
+        scheme: sum(len(breaches(tags, scheme=scheme)) for tags in sequences)
+        for scheme in ("bio", "iob1", "bioes")
+    }
     return min(broken, key=broken.get)

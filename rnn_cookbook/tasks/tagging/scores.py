@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from rnn_cookbook.tasks.tagging.schemes import Span
 
 
-def span_scores(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> dict[str, float]:
+def span_scores(
+    gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]
+) -> dict[str, float]:
     """Strict scores of spans, as those of the CoNLL shared tasks: right are the spans whose ends and type are right, over all sentences.
 
     Returns:
@@ -28,7 +30,10 @@ def span_scores(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Spa
 
 
 def seen_scores(
-    sentences: Sequence[Sequence[str]], gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], known: set[tuple[str, ...]]
+    sentences: Sequence[Sequence[str]],
+    gold: Sequence[Sequence[Span]],
+    predicted: Sequence[Sequence[Span]],
+    known: set[tuple[str, ...]],
 ) -> dict[str, float]:
     """Strict F1 apart for phrases that are among `known`, such as the entities of the training data, and for all others.
 
@@ -39,7 +44,11 @@ def seen_scores(
 
         def chosen(part, wanted=wanted):
             for tokens, spans in zip(sentences, part, strict=True):
-                yield [span for span in spans if (tuple(tokens[span.start : span.end]) in known) == wanted]
+                yield [
+                    span
+                    for span in spans
+                    if (tuple(tokens[span.start : span.end]) in known) == wanted
+                ]
 
         scores[name] = span_scores(list(chosen(gold)), list(chosen(predicted)))["f1"]
     return scores

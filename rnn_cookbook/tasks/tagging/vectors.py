@@ -25,15 +25,24 @@ def read_vectors(path: str | Path, *, limit: int | None = None) -> tuple[list[st
                 if number == 1 and len(fields) == 2 and all(field.isdigit() for field in fields):
                     promised, width = map(int, fields)
                     if not width:
-                        raise InputError(f"{path}, line 1 says that its vectors have no dimensions: {line[:60]!r}")
+                        raise InputError(
+                            f"{path}, line 1 says that its vectors have no dimensions: {line[:60]!r}"
+                        )
                     continue
                 if fields == [""]:
                     continue  # often the last one
                 width = width or len(fields) - 1
                 word, row = " ".join(fields[:-width]) if width else "", _numbers(fields[-width:])
                 # Where all parts of a "word" but the first are numbers, it is a line that is too wide.
-                if row is None or not word or len(row) != width or (" " in word and _numbers(word.split(" ")[1:]) is not None):
-                    raise InputError(f"{path}, line {number} must be a word and {width or 'some'} numbers, got {line[:60]!r}")
+                if (
+                    row is None
+                    or not word
+                    or len(row) != width
+                    or (" " in word and _numbers(word.split(" ")[1:]) is not None)
+                ):
+                    raise InputError(
+                        f"{path}, line {number} must be a word and {width or 'some'} numbers, got {line[:60]!r}"
+                    )
                 words.append(word)
                 rows.append(row)
                 if len(words) == limit:
@@ -41,11 +50,15 @@ def read_vectors(path: str | Path, *, limit: int | None = None) -> tuple[list[st
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: word vectors are read from text files, not from .bin or .gz") from error
+        raise InputError(
+            f"{path} is not UTF-8 text: word vectors are read from text files, not from .bin or .gz"
+        ) from error
     if not words:
         raise InputError(f"{path} holds no word vectors")
     if promised is not None and len(words) < min(promised, limit or promised):
-        raise InputError(f"{path} ends after {len(words)} words; its first line says {promised}. Was its download cut off?")
+        raise InputError(
+            f"{path} ends after {len(words)} words; its first line says {promised}. Was its download cut off?"
+        )
     return words, np.stack(rows)
 
 

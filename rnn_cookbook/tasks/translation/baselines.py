@@ -23,7 +23,9 @@ def translation_baselines(train: Pairs, test: Pairs) -> dict[str, dict]:
         "nearest": lambda: nearest(train, test.sources),
         "word_for_word": lambda: WordForWord().fit(train).translate(test.sources),
     }
-    return timed_scores(methods, lambda found: translation_scores(test.targets, found), metric="bleu")
+    return timed_scores(
+        methods, lambda found: translation_scores(test.targets, found), metric="bleu"
+    )
 
 
 def nearest(train: Pairs, sources: Sequence[str]) -> list[str]:
@@ -50,12 +52,17 @@ class WordForWord:
         self.best: dict[str, str] = {}
 
     def fit(self, pairs: Pairs) -> "WordForWord":
-        source_numbers: dict[str, int] = {"": 0}  # the empty word, for target words that go with none
+        source_numbers: dict[str, int] = {
+            "": 0
+        }  # the empty word, for target words that go with none
         target_numbers: dict[str, int] = {}
         sources, targets, events = [], [], []
         event = 0
         for source, target in zip(pairs.sources, pairs.targets, strict=True):
-            left = [0] + [source_numbers.setdefault(word, len(source_numbers)) for word in _TOKEN.findall(source)]
+            left = [0] + [
+                source_numbers.setdefault(word, len(source_numbers))
+                for word in _TOKEN.findall(source)
+            ]
             for word in _TOKEN.findall(target):  # each target word comes from one of these
                 sources += left
                 targets += [target_numbers.setdefault(word, len(target_numbers))] * len(left)
@@ -72,10 +79,16 @@ class WordForWord:
             probability = count / np.bincount(kind_source, weights=count)[kind_source]
         source_words, target_words = list(source_numbers), list(target_numbers)
         order = np.argsort(probability, kind="stable")  # the most probable one is written last
-        self.best = {source_words[kinds[i] // len(target_words)]: target_words[kinds[i] % len(target_words)] for i in order}
+        self.best = {
+            source_words[kinds[i] // len(target_words)]: target_words[kinds[i] % len(target_words)]
+            for i in order
+        }
         return self
 
     def translate(self, sources: Sequence[str]) -> list[str]:
         """The most probable word for each; those that are not known stay as they are."""
-        texts = (" ".join(self.best.get(word, word) for word in _TOKEN.findall(source)) for source in sources)
+        texts = (
+            " ".join(self.best.get(word, word) for word in _TOKEN.findall(source))
+            for source in sources
+        )
         return [re.sub(r" ([.,;:!?])", r"\1", text) for text in texts]

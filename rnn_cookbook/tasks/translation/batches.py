@@ -67,17 +67,28 @@ class PairBatches:
     def dataset(self) -> tf.data.Dataset:
         """One pass is one epoch."""
         spec = tf.TensorSpec((None, None), tf.int32)
-        dataset = tf.data.Dataset.from_generator(self._batches, output_signature=((spec, spec), spec))
+        dataset = tf.data.Dataset.from_generator(
+            self._batches, output_signature=((spec, spec), spec)
+        )
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(4)
 
     def _batches(self):
         sources, targets = self._pairs()
         for indices in self.plan():
-            source, target = padded([sources[i] for i in indices]), padded([targets[i] for i in indices])
+            source, target = (
+                padded([sources[i] for i in indices]),
+                padded([targets[i] for i in indices]),
+            )
             yield (source, target), target
 
 
-def short_enough(sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], *, longest: int, name: str = "training") -> np.ndarray:
+def short_enough(
+    sources: Sequence[np.ndarray],
+    targets: Sequence[np.ndarray],
+    *,
+    longest: int,
+    name: str = "training",
+) -> np.ndarray:
     """Indices of the pairs with at most `longest` tokens on either side; the others are counted in the log.
 
     Raises:

@@ -7,12 +7,44 @@ from pathlib import Path
 
 from rnn_cookbook.data import sources
 from rnn_cookbook.data.splits import split_by_group
-from rnn_cookbook.data.tables import SPLIT_NAMES, TABLES, check_column, clean, read_table, read_utf8, split_files, usual_column
+from rnn_cookbook.data.tables import (
+    SPLIT_NAMES,
+    TABLES,
+    check_column,
+    clean,
+    read_table,
+    read_utf8,
+    split_files,
+    usual_column,
+)
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.files import log
 
-SOURCE_NAMES = ("source", "src", "input", "question", "prompt", "article", "document", "text", "en", "english")
-TARGET_NAMES = ("target", "tgt", "output", "answer", "response", "reply", "summary", "highlights", "translation", "de", "german")
+SOURCE_NAMES = (
+    "source",
+    "src",
+    "input",
+    "question",
+    "prompt",
+    "article",
+    "document",
+    "text",
+    "en",
+    "english",
+)
+TARGET_NAMES = (
+    "target",
+    "tgt",
+    "output",
+    "answer",
+    "response",
+    "reply",
+    "summary",
+    "highlights",
+    "translation",
+    "de",
+    "german",
+)
 
 MULTI30K_URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"
 MULTI30K = {  # descriptions of pictures in English, translated into German (Elliott et al. 2016): SHA-256 of the files
@@ -44,11 +76,21 @@ class Pairs:
 
     def without_empty(self, name: str) -> "Pairs":
         """The pairs that have something on both sides; the others are counted in the log."""
-        kept = [i for i, pair in enumerate(zip(self.sources, self.targets, strict=True)) if all(text.strip() for text in pair)]
+        kept = [
+            i
+            for i, pair in enumerate(zip(self.sources, self.targets, strict=True))
+            if all(text.strip() for text in pair)
+        ]
         if len(kept) == len(self):
             return self
         gone = sorted(set(range(len(self))) - set(kept))
-        log.warning("%s: %d of %d pairs have an empty side, and are left out: %s", name, len(gone), len(self), listing(i + 1 for i in gone))
+        log.warning(
+            "%s: %d of %d pairs have an empty side, and are left out: %s",
+            name,
+            len(gone),
+            len(self),
+            listing(i + 1 for i in gone),
+        )
         return self.take(kept)
 
 
@@ -57,10 +99,17 @@ def multi30k(data_dir: str | Path | None = None) -> dict[str, Pairs]:
     downloaded there."""
     texts = {}
     for file, checksum in MULTI30K.items():
-        path = sources.download(f"multi30k/{file}", url=f"{MULTI30K_URL}/{file}", sha256=checksum, data_dir=data_dir)
+        path = sources.download(
+            f"multi30k/{file}", url=f"{MULTI30K_URL}/{file}", sha256=checksum, data_dir=data_dir
+        )
         texts[file] = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")[:-1]
     parts = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
-    return {name: Pairs(texts[f"{file}.en.gz"], texts[f"{file}.de.gz"]).without_empty(f"multi30k {name}") for name, file in parts.items()}
+    return {
+        name: Pairs(texts[f"{file}.en.gz"], texts[f"{file}.de.gz"]).without_empty(
+            f"multi30k {name}"
+        )
+        for name, file in parts.items()
+    }
 
 
 def tfds_pairs(name: str, *, data_dir: str | Path | None = None) -> dict[str, Pairs]:
@@ -73,14 +122,20 @@ def tfds_pairs(name: str, *, data_dir: str | Path | None = None) -> dict[str, Pa
 
     info = sources.with_tfds(name, lambda builder: builder.info, data_dir=data_dir)
     languages = list(info.supervised_keys or ())
-    if len(languages) != 2 or any(not isinstance(info.features[language], tfds.features.Text) for language in languages):
-        raise InputError(f"data set {name!r} holds no pairs of texts: it has {listing(info.features)}")
+    if len(languages) != 2 or any(
+        not isinstance(info.features[language], tfds.features.Text) for language in languages
+    ):
+        raise InputError(
+            f"data set {name!r} holds no pairs of texts: it has {listing(info.features)}"
+        )
     names = {SPLIT_NAMES[split]: split for split in info.splits if split in SPLIT_NAMES}
     if "train" not in names:
         raise InputError(f"data set {name!r} has no training split: it has {listing(info.splits)}")
     rows = sources.load_tfds(name, splits=list(names.values()), data_dir=data_dir)
     return {
-        split: Pairs(*([clean(row[language].decode()) for row in part] for language in languages)).without_empty(f"{name} {split}")
+        split: Pairs(
+            *([clean(row[language].decode()) for row in part] for language in languages)
+        ).without_empty(f"{name} {split}")
         for split, part in zip(names, rows, strict=True)
     }
 
@@ -88,10 +143,17 @@ def tfds_pairs(name: str, *, data_dir: str | Path | None = None) -> dict[str, Pa
 def is_own(data: str, target: str = "") -> bool:
     """Whether `data` means a file or folder: it is there, looks like one, or has a `target` beside it. Else it is a data set's name."""
     path = Path(data).expanduser()
-    return bool(target) or path.exists() or path.suffix.lower() in TABLES or data.startswith((".", "/", "~"))
+    return (
+        bool(target)
+        or path.exists()
+        or path.suffix.lower() in TABLES
+        or data.startswith((".", "/", "~"))
+    )
 
 
-def read_pairs(path: str | Path, *, target: str | Path = "", source_column: str = "", target_column: str = "") -> dict[str, Pairs]:
+def read_pairs(
+    path: str | Path, *, target: str | Path = "", source_column: str = "", target_column: str = ""
+) -> dict[str, Pairs]:
     """Reads the user's own pairs. Pairs with an empty side are left out, and counted in the log.
 
     Args:
@@ -115,9 +177,15 @@ def read_pairs(path: str | Path, *, target: str | Path = "", source_column: str 
     if target:
         parts = {"train": _read_parallel(path, Path(target).expanduser())}
     elif path.is_dir():
-        tables = {split: file for split, file in split_files(path, TABLES).items() if split != "unlabelled"}
+        tables = {
+            split: file
+            for split, file in split_files(path, TABLES).items()
+            if split != "unlabelled"
+        }
         if "train" not in tables:
-            raise InputError(f"{path} has no train.* table ({', '.join(TABLES)}); it has {listing(file.name for file in path.iterdir())}")
+            raise InputError(
+                f"{path} has no train.* table ({', '.join(TABLES)}); it has {listing(file.name for file in path.iterdir())}"
+            )
         parts = {split: _read_pair_table(file, **columns) for split, file in tables.items()}
     else:
         parts = {"train": _read_pair_table(path, **columns)}
@@ -125,15 +193,22 @@ def read_pairs(path: str | Path, *, target: str | Path = "", source_column: str 
         if not len(part):
             raise InputError(f"{path}: no pair of the {split} split has something on both sides")
         if len(part) > 1 and part.sources == part.targets:
-            raise InputError(f"{path}: every target of the {split} split is its source; are they the same file or column?")
+            raise InputError(
+                f"{path}: every target of the {split} split is its source; are they the same file or column?"
+            )
     return parts
 
 
 def _read_parallel(source: Path, target: Path) -> Pairs:
     # Not splitlines(), which cuts inside sentences, at U+2028 say.
-    sources, targets = ([clean(line.rstrip("\r")) for line in read_utf8(file).removesuffix("\n").split("\n")] for file in (source, target))
+    sources, targets = (
+        [clean(line.rstrip("\r")) for line in read_utf8(file).removesuffix("\n").split("\n")]
+        for file in (source, target)
+    )
     if len(sources) != len(targets):
-        raise InputError(f"{source} has {len(sources)} lines, {target} has {len(targets)}: they must go together, line by line")
+        raise InputError(
+            f"{source} has {len(sources)} lines, {target} has {len(targets)}: they must go together, line by line"
+        )
     return Pairs(sources, targets).without_empty(f"{source} and {target.name}")
 
 
@@ -143,7 +218,9 @@ def _read_pair_table(path: Path, *, source_column: str, target_column: str) -> P
     for given, option in ((source_column, "--source-column"), (target_column, "--target-column")):
         if given:
             check_column(path, names, given, option=option)
-    source = source_column or usual_column([name for name in names if name != target_column], SOURCE_NAMES)
+    source = source_column or usual_column(
+        [name for name in names if name != target_column], SOURCE_NAMES
+    )
     target = target_column or usual_column([name for name in names if name != source], TARGET_NAMES)
     if len(names) == 2 and not (source and target):
         source = source or next(name for name in names if name != target)
@@ -156,13 +233,18 @@ def _read_pair_table(path: Path, *, source_column: str, target_column: str) -> P
     log.info("%s: from column %r to column %r", path, source, target)
     frame.columns = names
     texts = (
-        ["" if missing else clean(str(value)) for value, missing in zip(frame[name], frame[name].isna(), strict=True)]
+        [
+            "" if missing else clean(str(value))
+            for value, missing in zip(frame[name], frame[name].isna(), strict=True)
+        ]
         for name in (source, target)
     )
     return Pairs(*texts).without_empty(str(path))
 
 
-def split_pairs(parts: dict[str, Pairs], *, validation_fraction: float, test_fraction: float, seed: int) -> dict[str, Pairs]:
+def split_pairs(
+    parts: dict[str, Pairs], *, validation_fraction: float, test_fraction: float, seed: int
+) -> dict[str, Pairs]:
     """Splits what is missing of "test" and "validation" off "train", at random; pairs with the same source stay together, so that no
     test sentence was seen in training.
 
@@ -171,5 +253,9 @@ def split_pairs(parts: dict[str, Pairs], *, validation_fraction: float, test_fra
     """
     fractions = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     return split_by_group(
-        parts, lambda part: (part.sources, list(dict.fromkeys(part.sources))), what="different source texts", **fractions, seed=seed
+        parts,
+        lambda part: (part.sources, list(dict.fromkeys(part.sources))),
+        what="different source texts",
+        **fractions,
+        seed=seed,
     )

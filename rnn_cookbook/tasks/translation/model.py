@@ -1,6 +1,5 @@
 """An encoder-decoder with attention."""
 
-
 import keras
 
 from rnn_cookbook.nn.attention import AttentionDecoder
@@ -46,9 +45,12 @@ def encoder_decoder(
     target = keras.Input(shape=(None,), dtype="int32", name="target")
     mask = PaddingMask(name="source_mask")(source)
     memory, states = rnn_stack(
-        keras.layers.Embedding(source_vocabulary, embedding_size, embeddings_initializer=_unit(embedding_size), name="source_embedding")(
-            source
-        ),
+        keras.layers.Embedding(
+            source_vocabulary,
+            embedding_size,
+            embeddings_initializer=_unit(embedding_size),
+            name="source_embedding",
+        )(source),
         mask=mask,
         cell=cell,
         units=units,
@@ -67,11 +69,19 @@ def encoder_decoder(
     initial = []
     for level, final in enumerate(states, start=1):
         both = (
-            [keras.layers.Concatenate(name=f"final_{level}_{i}")([final[i], final[parts + i]]) for i in range(parts)]
+            [
+                keras.layers.Concatenate(name=f"final_{level}_{i}")([final[i], final[parts + i]])
+                for i in range(parts)
+            ]
             if bidirectional
             else final
         )
-        initial.append([keras.layers.Dense(units, activation="tanh", name=f"bridge_{level}_{i}")(part) for i, part in enumerate(both)])
+        initial.append(
+            [
+                keras.layers.Dense(units, activation="tanh", name=f"bridge_{level}_{i}")(part)
+                for i, part in enumerate(both)
+            ]
+        )
     decoder = AttentionDecoder(
         target_vocabulary,
         embedding_size=embedding_size,
@@ -86,7 +96,9 @@ def encoder_decoder(
         scheduled_sampling=scheduled_sampling,
         name="decoder",
     )
-    return keras.Model([source, target], decoder((target, memory, mask, initial)), name="encoder_decoder")
+    return keras.Model(
+        [source, target], decoder((target, memory, mask, initial)), name="encoder_decoder"
+    )
 
 
 def encoding_model(model: keras.Model) -> keras.Model:

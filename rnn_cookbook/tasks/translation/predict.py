@@ -41,7 +41,9 @@ class Limits(NamedTuple):
     sentences: int
 
     @classmethod
-    def fit(cls, texts: Sequence[str], sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]) -> "Limits":
+    def fit(
+        cls, texts: Sequence[str], sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]
+    ) -> "Limits":
         """A quarter more than the usual ratio of lengths, and what all but one pair in a thousand exceed it by: translations are as long as
         their source, summaries shorter, replies whatever they are. A model that never saw two sentences at once leaves one of
         them out; so many are asked for as all but one in a hundred of the source texts have.
@@ -50,7 +52,9 @@ class Limits(NamedTuple):
             texts: of the training sources.
             sources, targets: int[subwords] of the training pairs.
         """
-        lengths = np.array([[len(source), len(target)] for source, target in zip(sources, targets, strict=True)])
+        lengths = np.array(
+            [[len(source), len(target)] for source, target in zip(sources, targets, strict=True)]
+        )
         slope = 1.25 * float(np.median(lengths[:, 1] / lengths[:, 0]))
         counts = [len(sentences(text)) for text in texts[:: max(1, len(texts) // 2000)]]
         extra = math.ceil(np.quantile(lengths[:, 1] - slope * lengths[:, 0], 0.999))
@@ -58,7 +62,9 @@ class Limits(NamedTuple):
 
     def of(self, sources: Sequence[np.ndarray]) -> np.ndarray:
         """int32[sources]: the most subwords of each answer."""
-        return np.array([math.ceil(self.slope * len(source)) + self.extra for source in sources], np.int32)
+        return np.array(
+            [math.ceil(self.slope * len(source)) + self.extra for source in sources], np.int32
+        )
 
 
 class Translator:
@@ -89,7 +95,10 @@ class Translator:
         n_best: int = 1,
     ):
         self.source, self.target, self.limits, self.longest = source, target, limits, longest
-        self._encoders = [tf.function(partial(encoding_model(model), training=False), reduce_retracing=True) for model in models]
+        self._encoders = [
+            tf.function(partial(encoding_model(model), training=False), reduce_retracing=True)
+            for model in models
+        ]
         self._decoders = [model.get_layer("decoder") for model in models]
         if any(decoder.vocabulary_size != len(target) for decoder in self._decoders):
             sizes = ", ".join(str(decoder.vocabulary_size) for decoder in self._decoders)
@@ -98,7 +107,15 @@ class Translator:
         if beam == 1 and n_best == 1:
             self._search = greedy_search(step, end=END, max_length=1)
         else:
-            self._search = beam_search(step, end=END, max_length=1, beam=beam, n_best=n_best, length_normalization="gnmt", alpha=alpha)
+            self._search = beam_search(
+                step,
+                end=END,
+                max_length=1,
+                beam=beam,
+                n_best=n_best,
+                length_normalization="gnmt",
+                alpha=alpha,
+            )
 
     def translate(self, texts: Sequence[str]) -> list[list[Translation]]:
         """Of each text the best translations, best first; none of a text without a character."""
@@ -124,19 +141,30 @@ class Translator:
             InputError: the models have no attention.
         """
         if not self.attends:
-            raise InputError("there are no attention weights to show: the model was trained with --attention none")
+            raise InputError(
+                "there are no attention weights to show: the model was trained with --attention none"
+            )
         found = []
-        for text, answer in zip(self.source.encode(sources), self.target.encode(targets), strict=True):
-            begun = [decoder.begin(*encoder(padded([text]))) for decoder, encoder in zip(self._decoders, self._encoders, strict=True)]
+        for text, answer in zip(
+            self.source.encode(sources), self.target.encode(targets), strict=True
+        ):
+            begun = [
+                decoder.begin(*encoder(padded([text])))
+                for decoder, encoder in zip(self._decoders, self._encoders, strict=True)
+            ]
             states, constants = [list(part) for part in zip(*begun, strict=True)]
             rows = []
             for token in [self._decoders[0].start, *answer[:-1]]:
                 seen = []
                 for i, decoder in enumerate(self._decoders):
-                    weights, _, states[i] = decoder.attend_step(tf.constant([token]), states[i], constants[i])
+                    weights, _, states[i] = decoder.attend_step(
+                        tf.constant([token]), states[i], constants[i]
+                    )
                     seen.append(np.asarray(weights)[0])
                 rows.append(np.mean(seen, axis=0))
-            found.append(Attention(self.source.pieces(text), self.target.pieces(answer), np.stack(rows)))
+            found.append(
+                Attention(self.source.pieces(text), self.target.pieces(answer), np.stack(rows))
+            )
         return found
 
     def _parts(self, text: str) -> list[np.ndarray]:
@@ -151,7 +179,11 @@ class Translator:
         count = 0  # sentences in the last part
         for tokens in found:
             (numbers,) = self.source.encode([text[tokens[0].start : tokens[-1].end]])
-            if parts and count < self.limits.sentences and len(parts[-1]) + len(numbers) - 1 <= self.longest:
+            if (
+                parts
+                and count < self.limits.sentences
+                and len(parts[-1]) + len(numbers) - 1 <= self.longest
+            ):
                 parts[-1] = np.concatenate([parts[-1][:-1], numbers])
                 count += 1
             else:
@@ -162,7 +194,11 @@ class Translator:
     def _cut(self, numbers: np.ndarray) -> Iterator[np.ndarray]:
         """A sentence in pieces that fit, between words where there are any."""
         while len(numbers) > self.longest:
-            begins = [i for i, piece in enumerate(self.source.pieces(numbers[: self.longest])) if i and piece.startswith("▁")]
+            begins = [
+                i
+                for i, piece in enumerate(self.source.pieces(numbers[: self.longest]))
+                if i and piece.startswith("▁")
+            ]
             cut = begins[-1] if begins else self.longest - 1
             yield np.append(numbers[:cut], END).astype(np.int32)
             numbers = numbers[cut:]
@@ -172,21 +208,42 @@ class Translator:
         found: list = [None] * len(parts)
         for chosen in together([*map(len, parts)], most=_BATCH, cells=_TOKENS):
             batch = [parts[i] for i in chosen]
-            begun = [decoder.begin(*encoder(padded(batch))) for decoder, encoder in zip(self._decoders, self._encoders, strict=True)]
+            begun = [
+                decoder.begin(*encoder(padded(batch)))
+                for decoder, encoder in zip(self._decoders, self._encoders, strict=True)
+            ]
             states, constants = (tuple(part) for part in zip(*begun, strict=True))
             start = tf.fill([len(batch)], self._decoders[0].start)
-            best = Hypotheses(*(x.numpy() for x in self._search(start, states, constants, max_length=self.limits.of(batch))))
+            best = Hypotheses(
+                *(
+                    x.numpy()
+                    for x in self._search(
+                        start, states, constants, max_length=self.limits.of(batch)
+                    )
+                )
+            )
             for row, i in enumerate(chosen):
                 there = np.flatnonzero(best.lengths[row])
-                texts = self.target.decode([best.tokens[row, n, : best.lengths[row, n]] for n in there])
-                numbers = zip(best.scores[row, there], best.log_probabilities[row, there], strict=True)
-                found[i] = [Translation(text, float(a), float(b)) for text, (a, b) in zip(texts, numbers, strict=True)]
+                texts = self.target.decode(
+                    [best.tokens[row, n, : best.lengths[row, n]] for n in there]
+                )
+                numbers = zip(
+                    best.scores[row, there], best.log_probabilities[row, there], strict=True
+                )
+                found[i] = [
+                    Translation(text, float(a), float(b))
+                    for text, (a, b) in zip(texts, numbers, strict=True)
+                ]
         return found
 
 
 def _joined(parts: list[list[Translation]]) -> list[Translation]:
     """Translations of a text from those of its parts: the first of all, the second of all, and so on as far as each part has one."""
     return [
-        Translation(" ".join(one.text for one in ranked), sum(one.score for one in ranked), sum(one.log_probability for one in ranked))
+        Translation(
+            " ".join(one.text for one in ranked),
+            sum(one.score for one in ranked),
+            sum(one.log_probability for one in ranked),
+        )
         for ranked in zip(*parts, strict=False)
     ]

@@ -15,8 +15,12 @@ _WORDS = _dictionary(
     "dog bora, cat mesko, farmer telvi, queen ruana, sailor dopo, nurse fili, horse kanda, teacher suro, child pimi, bird vesta, "
     "baker golo, robot harki, tower tura, boat lamo, garden yeldi, mirror spena, basket koro, river duni"
 )
-_ADJECTIVES = _dictionary("red rusk, small pet, old ven, green malt, clever tik, tired lorn, tall alt, quiet shum")
-_VERBS = _dictionary("follow zeg, help avand, greet hal, paint pikt, pull trak, visit bez, watch okul, film nord")
+_ADJECTIVES = _dictionary(
+    "red rusk, small pet, old ven, green malt, clever tik, tired lorn, tall alt, quiet shum"
+)
+_VERBS = _dictionary(
+    "follow zeg, help avand, greet hal, paint pikt, pull trak, visit bez, watch okul, film nord"
+)
 _PLACES = _dictionary("near prok, behind retr, above supr")
 _TIMES = {"": "", "today": "odi", "again": "ree", "at night": "nokt"}
 
@@ -41,10 +45,25 @@ def translations(count: int, *, seed: int) -> Pairs:
         verb = rng.choice([*_VERBS])
         said = f"did not {verb}" if past else f"{'do' if plural else 'does'} not {verb}"
         if not negative:
-            said = f"{verb}ed" if past else verb if plural else f"{verb}es" if verb.endswith("ch") else f"{verb}s"
+            said = (
+                f"{verb}ed"
+                if past
+                else verb
+                if plural
+                else f"{verb}es"
+                if verb.endswith("ch")
+                else f"{verb}s"
+            )
         source = [subject, *([place, where] if place else []), said, thing, time]
         said_there = _VERBS[verb] + ("it" if past else "e") + ("um" if plural else "")
-        target = ["ni" * negative, _TIMES[time], subject_there, *([where_there, _PLACES[place]] if place else []), thing_there, said_there]
+        target = [
+            "ni" * negative,
+            _TIMES[time],
+            subject_there,
+            *([where_there, _PLACES[place]] if place else []),
+            thing_there,
+            said_there,
+        ]
         source, target = (" ".join(filter(None, words)) + "." for words in (source, target))
         pairs[source[0].upper() + source[1:]] = target[0].upper() + target[1:]
     return Pairs(list(pairs), list(pairs.values()))
@@ -57,7 +76,11 @@ def _phrase(rng: random.Random, *, plural: bool, case: str = "") -> tuple[str, s
     ending = _WORDS[noun][-1] + "r" * plural + case
     plain = "children" if noun == "child" and plural else noun + "s" * plural
     here = ["the" if definite else "some" if plural else "a", *adjectives, plain]
-    there = [f"l{ending}" * definite, _WORDS[noun][:-1] + ending, *(_ADJECTIVES[adjective] + ending for adjective in adjectives)]
+    there = [
+        f"l{ending}" * definite,
+        _WORDS[noun][:-1] + ending,
+        *(_ADJECTIVES[adjective] + ending for adjective in adjectives),
+    ]
     if case == "s" and definite:  # of a place the article comes second
         there[0], there[1] = there[1], there[0]
     here = " ".join(here)

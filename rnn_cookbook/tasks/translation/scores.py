@@ -1,6 +1,5 @@
 """Translation: what a translation is worth, and what a practitioner would try without a network."""
 
-
 from collections.abc import Sequence
 
 from rnn_cookbook.metrics import groups_by_length
@@ -12,17 +11,36 @@ def translation_scores(references: Sequence[str], translations: Sequence[str]) -
     from sacrebleu.metrics import BLEU, CHRF, TER
 
     pair = list(translations), [list(references)]
-    same = sum(one.strip() == other.strip() for one, other in zip(references, translations, strict=True))
-    scores = {"bleu": BLEU().corpus_score(*pair), "chrf": CHRF().corpus_score(*pair), "ter": TER().corpus_score(*pair)}
-    return {**{name: round(score.score, 4) for name, score in scores.items()}, "exact_match": round(same / len(references), 5)}
+    same = sum(
+        one.strip() == other.strip() for one, other in zip(references, translations, strict=True)
+    )
+    scores = {
+        "bleu": BLEU().corpus_score(*pair),
+        "chrf": CHRF().corpus_score(*pair),
+        "ter": TER().corpus_score(*pair),
+    }
+    return {
+        **{name: round(score.score, 4) for name, score in scores.items()},
+        "exact_match": round(same / len(references), 5),
+    }
 
 
-def bleu_by_length(lengths: Sequence[int], references: Sequence[str], translations: Sequence[str], groups: int = 6) -> list[dict]:
+def bleu_by_length(
+    lengths: Sequence[int], references: Sequence[str], translations: Sequence[str], groups: int = 6
+) -> list[dict]:
     """BLEU in `groups` groups of about equally many texts, from the shortest to the longest source."""
     from sacrebleu.metrics import BLEU
 
     return [
-        {**sizes, "bleu": round(BLEU().corpus_score([translations[i] for i in part], [[references[i] for i in part]]).score, 4)}
+        {
+            **sizes,
+            "bleu": round(
+                BLEU()
+                .corpus_score([translations[i] for i in part], [[references[i] for i in part]])
+                .score,
+                4,
+            ),
+        }
         for part, sizes in groups_by_length(lengths, groups)
     ]
 
@@ -32,7 +50,10 @@ def sentence_chrf(references: Sequence[str], translations: Sequence[str]) -> lis
     from sacrebleu.metrics import CHRF
 
     metric = CHRF()
-    return [metric.sentence_score(text, [reference]).score for reference, text in zip(references, translations, strict=True)]
+    return [
+        metric.sentence_score(text, [reference]).score
+        for reference, text in zip(references, translations, strict=True)
+    ]
 
 
 def bleu_signature() -> str:

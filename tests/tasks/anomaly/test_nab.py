@@ -9,7 +9,14 @@ import pytest
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.tasks.anomaly.baselines import windowed_gaussian
-from rnn_cookbook.tasks.anomaly.nab import PROFILES, best_threshold, nab_scores, probation, score_at, sweep
+from rnn_cookbook.tasks.anomaly.nab import (
+    PROFILES,
+    best_threshold,
+    nab_scores,
+    probation,
+    score_at,
+    sweep,
+)
 from rnn_cookbook.tasks.anomaly.nab_corpus import nab_files, read_nab
 
 STANDARD = PROFILES["nab_standard"]
@@ -93,7 +100,9 @@ def test_the_probation_does_not_count():
     with pytest.raises(InputError, match="no labelled anomaly after the probation"):
         nab_scores([score], [[(0, 14)]])
     # A window that begins in it counts from there on.
-    assert sweep([np.ones(100)], [[(10, 29)]], STANDARD)[1][-1] == pytest.approx(by_definition([np.ones(100)], [[(10, 29)]], STANDARD, 1))
+    assert sweep([np.ones(100)], [[(10, 29)]], STANDARD)[1][-1] == pytest.approx(
+        by_definition([np.ones(100)], [[(10, 29)]], STANDARD, 1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +119,11 @@ def test_bad_input(score, spans, message):
         nab_scores([score], [spans])
 
 
-THEIR_NAMES = {"nab_standard": "standard", "nab_low_fp": "reward_low_FP_rate", "nab_low_fn": "reward_low_FN_rate"}
+THEIR_NAMES = {
+    "nab_standard": "standard",
+    "nab_low_fp": "reward_low_FP_rate",
+    "nab_low_fn": "reward_low_FN_rate",
+}
 
 
 class TestPublicDetectors:
@@ -137,7 +150,9 @@ class TestPublicDetectors:
             folder, file = name.split("/")
             (path,) = (data_dir / "nab" / "results" / detector / folder).glob(f"*{file}")
             with open(path, newline="") as rows:
-                stored.append(np.array([float(row["anomaly_score"]) for row in csv.DictReader(rows)]))
+                stored.append(
+                    np.array([float(row["anomaly_score"]) for row in csv.DictReader(rows)])
+                )
         self.agree(stored, files, reference[detector])
 
     @pytest.mark.slow

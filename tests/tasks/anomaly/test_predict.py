@@ -8,8 +8,19 @@ from rnn_cookbook.errors import InputError
 from rnn_cookbook.tasks.anomaly.baselines import rolling_z, seasonal_residual, windowed_gaussian
 from rnn_cookbook.tasks.anomaly.live import State, read_states, write_states
 from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster
-from rnn_cookbook.tasks.anomaly.predict import Detector, PredictionErrors, ReconstructionErrors, point_features, score_streams
-from rnn_cookbook.tasks.anomaly.scores import alarms_of, best_event_threshold, event_scores, quiet_threshold
+from rnn_cookbook.tasks.anomaly.predict import (
+    Detector,
+    PredictionErrors,
+    ReconstructionErrors,
+    point_features,
+    score_streams,
+)
+from rnn_cookbook.tasks.anomaly.scores import (
+    alarms_of,
+    best_event_threshold,
+    event_scores,
+    quiet_threshold,
+)
 from rnn_cookbook.tasks.anomaly.tails import Rest, SeasonalMedian, Smoothed, TailProbability
 
 SEASON = 12
@@ -19,19 +30,30 @@ def streams(count=3, steps=400, channels=2, seed=0) -> np.ndarray:
     """Seasons with noise, float64[streams, steps, channels]."""
     rng = np.random.default_rng(seed)
     season = np.sin(2 * np.pi * np.arange(steps) / SEASON)[None, :, None]
-    return 5 + season * rng.uniform(1, 3, (count, 1, channels)) + rng.normal(size=(count, steps, channels)) / 10
+    return (
+        5
+        + season * rng.uniform(1, 3, (count, 1, channels))
+        + rng.normal(size=(count, steps, channels)) / 10
+    )
 
 
 def detector(kind: str, count=3, channels=2, **options) -> Detector:
     keras.utils.set_random_seed(1)
     if kind == "predictor":
-        model = online_forecaster(channels=channels, features=4 * channels + 1, units=4, head="student_t")
+        model = online_forecaster(
+            channels=channels, features=4 * channels + 1, units=4, head="student_t"
+        )
         errors = PredictionErrors(model, streams=count, channels=channels, season=SEASON)
     else:
         model = autoencoder(features=channels, units=4, code_size=3)
         errors = ReconstructionErrors(model, streams=count, channels=channels, window=8)
     settings = {"season": SEASON, "smoothing": 5, "rest": 20, **options}
-    return Detector(errors, mean=np.full((count, channels), 5.0), scale=np.full((count, channels), 2.0), **settings)
+    return Detector(
+        errors,
+        mean=np.full((count, channels), 5.0),
+        scale=np.full((count, channels), 2.0),
+        **settings,
+    )
 
 
 BOTH = pytest.mark.parametrize("kind", ["predictor", "autoencoder"])
@@ -98,7 +120,10 @@ def test_what_is_usual_at_a_place_of_the_season_is_a_median_of_the_past():
     usual, restored = SeasonalMedian((2, 1), season=4, seasons=3), None
     for row, value in enumerate(values):
         past = [values[row - lag] for lag in (4, 8, 12) if row >= lag]
-        known = [[past[i][stream] for i in range(len(past)) if not np.isnan(past[i][stream])] for stream in range(2)]
+        known = [
+            [past[i][stream] for i in range(len(past)) if not np.isnan(past[i][stream])]
+            for stream in range(2)
+        ]
         wanted = [[np.median(each)] if each else [np.nan] for each in known]
         found = usual.update(value)
         np.testing.assert_allclose(found, wanted)
@@ -116,14 +141,18 @@ def test_an_anomaly_has_no_echo_one_season_later():
     values[0, 30 * SEASON : 31 * SEASON] += 3
     _, evidence, _ = detector("predictor", count=1, channels=1, smoothing=1).score(values)
     assert evidence[0, 30 * SEASON] > 6
-    assert evidence[0, 31 * SEASON + 3 : 33 * SEASON].max() < 4  # three steps after its end, which is itself a change
+    assert (
+        evidence[0, 31 * SEASON + 3 : 33 * SEASON].max() < 4
+    )  # three steps after its end, which is itself a change
 
 
 def test_an_alarm_counts_once():
     scores, steps = np.array([0, 3, 2, 3, 4, 1, 0, 0, 2, 1.0]), 3
     rest = Rest(1, steps=steps)
     found = [rest.update(scores[i : i + 1])[0] for i in range(len(scores))]
-    wanted = [s if s > max(scores[max(0, i - steps) : i], default=0) else 0 for i, s in enumerate(scores)]
+    wanted = [
+        s if s > max(scores[max(0, i - steps) : i], default=0) else 0 for i, s in enumerate(scores)
+    ]
     assert found == wanted == [0, 3, 0, 0, 4, 0, 0, 0, 2, 0]
 
 
@@ -140,7 +169,11 @@ class TestFeatures:
         values = np.arange(10.0)[:, None] ** 2
         now, last, following, away, known = point_features(values, season=4)[6]
         assert known == 1
-        np.testing.assert_allclose(np.sinh([now, last, following, away]), [36, 3 * (36 - 25), 3 * (9 - 4), 9 - 36], rtol=1e-5)
+        np.testing.assert_allclose(
+            np.sinh([now, last, following, away]),
+            [36, 3 * (36 - 25), 3 * (9 - 4), 9 - 36],
+            rtol=1e-5,
+        )
         assert not point_features(values, season=4)[3, 2:].any()  # no season yet
         assert not point_features(values, season=0)[:, 2:].any()  # nor ever
 
@@ -167,14 +200,18 @@ class TestDetector:
             parts.append(one.score(values[:, start : start + size]))
             start, turn = start + size, turn + 1
         for i in range(3):
-            np.testing.assert_allclose(np.concatenate([part[i] for part in parts], axis=1), whole[i], atol=1e-4)
+            np.testing.assert_allclose(
+                np.concatenate([part[i] for part in parts], axis=1), whole[i], atol=1e-4
+            )
 
     @BOTH
     def test_a_batch_is_its_streams_one_by_one(self, kind):
         values = streams(steps=200)
         scores, *_ = detector(kind).score(values)
         for i in range(len(values)):
-            np.testing.assert_allclose(detector(kind, count=1).score(values[i : i + 1])[0][0], scores[i], atol=1e-4)
+            np.testing.assert_allclose(
+                detector(kind, count=1).score(values[i : i + 1])[0][0], scores[i], atol=1e-4
+            )
 
     @BOTH
     def test_nothing_looks_ahead(self, kind):
@@ -213,7 +250,9 @@ class TestDetector:
     @pytest.mark.slow
     def test_streams_of_different_length_are_scored_as_alone_and_left_as_alone(self, kind):
         values = [part[: 100 + 30 * i] for i, part in enumerate(streams(steps=200))]
-        found = score_streams(values, lambda members: detector(kind, count=len(members)), groups=[0, 1, 0], chunk=64)
+        found = score_streams(
+            values, lambda members: detector(kind, count=len(members)), groups=[0, 1, 0], chunk=64
+        )
         for part, scored in zip(values, found, strict=True):
             alone = detector(kind, count=1)
             np.testing.assert_allclose(scored.score, alone.score(part[None])[0][0], atol=1e-4)
@@ -227,7 +266,11 @@ class TestDetector:
         values = streams(count=1, steps=900, channels=1)
         usual = detector(kind, count=1, channels=1, smoothing=2).score(values)[0][0, 450:]
         angle = np.arange(700, 740) * 2 * np.pi * 2.7 / SEASON
-        anomaly = {"spike": values[0, 700:701] + 5, "shift": values[0, 700:760] + 4, "flat": values[0, 703:743] * 0 + 5.3}
+        anomaly = {
+            "spike": values[0, 700:701] + 5,
+            "shift": values[0, 700:760] + 4,
+            "flat": values[0, 703:743] * 0 + 5.3,
+        }
         anomaly["faster"] = 5 + 2 * np.sin(angle)[:, None]
         values[0, 700 : 700 + len(anomaly[what])] = anomaly[what]
         found = detector(kind, count=1, channels=1, smoothing=2).score(values)[0][0, 700:745]
@@ -244,7 +287,11 @@ class TestDetector:
 
     @pytest.mark.parametrize(
         ("values", "message"),
-        [(np.zeros((2, 5, 2)), r"accepted is \(3, steps, 2\)"), (np.zeros((3, 5)), "do not fit"), (np.full((3, 1, 2), np.inf), "infinite")],
+        [
+            (np.zeros((2, 5, 2)), r"accepted is \(3, steps, 2\)"),
+            (np.zeros((3, 5)), "do not fit"),
+            (np.full((3, 1, 2), np.inf), "infinite"),
+        ],
     )
     def test_bad_input(self, values, message):
         with pytest.raises(InputError, match=message):
@@ -270,7 +317,9 @@ class TestBaselines:
     def test_rolling_z_by_hand(self):
         values = np.random.default_rng(0).normal(size=400)
         past = values[50:350]
-        assert rolling_z(values)[350] == pytest.approx(abs(values[350] - past.mean()) / past.std(ddof=1))
+        assert rolling_z(values)[350] == pytest.approx(
+            abs(values[350] - past.mean()) / past.std(ddof=1)
+        )
 
     def test_the_windowed_gaussian_by_hand(self):
         values = np.random.default_rng(0).normal(size=140)
@@ -291,7 +340,9 @@ class TestMeasures:
 
     def scores(self):
         first, second = np.zeros(100), np.zeros(100)
-        first[[22, 24, 90, 92]] = 1  # a hit two rows late, told twice; a false alarm of two rows; a miss
+        first[[22, 24, 90, 92]] = (
+            1  # a hit two rows late, told twice; a false alarm of two rows; a miss
+        )
         second[50] = 1  # a hit at once
         return [first, second]
 

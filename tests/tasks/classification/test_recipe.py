@@ -20,7 +20,20 @@ from rnn_cookbook.tasks.classification import sample
 from rnn_cookbook.tasks.classification.sample import REVIEW_NOISE, reviews
 
 OPTIMUM = 1 - REVIEW_NOISE
-TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "8", "--cell", "simple_rnn", "--no-bidirectional", "--quiet"]
+TINY = [
+    "--epochs",
+    "1",
+    "--least-steps",
+    "0",
+    "--units",
+    "4",
+    "--embedding",
+    "8",
+    "--cell",
+    "simple_rnn",
+    "--no-bidirectional",
+    "--quiet",
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +54,43 @@ def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
 def test_the_run_folder_holds_what_is_promised(sample_run):
     folder, _ = sample_run
     report = json.loads((folder / "metrics.json").read_text())
-    assert {"recipe", "data", "seed", "splits", "test", "validation", "baselines", "model", "training", "environment"} <= set(report)
-    assert set(report["test"]) == {"accuracy", "macro_f1", "roc_auc", "calibration_error", "log_loss"}
-    for name in ("config.json", "history.csv", "predictions.jsonl", "mistakes.txt", "log.txt", "model/bundle.json", "checkpoints/last.npz"):
+    assert {
+        "recipe",
+        "data",
+        "seed",
+        "splits",
+        "test",
+        "validation",
+        "baselines",
+        "model",
+        "training",
+        "environment",
+    } <= set(report)
+    assert set(report["test"]) == {
+        "accuracy",
+        "macro_f1",
+        "roc_auc",
+        "calibration_error",
+        "log_loss",
+    }
+    for name in (
+        "config.json",
+        "history.csv",
+        "predictions.jsonl",
+        "mistakes.txt",
+        "log.txt",
+        "model/bundle.json",
+        "checkpoints/last.npz",
+    ):
         assert (folder / name).stat().st_size > 0
     for plot in ("training", "confusion", "accuracy_by_length"):
         assert (folder / f"plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
     assert list((folder / "tensorboard").rglob("events*"))
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == report["splits"]["test"]
-    assert np.mean([row["label"] == row["predicted"] for row in rows]) == pytest.approx(report["test"]["accuracy"], abs=1e-4)
+    assert np.mean([row["label"] == row["predicted"] for row in rows]) == pytest.approx(
+        report["test"]["accuracy"], abs=1e-4
+    )
     assert not list(folder.rglob(".partial-*"))
 
 
@@ -77,7 +117,13 @@ def test_predict_understands_negation_and_contrast_in_a_new_process(sample_run):
     ended = predict(folder, *texts)
     assert ended.returncode == 0, ended.stderr
     answers = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert [answer["label"] for answer in answers] == ["negative", "positive", "negative", None, "negative"]
+    assert [answer["label"] for answer in answers] == [
+        "negative",
+        "positive",
+        "negative",
+        None,
+        "negative",
+    ]
     assert answers[3]["error"] == "no word in the text"
     assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     assert ended.stderr == b""
@@ -93,7 +139,9 @@ def test_predict_reads_files_and_standard_input_alike(sample_run, tmp_path):
     assert [answer["text"] for answer in one] == texts
     for a, b in zip(one, two, strict=True):
         assert a["label"] == b["label"]
-        assert a["probabilities"]["positive"] == pytest.approx(b["probabilities"]["positive"], abs=1e-4)
+        assert a["probabilities"]["positive"] == pytest.approx(
+            b["probabilities"]["positive"], abs=1e-4
+        )
 
 
 def test_predict_needs_no_training_data_and_takes_a_million_words(sample_run, tmp_path):
@@ -107,7 +155,10 @@ def test_predict_needs_no_training_data_and_takes_a_million_words(sample_run, tm
 
 
 def own(path: Path, classes=("so-so", "10/10", "nö"), count=60) -> Path:
-    rows = [(f"word{i % len(classes)} and filler {i % 7}", classes[i % len(classes)]) for i in range(count)]
+    rows = [
+        (f"word{i % len(classes)} and filler {i % 7}", classes[i % len(classes)])
+        for i in range(count)
+    ]
     pd.DataFrame(rows, columns=["text", "label"]).to_csv(path, index=False)
     return path
 
@@ -120,7 +171,11 @@ def run(*arguments) -> dict:
 def test_many_classes_with_any_names_from_one_file(tmp_path, capsys):
     report = run("--data", str(own(tmp_path / "own.csv")))
     assert report["splits"] == {"train": 43, "validation": 5, "test": 12, "unlabelled": 0}
-    assert json.loads((tmp_path / "out/model/bundle.json").read_text())["facts"]["classes"] == ["10/10", "nö", "so-so"]
+    assert json.loads((tmp_path / "out/model/bundle.json").read_text())["facts"]["classes"] == [
+        "10/10",
+        "nö",
+        "so-so",
+    ]
     capsys.readouterr()
     assert main(["predict", "out", "word2 and filler 1"]) == 0
     assert set(json.loads(capsys.readouterr().out)["probabilities"]) == {"so-so", "10/10", "nö"}
@@ -148,7 +203,10 @@ def test_a_class_that_only_the_test_file_has(tmp_path):
     (tmp_path / "data").mkdir()
     own(tmp_path / "data/train.csv")
     own(tmp_path / "data/test.csv", classes=("so-so", "awful"))
-    with pytest.raises(InputError, match="test split has classes that the training split lacks: awful; training has 10/10, nö, so-so"):
+    with pytest.raises(
+        InputError,
+        match="test split has classes that the training split lacks: awful; training has 10/10, nö, so-so",
+    ):
         sentiment.load_data(sentiment.Config(data="data"))
 
 
@@ -157,7 +215,9 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
 
     def marked(count, *, seed):  # a word that only the validation and test splits have
         drawn = original(count, seed=seed)
-        return Texts([*drawn.texts[:4000], *(f"zebra {text}" for text in drawn.texts[4000:])], drawn.labels)
+        return Texts(
+            [*drawn.texts[:4000], *(f"zebra {text}" for text in drawn.texts[4000:])], drawn.labels
+        )
 
     monkeypatch.setattr(sample, "reviews", marked)
     data = sentiment.load_data(sentiment.SAMPLE)
@@ -179,20 +239,28 @@ def test_the_score_falls_when_something_is_broken(breakage, monkeypatch):
         rng = np.random.default_rng(0)
         data.train.labels = list(rng.permutation(data.train.labels))
     model = sentiment.build_model(config, data)
-    sentiment.train(config, model, data, Run(recipe="sentiment", config=config, output="run", quiet=True))
+    sentiment.train(
+        config, model, data, Run(recipe="sentiment", config=config, output="run", quiet=True)
+    )
     if breakage == "reversed time":
         data.test.texts = [" ".join(reversed(text.split())) for text in data.test.texts]
     assert sentiment.evaluate(config, model, data)["accuracy"] < OPTIMUM - 0.15
 
 
 def test_basic_setting_is_the_example_that_everyone_starts_with(tmp_path):
-    data = replace(sentiment.load_data(replace(sentiment.BASIC, data=str(own(tmp_path / "own.csv")))))
+    data = replace(
+        sentiment.load_data(replace(sentiment.BASIC, data=str(own(tmp_path / "own.csv"))))
+    )
     model = sentiment.build_model(sentiment.BASIC, data)
     names = [layer.__class__.__name__ for layer in model.layers if layer.count_params()]
     assert names == ["Embedding", "SimpleRNN", "Dense"]
     assert sentiment.BASIC.vocabulary + 2 == 10_000
     assert sentiment.BASIC.unlabelled == "none"
-    assert (sentiment.BASIC.max_tokens, sentiment.BASIC.keep, sentiment.BASIC.pooling) == (100, "tail", "last")
+    assert (sentiment.BASIC.max_tokens, sentiment.BASIC.keep, sentiment.BASIC.pooling) == (
+        100,
+        "tail",
+        "last",
+    )
 
 
 def test_small_data_gets_more_epochs(tmp_path):
@@ -204,7 +272,11 @@ def test_small_data_gets_more_epochs(tmp_path):
 
 def test_labels_that_mean_something_to_plots_and_files(tmp_path):
     """Classes called like formulas, and many of them."""
-    run("--data", str(own(tmp_path / "own.csv", classes=[f"${i} x_{{$" for i in range(45)], count=450)), "--no-baselines")
+    run(
+        "--data",
+        str(own(tmp_path / "own.csv", classes=[f"${i} x_{{$" for i in range(45)], count=450)),
+        "--no-baselines",
+    )
     assert Path("out/plots/confusion.png").stat().st_size < 2_000_000
 
 
@@ -220,13 +292,31 @@ def test_the_vocabulary_of_own_data_comes_from_its_training_part(tmp_path):
 @pytest.mark.slow
 def test_the_real_benchmark_end_to_end_in_small(data_dir, tmp_path):
     """IMDb from disk, with everything on but few texts: the code that the recorded numbers come from."""
-    config = replace(sentiment.Config(), data_dir=str(data_dir), epochs=4, least_steps=0, units=16, embedding=32, learning_rate=1e-2)
+    config = replace(
+        sentiment.Config(),
+        data_dir=str(data_dir),
+        epochs=4,
+        least_steps=0,
+        units=16,
+        embedding=32,
+        learning_rate=1e-2,
+    )
     data = sentiment.load_data(config)
-    assert [len(part) for part in (data.train, data.validation, data.test, data.unlabelled)] == [22500, 2500, 25000, 50000]
+    assert [len(part) for part in (data.train, data.validation, data.test, data.unlabelled)] == [
+        22500,
+        2500,
+        25000,
+        50000,
+    ]
     for part, count in (("train", 4000), ("validation", 300), ("test", 500)):
         setattr(data, part, getattr(data, part).take(range(count)))
     data.unlabelled.texts = data.unlabelled.texts[:4000]
     seed_everything(0)
     model = sentiment.build_model(config, data)
-    sentiment.train(config, model, data, Run(recipe="sentiment", config=config, output=tmp_path / "run", quiet=True))
+    sentiment.train(
+        config,
+        model,
+        data,
+        Run(recipe="sentiment", config=config, output=tmp_path / "run", quiet=True),
+    )
     assert sentiment.evaluate(config, model, data)["accuracy"] > 0.7

@@ -63,13 +63,20 @@ def test_simple_forecasts_by_hand():
 def test_ridge_is_that_of_scikit_learn(alpha):
     train, test = windows(0, 200), windows(200, 300)
     past, future = train.arrays()
-    rows = [part.transpose(0, 2, 1).reshape(-1, part.shape[1]).astype(np.float64) for part in (past, future)]
+    rows = [
+        part.transpose(0, 2, 1).reshape(-1, part.shape[1]).astype(np.float64)
+        for part in (past, future)
+    ]
     reference = Ridge(alpha=alpha, fit_intercept=True)
     # scikit-learn does not penalise the intercept: nor does ours.
     reference.fit(rows[0] - rows[0][:, -1:], rows[1] - rows[0][:, -1:])
     new = test.arrays()[0]
     flat = new.transpose(0, 2, 1).reshape(-1, 12)
-    wanted = (reference.predict(flat - flat[:, -1:]) + flat[:, -1:]).reshape(len(new), 2, 5).transpose(0, 2, 1)
+    wanted = (
+        (reference.predict(flat - flat[:, -1:]) + flat[:, -1:])
+        .reshape(len(new), 2, 5)
+        .transpose(0, 2, 1)
+    )
     found = RidgeForecaster(alpha).fit(train).predict(new)
     np.testing.assert_allclose(found, wanted, atol=2e-4)
 
@@ -81,7 +88,9 @@ def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, 
     spreads shrink as the error does."""
     ridge, validation = RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
     keras.utils.set_random_seed(1)
-    model = forecaster(lookback=12, horizon=5, channels=2, linear=True, head=head, units=4, embedding_size=4)
+    model = forecaster(
+        lookback=12, horizon=5, channels=2, linear=True, head=head, units=4, embedding_size=4
+    )
     past, _ = validation.arrays()
     raw = np.array(model(past))
     point, _ = point_and_quantiles(raw, head=head, quantiles=(0.1, 0.5, 0.9))
@@ -99,7 +108,9 @@ def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, 
     closer = np.sqrt(np.mean(np.square(noise)) / np.mean(np.square(point - actual)))
     assert closer == pytest.approx(1) if not trust else closer < 0.95
     if head == "quantiles":
-        np.testing.assert_allclose(np.diff(mixed, axis=-1), closer * np.diff(raw, axis=-1), atol=2e-4)
+        np.testing.assert_allclose(
+            np.diff(mixed, axis=-1), closer * np.diff(raw, axis=-1), atol=2e-4
+        )
     elif head != "point":
         np.testing.assert_allclose(mixed[..., 1], closer * raw[..., 1], rtol=1e-4)
         np.testing.assert_array_equal(mixed[..., 2:], raw[..., 2:])
@@ -107,14 +118,18 @@ def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, 
 
 def test_what_is_mixed_stays_so_when_it_is_saved(tmp_path):
     ridge, validation = RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
-    model = forecaster(lookback=12, horizon=5, channels=2, linear=True, head="quantiles", units=4, embedding_size=4)
+    model = forecaster(
+        lookback=12, horizon=5, channels=2, linear=True, head="quantiles", units=4, embedding_size=4
+    )
     assert 0 < mix_linear(model, {"ridge": ridge.weights}, validation)["ridge"] <= 1
     model.save(tmp_path / "model.keras")
     past, _ = validation.arrays()
     np.testing.assert_array_equal(model(past), load_model(tmp_path / "model.keras")(past))
 
 
-@pytest.mark.parametrize("season", [3, 4, 5, 30])  # into the window of 12: whole times, not whole, longer than it
+@pytest.mark.parametrize(
+    "season", [3, 4, 5, 30]
+)  # into the window of 12: whole times, not whole, longer than it
 def test_the_linear_forecasts_to_mix_are_those_of_the_baselines(season):
     train, validation = windows(0, 200), windows(200, 300)
     past, _ = validation.arrays()
@@ -132,7 +147,9 @@ def test_shares_are_the_best_that_are_not_negative():
     """Of three forecasts: the shares by which the truth was made; none for what only a negative share would help."""
     parts = RNG.normal(size=(3, 4000))
     for wanted in ([0.2, 0.3, 0.5], [0, 1, 0], [0.6, 0.4, 0]):
-        assert combine([part - np.array(wanted) @ parts for part in parts]) == pytest.approx(wanted, abs=1e-4)
+        assert combine([part - np.array(wanted) @ parts for part in parts]) == pytest.approx(
+            wanted, abs=1e-4
+        )
     truth = 1.5 * parts[0] - 0.5 * parts[1]
     assert combine([parts[0] - truth, parts[1] - truth]) == pytest.approx([1, 0], abs=1e-6)
     errors = [RNG.normal(size=1000) * 2, RNG.normal(size=1000), RNG.normal(size=1000) + 1]
@@ -152,12 +169,19 @@ def test_equal_forecasts_share_evenly():
 
 def test_ridge_finds_a_linear_law_and_nothing_else_does():
     time = np.arange(400)
-    series = (np.sin(time * 2 * np.pi / 7.3) * 1.01 ** (time / 10))[:, None].astype(np.float32)  # no whole season
-    parts = [windows(first, end, lookback=8, series=series) for first, end in ((0, 250), (250, 320), (320, 400))]
+    series = (np.sin(time * 2 * np.pi / 7.3) * 1.01 ** (time / 10))[:, None].astype(
+        np.float32
+    )  # no whole season
+    parts = [
+        windows(first, end, lookback=8, series=series)
+        for first, end in ((0, 250), (250, 320), (320, 400))
+    ]
     actual = parts[2].arrays()[1]
     scores = forecast_baselines(*parts, season=7, score=lambda found: point_scores(actual, found))
     assert list(scores) == ["repeat_last", "seasonal_naive", "seasonal_mean", "ridge"]
-    assert scores["ridge"]["mse"] < 1e-3 * min(scores[name]["mse"] for name in scores if name != "ridge")
+    assert scores["ridge"]["mse"] < 1e-3 * min(
+        scores[name]["mse"] for name in scores if name != "ridge"
+    )
 
 
 def test_baselines_never_see_the_test_targets():
@@ -165,7 +189,9 @@ def test_baselines_never_see_the_test_targets():
     changed[288:] += 100  # what the last test window is to forecast, and more
     found = []
     for series in (WALK, changed):
-        parts = [windows(first, end, series=series) for first, end in ((0, 200), (200, 250), (250, 293))]
+        parts = [
+            windows(first, end, series=series) for first, end in ((0, 200), (200, 250), (250, 293))
+        ]
         actual = parts[2].arrays()[1]
 
         def score(forecast, actual=actual):
@@ -183,7 +209,12 @@ def test_measures_are_those_of_scikit_learn():
     assert scores["mae"] == pytest.approx(mean_absolute_error(actual.ravel(), found.ravel()))
     quantiles = np.sort(RNG.normal(size=(30, 5, 2, 3)), axis=-1)
     scores = quantile_scores(actual, quantiles, (0.1, 0.5, 0.9))
-    wanted = np.mean([mean_pinball_loss(actual.ravel(), quantiles[..., i].ravel(), alpha=q) for i, q in enumerate((0.1, 0.5, 0.9))])
+    wanted = np.mean(
+        [
+            mean_pinball_loss(actual.ravel(), quantiles[..., i].ravel(), alpha=q)
+            for i, q in enumerate((0.1, 0.5, 0.9))
+        ]
+    )
     assert scores["pinball"] == pytest.approx(wanted)
     inside = (actual >= quantiles[..., 0]) & (actual <= quantiles[..., 2])
     assert scores["coverage"] == pytest.approx(inside.mean())
@@ -198,7 +229,9 @@ def test_measures_in_own_units_by_hand():
     assert scores["rmse_units"] == pytest.approx(np.sqrt(17 / 3))
     assert scores["mase"] == pytest.approx(5 / 6)
     assert scores["smape"] == pytest.approx(200 * (1 / 3 + 4 / 12 + 0) / 3)
-    assert "mase" not in own_unit_scores(actual, found, naive_error=np.array([0.0]))  # of a constant series
+    assert "mase" not in own_unit_scores(
+        actual, found, naive_error=np.array([0.0])
+    )  # of a constant series
 
 
 def test_the_naive_error_of_a_season():
@@ -208,12 +241,17 @@ def test_the_naive_error_of_a_season():
 
 
 def series(values, name="", channels=("x",)):
-    return Series(pd.date_range("2024-01-01", periods=len(values), freq="D"), values, list(channels), name)
+    return Series(
+        pd.date_range("2024-01-01", periods=len(values), freq="D"), values, list(channels), name
+    )
 
 
 def test_the_scorer_measures_in_both_units_whatever_the_series():
     """Two series a thousandfold apart: the measures of each alone, in its own units, weighted by its windows."""
-    both = [series(RNG.normal(size=(40, 1)).cumsum(axis=0), "a"), series(1000 * RNG.normal(size=(60, 1)).cumsum(axis=0), "b")]
+    both = [
+        series(RNG.normal(size=(40, 1)).cumsum(axis=0), "a"),
+        series(1000 * RNG.normal(size=(60, 1)).cumsum(axis=0), "b"),
+    ]
     spans, train = [(30, 40), (40, 60)], [(0, 30), (0, 40)]
     encoder = SeriesEncoder.fit(both, train)
     windows = encoder.windows(both, spans, lookback=7, horizon=4, batch_size=8)
@@ -240,10 +278,16 @@ def test_what_a_head_says_as_quantiles():
     levels = (0.1, 0.5, 0.9)
     point, quantiles = point_and_quantiles(raw, head="gaussian", quantiles=levels)
     np.testing.assert_array_equal(point, raw[..., 0])
-    np.testing.assert_allclose(stats.norm.cdf(quantiles, raw[..., :1], raw[..., 1:2]), np.broadcast_to(levels, quantiles.shape))
+    np.testing.assert_allclose(
+        stats.norm.cdf(quantiles, raw[..., :1], raw[..., 1:2]),
+        np.broadcast_to(levels, quantiles.shape),
+    )
     raw[..., 2] += 2
     _, quantiles = point_and_quantiles(raw, head="student_t", quantiles=levels)
-    np.testing.assert_allclose(stats.t.cdf(quantiles, raw[..., 2:], raw[..., :1], raw[..., 1:2]), np.broadcast_to(levels, quantiles.shape))
+    np.testing.assert_allclose(
+        stats.t.cdf(quantiles, raw[..., 2:], raw[..., :1], raw[..., 1:2]),
+        np.broadcast_to(levels, quantiles.shape),
+    )
     point, quantiles = point_and_quantiles(raw, head="quantiles", quantiles=(0.2, 0.3, 0.55))
     np.testing.assert_array_equal(point, raw[..., 2])
     assert quantiles is raw
@@ -252,21 +296,41 @@ def test_what_a_head_says_as_quantiles():
 
 class TestBacktest:
     def test_origins_are_the_last_horizons(self, messages):
-        both = [series(np.zeros((50, 1)), "long"), series(np.zeros((17, 1)), "short"), series(np.zeros((9, 1)), "none")]
+        both = [
+            series(np.zeros((50, 1)), "long"),
+            series(np.zeros((17, 1)), "short"),
+            series(np.zeros((9, 1)), "none"),
+        ]
         spans = last_origins(both, origins=3, lookback=7, horizon=5)
         assert spans == [(35, 50), (7, 17), (9, 9)]
         assert "fewer than 3 origins, for want of steps: 2 of short, 0 of none" in messages.text
-        windows = SeriesEncoder.fit(both, [(0, 9)] * 3).windows(both, spans, lookback=7, horizon=5, batch_size=8, stride=5)
+        windows = SeriesEncoder.fit(both, [(0, 9)] * 3).windows(
+            both, spans, lookback=7, horizon=5, batch_size=8, stride=5
+        )
         assert windows.starts.tolist() == [35, 40, 45, 7, 12]
-        with pytest.raises(InputError, match="--backtest needs 48 steps to read and 5 to forecast: 53 or more; there are at most 50"):
+        with pytest.raises(
+            InputError,
+            match="--backtest needs 48 steps to read and 5 to forecast: 53 or more; there are at most 50",
+        ):
             last_origins(both, origins=1, lookback=48, horizon=5)
 
     def test_errors_of_each_channel_and_origin_are_in_their_own_units(self):
         """Of a network that knows nothing: it forecasts the last value, plus nothing."""
-        walks = [series(RNG.normal(size=(n, 2)).cumsum(axis=0) * scale, name, "xy") for n, scale, name in ((40, 1, "a"), (30, 100, "b"))]
+        walks = [
+            series(RNG.normal(size=(n, 2)).cumsum(axis=0) * scale, name, "xy")
+            for n, scale, name in ((40, 1, "a"), (30, 100, "b"))
+        ]
         walks.append(series(np.zeros((14, 2)), "none", "xy"))
         encoder = SeriesEncoder.fit(walks, [(0, 20), (0, 20), (0, 10)])
-        model = forecaster(lookback=12, horizon=5, channels=2, units=4, embedding_size=4, head="quantiles", quantiles=(0.5, 0.9))
+        model = forecaster(
+            lookback=12,
+            horizon=5,
+            channels=2,
+            units=4,
+            embedding_size=4,
+            head="quantiles",
+            quantiles=(0.5, 0.9),
+        )
         output = model.get_layer("segment_output")
         output.set_weights([np.zeros_like(part) for part in output.get_weights()])
         spans, found = Forecaster(model, encoder, batch_size=2).backtest(walks, origins=4, season=3)
@@ -275,19 +339,35 @@ class TestBacktest:
         assert [len(origins) for origins in found.values()] == [4, 4, 3, 3]
         x = walks[1].values[:, 1]
         assert found["b y"][1]["model"] == pytest.approx(np.abs(x[20:25] - x[19]).mean(), rel=1e-4)
-        assert found["b y"][1]["naive"] == pytest.approx(np.abs(x[20:25] - x[[17, 18, 19, 17, 18]]).mean(), rel=1e-4)
+        assert found["b y"][1]["naive"] == pytest.approx(
+            np.abs(x[20:25] - x[[17, 18, 19, 17, 18]]).mean(), rel=1e-4
+        )
 
     @pytest.mark.parametrize(
         ("ours", "theirs", "said"),
         [
-            ([1, 1, 1, 1, 1], [2, 2, 2, 2, 2], "mean absolute error 1, seasonal naive 2; better at 5 of 5 origins: the model wins by 50%"),
+            (
+                [1, 1, 1, 1, 1],
+                [2, 2, 2, 2, 2],
+                "mean absolute error 1, seasonal naive 2; better at 5 of 5 origins: the model wins by 50%",
+            ),
             ([1, 1], [2, 2], "the model wins by 50%, though so few origins prove little"),
-            ([2, 2, 2], [1, 2, 2], "better at 0 of 3 origins: the naive forecast is as good or better, take that one"),
-            ([1, 1, 1], [0.9, 0.9, 9], "better by 72% on average, but not at most origins; no clear winner"),
+            (
+                [2, 2, 2],
+                [1, 2, 2],
+                "better at 0 of 3 origins: the naive forecast is as good or better, take that one",
+            ),
+            (
+                [1, 1, 1],
+                [0.9, 0.9, 9],
+                "better by 72% on average, but not at most origins; no clear winner",
+            ),
         ],
     )
     def test_the_verdict(self, ours, theirs, said):
-        parts = [np.array(part, float)[:, None, None] for part in (np.zeros(len(ours)), ours, theirs)]
+        parts = [
+            np.array(part, float)[:, None, None] for part in (np.zeros(len(ours)), ours, theirs)
+        ]
         assert verdict(rolling_origins(*parts)).endswith(said)
 
 
@@ -299,7 +379,9 @@ def test_autocorrelation_of_noise_and_of_a_walk():
     np.testing.assert_allclose(autocorrelation(noise, lags=5), 0, atol=0.05)
     np.testing.assert_allclose(autocorrelation(memory, lags=4), 0.7 ** np.arange(1, 5), atol=0.05)
     with_constant = np.concatenate([memory, np.ones((20_000, 1))], axis=1)
-    np.testing.assert_allclose(autocorrelation(with_constant, lags=4), autocorrelation(memory, lags=4))
+    np.testing.assert_allclose(
+        autocorrelation(with_constant, lags=4), autocorrelation(memory, lags=4)
+    )
 
 
 def test_errors_by_step_by_hand():

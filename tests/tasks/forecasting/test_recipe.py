@@ -18,7 +18,18 @@ from rnn_cookbook.run.fit import _Keeper, seed_everything
 from rnn_cookbook.run.folder import Run
 from rnn_cookbook.tasks.forecasting.sample import seasonal_floor, seasonal_oracle, seasonal_series
 
-TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "4", "--quiet", "--no-baselines"]
+TINY = [
+    "--epochs",
+    "1",
+    "--least-steps",
+    "0",
+    "--units",
+    "4",
+    "--embedding",
+    "4",
+    "--quiet",
+    "--no-baselines",
+]
 SHORT = ["--lookback", "28", "--horizon", "7", "--segment", "7"]
 RNG = np.random.default_rng(0)
 
@@ -56,7 +67,9 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
     assert by_step.shape == (24, 5)
     assert by_step["this model"].mean() == pytest.approx(report["test"]["mse"], rel=1e-4)
     assert by_step["ridge"].mean() == pytest.approx(report["baselines"]["ridge"]["mse"], rel=1e-4)
-    assert by_step["this model"].iloc[0] < 0.5 * by_step["this model"].iloc[-1], "what lies further ahead is harder"
+    assert by_step["this model"].iloc[0] < 0.5 * by_step["this model"].iloc[-1], (
+        "what lies further ahead is harder"
+    )
     series = seasonal_series(6000, seed=0)
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 2 * (1800 // 24)
@@ -64,12 +77,18 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
         start = series.times.get_loc(row["first_step"])
         wanted = series.values[start : start + 24, series.channels.index(row["unique_id"])]
         np.testing.assert_allclose(row["actual"], wanted, rtol=1e-4)
-    inside = [low <= a <= high for row in rows for low, a, high in zip(row["q0.1"], row["actual"], row["q0.9"], strict=True)]
+    inside = [
+        low <= a <= high
+        for row in rows
+        for low, a, high in zip(row["q0.1"], row["actual"], row["q0.9"], strict=True)
+    ]
     assert np.mean(inside) == pytest.approx(report["test"]["coverage"], abs=0.02)
     origins = pd.read_csv(folder / "backtest.csv")
     assert len(origins) == len(rows)
     error = np.abs(np.subtract(rows[0]["forecast"], rows[0]["actual"])).mean()
-    assert origins.query("unique_id == 'series 1'")["model"].iloc[0] == pytest.approx(error, rel=1e-4)
+    assert origins.query("unique_id == 'series 1'")["model"].iloc[0] == pytest.approx(
+        error, rel=1e-4
+    )
     assert origins["wins"].mean() > 0.7
     assert "the model wins against the best baseline" in ended.stdout
     assert "Traceback" not in ended.stderr
@@ -126,7 +145,11 @@ def test_the_benchmark_is_scored_by_its_protocol(data_dir, tmp_path):
     config = forecasting.Config(data_dir=str(data_dir), lookback=336)
     data = forecasting.load_data(config)
     sizes = {split: forecasting.cut(config, data, split).examples for split in data.spans}
-    assert sizes == {"train": 8640 - 336 - 96 + 1, "validation": 2880 - 96 + 1, "test": 2880 - 96 + 1}
+    assert sizes == {
+        "train": 8640 - 336 - 96 + 1,
+        "validation": 2880 - 96 + 1,
+        "test": 2880 - 96 + 1,
+    }
     scores = forecasting.baselines(config, data)
     assert scores["repeat_last"]["mse"] == pytest.approx(1.294, abs=1e-3)
     assert scores["seasonal_naive"]["mse"] == pytest.approx(0.512, abs=1e-3)
@@ -135,7 +158,10 @@ def test_the_benchmark_is_scored_by_its_protocol(data_dir, tmp_path):
 
 def test_predictions_of_the_benchmark_go_on_after_all_its_rows(data_dir):
     series = forecasting.read(forecasting.Config(data_dir=str(data_dir)), "ETTh1")
-    assert (len(series[0]), len(forecasting.load_data(forecasting.Config(data_dir=str(data_dir))).series[0])) == (17_420, 14_400)
+    assert (
+        len(series[0]),
+        len(forecasting.load_data(forecasting.Config(data_dir=str(data_dir))).series[0]),
+    ) == (17_420, 14_400)
 
 
 # Your own tables
@@ -144,9 +170,20 @@ def test_predictions_of_the_benchmark_go_on_after_all_its_rows(data_dir):
 def daily(steps: int, *, promotions=False, seed=0, days_ahead=0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     time, promo = np.arange(steps + days_ahead), (rng.random(steps + days_ahead) < 0.2).astype(int)
-    sales = 100 + 20 * np.sin(2 * np.pi * time / 7) + rng.normal(0, 3, len(time)) + 40 * promotions * promo
+    sales = (
+        100
+        + 20 * np.sin(2 * np.pi * time / 7)
+        + rng.normal(0, 3, len(time))
+        + 40 * promotions * promo
+    )
     sales[steps:] = np.nan
-    return pd.DataFrame({"date": pd.date_range("2022-01-01", periods=len(time), freq="D"), "sales": sales, "promo": promo})
+    return pd.DataFrame(
+        {
+            "date": pd.date_range("2022-01-01", periods=len(time), freq="D"),
+            "sales": sales,
+            "promo": promo,
+        }
+    )
 
 
 def run(*arguments) -> dict:
@@ -166,8 +203,26 @@ def run(*arguments) -> dict:
                 ["--head", "point", "--depth", "2"],
                 ["--quantiles", "0.05, 0.25, 0.5, 0.75, 0.95", "--cell", "simple_rnn"],
                 ["--calendar", "--joint", "--covariates", "promo"],
-                ["--model", "recursive", "--calendar", "--covariates", "promo", "--head", "gaussian", "--cell", "lstm"],
-                ["--horizon", "10", "--lookback", "25", "--no-linear", "--normalization", "last_scaled"],
+                [
+                    "--model",
+                    "recursive",
+                    "--calendar",
+                    "--covariates",
+                    "promo",
+                    "--head",
+                    "gaussian",
+                    "--cell",
+                    "lstm",
+                ],
+                [
+                    "--horizon",
+                    "10",
+                    "--lookback",
+                    "25",
+                    "--no-linear",
+                    "--normalization",
+                    "last_scaled",
+                ],
                 ["--stride", "3", "--season", "30"],
             )
         ),
@@ -187,7 +242,14 @@ def test_a_wide_table_of_your_own(options, capsys):
     found = pd.read_csv("f.csv")
     assert (
         found.groupby("unique_id", sort=False)["ds"].agg(["first", "last", "count"]).values.tolist()
-        == [["2022-10-28 00:00:00", str(pd.Timestamp("2022-10-27") + pd.Timedelta(horizon, "D")), horizon]] * 2
+        == [
+            [
+                "2022-10-28 00:00:00",
+                str(pd.Timestamp("2022-10-27") + pd.Timedelta(horizon, "D")),
+                horizon,
+            ]
+        ]
+        * 2
     )
     assert list(found["unique_id"].unique()) == ["sales", "other"]
     quantiles = found.iloc[:, 3:]
@@ -198,13 +260,29 @@ def test_a_wide_table_of_your_own(options, capsys):
 
 def test_a_long_table_with_series_of_any_scale_and_length(capsys):
     frame = pd.concat(
-        daily(steps, seed=i).assign(unique_id=f"shop {i}", y=lambda rows, i=i: rows["sales"] * 10**i)
+        daily(steps, seed=i).assign(
+            unique_id=f"shop {i}", y=lambda rows, i=i: rows["sales"] * 10**i
+        )
         for i, steps in enumerate((200, 150, 40, 20))
     )
     frame.drop(columns=["sales", "promo"]).to_parquet("my.parquet")
-    report = run("--data", "my.parquet", "--id-column", "unique_id", "--columns", "y", "--time-column", "date", *SHORT, "--quiet")
+    report = run(
+        "--data",
+        "my.parquet",
+        "--id-column",
+        "unique_id",
+        "--columns",
+        "y",
+        "--time-column",
+        "date",
+        *SHORT,
+        "--quiet",
+    )
     assert report["splits"]["test"] == (40 - 6) + (30 - 6)
-    assert "2 of 4 series are too short for a look-back of 28 and a horizon of 7, and left out: shop 2, shop 3" in capsys.readouterr().err
+    assert (
+        "2 of 4 series are too short for a look-back of 28 and a horizon of 7, and left out: shop 2, shop 3"
+        in capsys.readouterr().err
+    )
     assert main(["predict", "run", "--output", "f.csv", "--backtest", "3"]) == 0
     told = capsys.readouterr().err
     found = pd.read_csv("f.csv").groupby("unique_id", sort=False)["forecast"].agg(["count", "mean"])
@@ -220,7 +298,16 @@ def test_a_long_table_with_series_of_any_scale_and_length(capsys):
 def test_a_promotion_known_ahead_is_forecast(tmp_path):
     """What nobody could know from the past: with the covariate the error is that of the noise, without it that of the promotions."""
     daily(500, promotions=True).to_csv("my.csv", index=False)
-    config = forecasting.Config(data="my.csv", columns="sales", lookback=28, horizon=7, segment=7, units=32, embedding=32, dropout=0.0)
+    config = forecasting.Config(
+        data="my.csv",
+        columns="sales",
+        lookback=28,
+        horizon=7,
+        segment=7,
+        units=32,
+        embedding=32,
+        dropout=0.0,
+    )
     config = replace(config, epochs=20, learning_rate=1e-2, baselines=False)
     errors = {}
     for covariates in ("", "promo"):
@@ -228,7 +315,12 @@ def test_a_promotion_known_ahead_is_forecast(tmp_path):
         seed_everything(0)
         data = forecasting.load_data(config)
         model = forecasting.build_model(config, data)
-        forecasting.train(config, model, data, Run(recipe="forecasting", config=config, output=f"run{covariates}", quiet=True))
+        forecasting.train(
+            config,
+            model,
+            data,
+            Run(recipe="forecasting", config=config, output=f"run{covariates}", quiet=True),
+        )
         errors[covariates] = forecasting.evaluate(config, model, data)["mae_units"]
     assert errors[""] > 8, "a promotion adds 40 to a fifth of the days: 8 for who forecasts none"
     assert errors["promo"] < 0.6 * errors[""]
@@ -241,11 +333,25 @@ def test_another_future_changes_nothing_that_was_learnt(tmp_path):
     for name, change in (("a", 0), ("b", 1000)):
         frame.loc[160:, "sales"] += change
         frame.to_csv(f"{name}.csv", index=False)
-        config = forecasting.Config(data=f"{name}.csv", columns="sales", lookback=21, horizon=5, segment=7, units=4, embedding=4, epochs=2)
+        config = forecasting.Config(
+            data=f"{name}.csv",
+            columns="sales",
+            lookback=21,
+            horizon=5,
+            segment=7,
+            units=4,
+            embedding=4,
+            epochs=2,
+        )
         seed_everything(0)
         data = forecasting.load_data(config)
         model = forecasting.build_model(config, data)
-        forecasting.train(config, model, data, Run(recipe="forecasting", config=config, output=f"run-{name}", quiet=True))
+        forecasting.train(
+            config,
+            model,
+            data,
+            Run(recipe="forecasting", config=config, output=f"run-{name}", quiet=True),
+        )
         weights.append([*model.get_weights(), *data.encoder.values.facts[""]])
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -257,7 +363,16 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
         pass
 
     daily(150).to_csv("my.csv", index=False)
-    config = forecasting.Config(data="my.csv", columns="sales", lookback=14, horizon=7, segment=7, units=4, embedding=4, dropout=0.3)
+    config = forecasting.Config(
+        data="my.csv",
+        columns="sales",
+        lookback=14,
+        horizon=7,
+        segment=7,
+        units=4,
+        embedding=4,
+        dropout=0.3,
+    )
     config = replace(config, epochs=3, least_steps=0, batch_size=8, baselines=False)
     forecasting.main(config, Run(recipe="forecasting", config=config, output="whole", quiet=True))
     run = Run(recipe="forecasting", config=config, output="killed", quiet=True)
@@ -273,10 +388,16 @@ def test_a_killed_run_goes_on_to_the_same_numbers(tmp_path):
         with pytest.raises(Killed):
             forecasting.main(config, run)
     del run
-    forecasting.main(config, Run(recipe="forecasting", config=config, output="killed", resume=True, quiet=True))
-    one, other = (json.loads(Path(name, "metrics.json").read_text())["test"] for name in ("whole", "killed"))
+    forecasting.main(
+        config, Run(recipe="forecasting", config=config, output="killed", resume=True, quiet=True)
+    )
+    one, other = (
+        json.loads(Path(name, "metrics.json").read_text())["test"] for name in ("whole", "killed")
+    )
     assert one == other
-    assert Path("whole/predictions.jsonl").read_text() == Path("killed/predictions.jsonl").read_text()
+    assert (
+        Path("whole/predictions.jsonl").read_text() == Path("killed/predictions.jsonl").read_text()
+    )
 
 
 def test_a_constant_series_is_told_and_divides_nothing_by_zero(capsys):
@@ -293,23 +414,41 @@ def test_a_season_longer_than_the_window_is_told(capsys):
     frame["date"] = pd.date_range("2024-01-01", periods=200, freq="min")
     frame.to_csv("my.csv", index=False)
     run("--data", "my.csv", "--columns", "sales", *SHORT)
-    assert "a season of 1440 steps is longer than --lookback 28: the naive forecasts repeat the last value" in capsys.readouterr().err
+    assert (
+        "a season of 1440 steps is longer than --lookback 28: the naive forecasts repeat the last value"
+        in capsys.readouterr().err
+    )
 
 
 BAD = [
-    (["--data", "my.csv"], "my.csv, row 2: column 'note' has 'x', which is no number (200 such rows). Mend it, or name the columns"),
+    (
+        ["--data", "my.csv"],
+        "my.csv, row 2: column 'note' has 'x', which is no number (200 such rows). Mend it, or name the columns",
+    ),
     (
         ["--data", "my.csv", "--columns", "sales", "--lookback", "400"],
         "140 to train, 20 to validate, 40 to test. That is too few for a look-back",
     ),
-    (["--data", "my.csv", "--columns", "sales", "--lookback", "20", "--segment", "30"], "--lookback 20 is less than one --segment 30"),
+    (
+        ["--data", "my.csv", "--columns", "sales", "--lookback", "20", "--segment", "30"],
+        "--lookback 20 is less than one --segment 30",
+    ),
     (
         ["--data", "my.csv", "--quantiles", "0.9,0.1"],
         "--quantiles must be numbers that rise, separated by commas, got '0.9,0.1'",
     ),
-    (["--data", "my.csv", "--quantiles", "ten"], "--quantiles must be numbers that rise, separated by commas, got 'ten'"),
-    (["--data", "my.csv", "--quantiles", "0.5,1"], "--quantiles must be numbers between 0 and 1, got '0.5,1'"),
-    (["--data", "my.csv", "--quantiles", "0.1,0.9"], "--quantiles must be numbers with 0.5 among them, got '0.1,0.9'"),
+    (
+        ["--data", "my.csv", "--quantiles", "ten"],
+        "--quantiles must be numbers that rise, separated by commas, got 'ten'",
+    ),
+    (
+        ["--data", "my.csv", "--quantiles", "0.5,1"],
+        "--quantiles must be numbers between 0 and 1, got '0.5,1'",
+    ),
+    (
+        ["--data", "my.csv", "--quantiles", "0.1,0.9"],
+        "--quantiles must be numbers with 0.5 among them, got '0.1,0.9'",
+    ),
     (["--columns", "OT"], "--columns is for tables of your own, not for ETTh1"),
     (
         ["--data", "my.csv", "--columns", "sales", "--frequency", "0D"],
@@ -324,7 +463,10 @@ BAD = [
         ["--data", "gaps.csv", "--columns", "sales"],
         "no value for 2 steps of 'sales' (the first at 2022-01-06 00:00:00). Choose what to put in",
     ),
-    (["--data", "twice.csv", "--columns", "sales"], "2022-01-05 00:00:00 occurs more than once, in row 6 and row 7"),
+    (
+        ["--data", "twice.csv", "--columns", "sales"],
+        "2022-01-05 00:00:00 occurs more than once, in row 6 and row 7",
+    ),
     (["--data", "gone.csv"], "gone.csv cannot be read: No such file or directory"),
 ]
 
@@ -334,7 +476,9 @@ def test_bad_input_ends_with_one_line(arguments, message, capsys):
     frame = daily(200).assign(note="x")
     frame.to_csv("my.csv", index=False)
     frame.drop(index=[5, 6]).to_csv("gaps.csv", index=False)
-    frame.assign(date=frame["date"].where(frame.index != 5, frame["date"][4])).to_csv("twice.csv", index=False)
+    frame.assign(date=frame["date"].where(frame.index != 5, frame["date"][4])).to_csv(
+        "twice.csv", index=False
+    )
     assert main(["run", "forecasting", "--output", "run", *TINY, *SHORT, *arguments]) == 2
     told = capsys.readouterr().err
     assert message in told.splitlines()[-1]
@@ -350,14 +494,29 @@ def test_bad_tables_to_predict(capsys):
     weekly.to_csv("weekly.csv", index=False)
     weekly.drop(columns="sales").to_csv("other.csv", index=False)
     for arguments, message in (
-        (["my.csv"], "'promo' end at 2022-07-19 00:00:00, the values at 2022-07-19 00:00:00: to forecast 7 steps they must be known until"),
-        (["short.csv"], "short.csv has 20 steps at most; the model reads 28 to forecast what follows"),
-        (["weekly.csv"], "weekly.csv has steps of 7D; the model was trained on steps of D and can forecast no others"),
+        (
+            ["my.csv"],
+            "'promo' end at 2022-07-19 00:00:00, the values at 2022-07-19 00:00:00: to forecast 7 steps they must be known until",
+        ),
+        (
+            ["short.csv"],
+            "short.csv has 20 steps at most; the model reads 28 to forecast what follows",
+        ),
+        (
+            ["weekly.csv"],
+            "weekly.csv has steps of 7D; the model was trained on steps of D and can forecast no others",
+        ),
         (["other.csv"], "other.csv has no column 'sales'"),
         (["my.csv", "--backtest", "-1"], "--backtest must be at least 0, got -1"),
         (["my.csv", "weekly.csv"], "one table at a time, got my.csv, weekly.csv"),
-        (["my.csv", "--output", "run"], "--output is the table, such as forecast.csv (the plot goes beside it), got run"),
-        (["my.csv", "--output", "f.png"], "--output is the table, such as forecast.csv (the plot goes beside it), got f.png"),
+        (
+            ["my.csv", "--output", "run"],
+            "--output is the table, such as forecast.csv (the plot goes beside it), got run",
+        ),
+        (
+            ["my.csv", "--output", "f.png"],
+            "--output is the table, such as forecast.csv (the plot goes beside it), got f.png",
+        ),
     ):
         capsys.readouterr()
         assert main(["predict", "run", *arguments]) == 2

@@ -57,7 +57,11 @@ class TestSoundBatches:
             self.loaded.append(i)
             return sounds[i]
 
-        return Drawn([len(sound) for sound in sounds], load, [np.array([i + 1, epoch + 1], np.int32) for i in range(203)])
+        return Drawn(
+            [len(sound) for sound in sounds],
+            load,
+            [np.array([i + 1, epoch + 1], np.int32) for i in range(203)],
+        )
 
     def test_every_sound_once_an_epoch_with_its_transcript_and_length(self):
         batches = SoundBatches(self.draw, batch_size=8, shuffle=True)
@@ -88,7 +92,9 @@ class TestSoundBatches:
 
     def test_the_shortest_first(self):
         batches = SoundBatches(self.draw, batch_size=8, shuffle=True, shortest_first=True)
-        lengths = np.concatenate([lengths for (_, lengths), _ in batches.dataset().as_numpy_iterator()])
+        lengths = np.concatenate(
+            [lengths for (_, lengths), _ in batches.dataset().as_numpy_iterator()]
+        )
         assert (np.diff(lengths) >= 0).all()
 
     @pytest.mark.parametrize(
@@ -141,5 +147,7 @@ def test_sounds_are_heard_faster_and_slower_and_in_noise():
     np.testing.assert_allclose(np.multiply(lengths, pitches), 440 * 8000, rtol=2e-3)
     assert 9.5 < min(quiet) < 20 < max(quiet) < 40.5
     np.testing.assert_array_equal(perturbed(tone, np.random.default_rng(0)), tone)
-    one, same = (perturbed(tone, np.random.default_rng([1, 2]), speed=0.1, noise=5.0) for _ in range(2))
+    one, same = (
+        perturbed(tone, np.random.default_rng([1, 2]), speed=0.1, noise=5.0) for _ in range(2)
+    )
     np.testing.assert_array_equal(one, same)

@@ -8,7 +8,13 @@ import soundfile
 import tensorflow_datasets as tfds
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.tasks.speech.data import Clip, Utterances, read_utterances, split_utterances, tfds_utterances
+from rnn_cookbook.tasks.speech.data import (
+    Clip,
+    Utterances,
+    read_utterances,
+    split_utterances,
+    tfds_utterances,
+)
 
 RATE = 8000
 SOUNDS = {"a": np.linspace(-0.5, 0.5, 4000), "b": np.linspace(0.5, -0.5, 8000)}
@@ -29,7 +35,10 @@ def manifest(path, *rows):
 
 def as_manifest(folder):
     write(folder / "wav")
-    return manifest(folder / "m.jsonl", *({"audio_filepath": f"wav/{name}.wav", "text": text} for name, text in TEXTS.items()))
+    return manifest(
+        folder / "m.jsonl",
+        *({"audio_filepath": f"wav/{name}.wav", "text": text} for name, text in TEXTS.items()),
+    )
 
 
 def as_manifests(folder):
@@ -69,7 +78,9 @@ def test_layouts(tmp_path, layout):
 def test_parts_of_files(tmp_path):
     write(tmp_path)
     rows = [{"audio_filepath": "b.wav", "text": "x", "offset": 0.25, "duration": 0.5, "speaker": 7}]
-    rows += [{"audio_filepath": "b.wav", "text": "y", "duration": 1.0}]  # as most manifests have it: of the whole file
+    rows += [
+        {"audio_filepath": "b.wav", "text": "y", "duration": 1.0}
+    ]  # as most manifests have it: of the whole file
     part = read_utterances(manifest(tmp_path / "m.jsonl", *rows))["train"]
     np.testing.assert_allclose(part.samples(0, RATE), SOUNDS["b"][2000:6000], atol=1e-4)
     assert len(part.samples(1, RATE)) == 8000
@@ -90,7 +101,10 @@ def test_all_files_that_cannot_be_used_are_named_up_to_a_limit(tmp_path):
     (tmp_path / "text.wav").write_text("no sound")
     (tmp_path / "cut.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:2000])
     (tmp_path / "empty.wav").write_bytes(b"")
-    rows = [{"audio_filepath": f"{name}.wav", "text": "x"} for name in ("a", "text", "cut", "empty", *(f"missing{i}" for i in range(9)))]
+    rows = [
+        {"audio_filepath": f"{name}.wav", "text": "x"}
+        for name in ("a", "text", "cut", "empty", *(f"missing{i}" for i in range(9)))
+    ]
     rows.append({"audio_filepath": "a.wav", "text": "x", "offset": 0.4, "duration": 0.5})
     with pytest.raises(InputError) as error:
         read_utterances(manifest(tmp_path / "m.jsonl", *rows))
@@ -111,16 +125,44 @@ def test_all_files_that_cannot_be_used_are_named_up_to_a_limit(tmp_path):
     ("files", "given", "message"),
     [
         ({}, "none", "no such file or folder: .*none"),
-        ({"a.txt": "x"}, ".", r"has no sounds \(.wav, .* no metadata.csv and no train.jsonl; it has a.txt"),
+        (
+            {"a.txt": "x"},
+            ".",
+            r"has no sounds \(.wav, .* no metadata.csv and no train.jsonl; it has a.txt",
+        ),
         ({"a.txt": "x"}, "a.txt", "a.txt is no manifest: accepted is .jsonl"),
-        ({"m.jsonl": '{"audio_filepath": "a.wav"}'}, "m.jsonl", "m.jsonl, line 1: needs an object with audio_filepath and text"),
+        (
+            {"m.jsonl": '{"audio_filepath": "a.wav"}'},
+            "m.jsonl",
+            "m.jsonl, line 1: needs an object with audio_filepath and text",
+        ),
         ({"m.jsonl": "[1]\n"}, "m.jsonl", "m.jsonl, line 1: needs an object"),
-        ({"m.jsonl": '{"audio_filepath": "a.wav", "text": "x", "offset": 0, "duration": -1}'}, "m.jsonl", "duration -1 s are no part"),
-        ({"m.jsonl": '{"audio_filepath": "a.wav", "text": "x", "offset": -1}'}, "m.jsonl", "line 1: offset -1 s are no part of a sound"),
-        ({"m.jsonl": '{"audio_filepath": "a.wav", "text": " "}'}, "m.jsonl", "no recording of the train split has a text"),
+        (
+            {"m.jsonl": '{"audio_filepath": "a.wav", "text": "x", "offset": 0, "duration": -1}'},
+            "m.jsonl",
+            "duration -1 s are no part",
+        ),
+        (
+            {"m.jsonl": '{"audio_filepath": "a.wav", "text": "x", "offset": -1}'},
+            "m.jsonl",
+            "line 1: offset -1 s are no part of a sound",
+        ),
+        (
+            {"m.jsonl": '{"audio_filepath": "a.wav", "text": " "}'},
+            "m.jsonl",
+            "no recording of the train split has a text",
+        ),
         ({"metadata.csv": "a\n"}, ".", "metadata.csv, line 1: needs name|text, got 'a'"),
-        ({"train.jsonl": "{}", "dev.jsonl": "{}", "val.jsonl": "{}"}, ".", "two files for its validation split: dev.jsonl and val.jsonl"),
-        ({"test.jsonl": '{"audio_filepath": "a.wav", "text": "x"}'}, ".", "has test.jsonl but no train.jsonl beside it"),
+        (
+            {"train.jsonl": "{}", "dev.jsonl": "{}", "val.jsonl": "{}"},
+            ".",
+            "two files for its validation split: dev.jsonl and val.jsonl",
+        ),
+        (
+            {"test.jsonl": '{"audio_filepath": "a.wav", "text": "x"}'},
+            ".",
+            "has test.jsonl but no train.jsonl beside it",
+        ),
     ],
 )
 def test_bad_input(tmp_path, files, given, message):
@@ -132,24 +174,36 @@ def test_bad_input(tmp_path, files, given, message):
 
 def test_how_long_utterances_are(tmp_path):
     write(tmp_path)
-    clips = [Clip(str(tmp_path / "b.wav")), Clip(str(tmp_path / "b.wav"), start=0.4), Clip("nowhere.wav", start=1.0, seconds=0.2)]
+    clips = [
+        Clip(str(tmp_path / "b.wav")),
+        Clip(str(tmp_path / "b.wav"), start=0.4),
+        Clip("nowhere.wav", start=1.0, seconds=0.2),
+    ]
     part = Utterances([*clips, np.zeros(RATE // 4)], ["x"] * 4, [""] * 4)
     np.testing.assert_allclose(part.seconds(RATE), [1.0, 0.6, 0.2, 0.25])
 
 
 @pytest.mark.parametrize("by_speaker", [False, True])
 def test_what_is_not_split_is_split_by_recording_or_by_voice(by_speaker):
-    part = Utterances([np.full(3, i) for i in range(60)], [str(i) for i in range(60)], [f"voice {i % 6}" for i in range(60)])
+    part = Utterances(
+        [np.full(3, i) for i in range(60)],
+        [str(i) for i in range(60)],
+        [f"voice {i % 6}" for i in range(60)],
+    )
     options = {"by_speaker": by_speaker, "validation_fraction": 0.2, "test_fraction": 0.2}
     found = split_utterances({"train": part}, **options, seed=0)
     assert {name: len(each) for name, each in found.items()} == (
-        {"train": 40, "validation": 10, "test": 10} if by_speaker else {"train": 38, "validation": 10, "test": 12}
+        {"train": 40, "validation": 10, "test": 10}
+        if by_speaker
+        else {"train": 38, "validation": 10, "test": 12}
     )
     assert sorted(text for each in found.values() for text in each.texts) == sorted(part.texts)
     voices = {name: set(each.speakers) for name, each in found.items()}
     assert (not voices["train"] & voices["test"]) == by_speaker
     assert split_utterances({"train": part}, **options, seed=1)["test"].texts != found["test"].texts
-    assert split_utterances(found, **options, seed=7)["test"] is found["test"], "what is split stays so"
+    assert split_utterances(found, **options, seed=7)["test"] is found["test"], (
+        "what is split stays so"
+    )
 
 
 def test_splits_that_cannot_be():
@@ -169,7 +223,11 @@ class ToySpeech(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        audio = {"speech": tfds.features.Audio(sample_rate=16_000), "text": tfds.features.Text(), "speaker_id": np.int64}
+        audio = {
+            "speech": tfds.features.Audio(sample_rate=16_000),
+            "text": tfds.features.Text(),
+            "speaker_id": np.int64,
+        }
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(audio))
 
     def _split_generators(self, dl_manager):
@@ -181,7 +239,14 @@ class ToySpeech(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, count):
         for i in range(count):
-            yield i, {"speech": np.full(1600 * (i + 1), 1000 * i, np.int64), "text": f"WORD {i}", "speaker_id": 7 + i}
+            yield (
+                i,
+                {
+                    "speech": np.full(1600 * (i + 1), 1000 * i, np.int64),
+                    "text": f"WORD {i}",
+                    "speaker_id": 7 + i,
+                },
+            )
 
 
 class ToyCommands(tfds.core.GeneratorBasedBuilder):
@@ -191,7 +256,9 @@ class ToyCommands(tfds.core.GeneratorBasedBuilder):
 
     def _info(self):
         labels = tfds.features.ClassLabel(names=["down", "up", "_silence_"])
-        audio = tfds.features.FeaturesDict({"audio": tfds.features.Audio(sample_rate=16_000), "label": labels})
+        audio = tfds.features.FeaturesDict(
+            {"audio": tfds.features.Audio(sample_rate=16_000), "label": labels}
+        )
         return tfds.core.DatasetInfo(builder=self, features=audio)
 
     def _split_generators(self, dl_manager):
@@ -208,7 +275,9 @@ class ToyTexts(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict({"text": tfds.features.Text()}))
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict({"text": tfds.features.Text()})
+        )
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples()}
@@ -225,7 +294,9 @@ def test_data_sets_of_speech_by_their_names(tmp_path, messages):
     for i, text in enumerate(part.texts):
         number = int(text[-1])
         assert part.speakers[i] == str(7 + number)
-        np.testing.assert_allclose(part.samples(i, 16_000), np.full(1600 * (number + 1), 1000 * number / 2**15), atol=1e-4)
+        np.testing.assert_allclose(
+            part.samples(i, 16_000), np.full(1600 * (number + 1), 1000 * number / 2**15), atol=1e-4
+        )
     assert "writing the sounds" in messages.text
     messages.clear()
     assert tfds_utterances("toy_speech", data_dir=tmp_path)["train"].texts == part.texts

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.tasks.speech.digits import DIGITS, RATE, Recordings, digit_strings, split_by_speaker, split_by_take, spoken_digits
+from rnn_cookbook.tasks.speech.digits import (
+    DIGITS,
+    RATE,
+    Recordings,
+    digit_strings,
+    split_by_speaker,
+    split_by_take,
+    spoken_digits,
+)
 
 
 def tones() -> Recordings:
@@ -14,7 +22,11 @@ def tones() -> Recordings:
         for digit in range(10):
             for take in range(50):
                 pitch = (200 + 40 * digit) * (s + 1)
-                found.sounds.append(np.sin(2 * np.pi * pitch * np.arange(1600) / RATE).astype(np.float32) * 0.1 * (1 + take / 50))
+                found.sounds.append(
+                    np.sin(2 * np.pi * pitch * np.arange(1600) / RATE).astype(np.float32)
+                    * 0.1
+                    * (1 + take / 50)
+                )
                 found.digits.append(digit)
                 found.speakers.append(speaker)
                 found.takes.append(take)
@@ -60,7 +72,11 @@ def test_the_same_seed_gives_the_same_and_another_others():
 
 def test_splits_share_neither_takes_nor_the_held_out_voice():
     parts = split_by_take(TONES)
-    assert {name: len(part) for name, part in parts.items()} == {"train": 800, "validation": 100, "test": 100}
+    assert {name: len(part) for name, part in parts.items()} == {
+        "train": 800,
+        "validation": 100,
+        "test": 100,
+    }
     assert set(parts["test"].takes) == {0, 1, 2, 3, 4}
     assert set(parts["validation"].takes).isdisjoint(parts["train"].takes)
     parts = split_by_speaker(TONES, "anna")
@@ -82,4 +98,13 @@ def test_the_real_recordings(data_dir):
     assert len(set(zip(found.digits, found.speakers, found.takes, strict=True))) == 3000
     assert 0.9 < max(np.abs(sound).max() for sound in found.sounds) <= 1
     strings = digit_strings(found, 50, seed=0)
-    assert 0.3 < np.mean([len(x) / RATE / len(text.split()) for x, text in zip(strings.sounds, strings.texts, strict=True)]) < 1.5
+    assert (
+        0.3
+        < np.mean(
+            [
+                len(x) / RATE / len(text.split())
+                for x, text in zip(strings.sounds, strings.texts, strict=True)
+            ]
+        )
+        < 1.5
+    )

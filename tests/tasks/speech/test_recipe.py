@@ -63,13 +63,22 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
     assert set(report["test"]) == scores | {"wer_best_path", "cer_best_path"}
     assert set(report["baselines"]) == {"most_frequent", "segments_svm"}
     assert report["splits"] == speech_to_text.SIZES
-    for name in ("config.json", "history.csv", "predictions.jsonl", "worst.txt", "log.txt", "model/bundle.json"):
+    for name in (
+        "config.json",
+        "history.csv",
+        "predictions.jsonl",
+        "worst.txt",
+        "log.txt",
+        "model/bundle.json",
+    ):
         assert (folder / name).stat().st_size > 0
     for plot in ("training", "wer_by_length", "wer_by_speaker", "alignment"):
         assert (folder / f"plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 300
-    assert np.mean([row["reference"] == row["transcript"] for row in rows]) == pytest.approx(report["test"]["exact_match"], abs=1e-4)
+    assert np.mean([row["reference"] == row["transcript"] for row in rows]) == pytest.approx(
+        report["test"]["exact_match"], abs=1e-4
+    )
     assert (folder / "worst.txt").read_text().count("heard") == 20
     assert "the model wins against the best baseline, segments_svm, by" in ended.stdout
     assert "Traceback" not in ended.stderr
@@ -89,14 +98,22 @@ def test_predict_hears_files_of_any_kind_and_says_when(sample_run, tmp_path, cap
     soundfile.write("in/0.wav", fresh.sounds[0], RATE)
     soundfile.write("in/1.flac", np.stack([fresh.sounds[1]] * 2, axis=1), RATE)
     soundfile.write(
-        "in/2.wav", np.interp(np.arange(0, len(fresh.sounds[2]), 1 / 6), np.arange(len(fresh.sounds[2])), fresh.sounds[2]), 48_000
+        "in/2.wav",
+        np.interp(
+            np.arange(0, len(fresh.sounds[2]), 1 / 6),
+            np.arange(len(fresh.sounds[2])),
+            fresh.sounds[2],
+        ),
+        48_000,
     )
     soundfile.write("in/3.ogg", fresh.sounds[3], RATE)
     soundfile.write("in/4.wav", np.zeros(2 * RATE), RATE)
     (tmp_path / "in/5.wav").write_text("a text")
     assert main(["predict", str(folder), "in"]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [answer["audio"] for answer in answers] == [f"in/{name}" for name in ("0.wav", "1.flac", "2.wav", "3.ogg", "4.wav", "5.wav")]
+    assert [answer["audio"] for answer in answers] == [
+        f"in/{name}" for name in ("0.wav", "1.flac", "2.wav", "3.ogg", "4.wav", "5.wav")
+    ]
     assert [answer["text"] for answer in answers] == [*fresh.texts, "", None]
     assert "5.wav is no sound" in answers[5]["error"]
     for sound, answer in zip(fresh.sounds, answers, strict=False):
@@ -126,7 +143,10 @@ def test_a_long_recording_in_parts(sample_run, tmp_path):
     fresh = spoken_tones(110, seed=93)
     soundfile.write(tmp_path / "long.wav", np.concatenate(fresh.sounds), RATE)
     (answer,) = speech_to_text.predict(load_bundle(folder), [[str(tmp_path / "long.wav")]])
-    wanted, found = ("".join(words).replace(" ", "") for words in (fresh.texts, [word["word"] for word in answer["words"]]))
+    wanted, found = (
+        "".join(words).replace(" ", "")
+        for words in (fresh.texts, [word["word"] for word in answer["words"]])
+    )
     assert speech_scores([wanted], [found])["cer"] <= 0.05
     assert answer["words"][-1]["end"] > 0.95 * sum(map(len, fresh.sounds)) / RATE
 
@@ -137,7 +157,9 @@ def test_a_long_recording_in_parts(sample_run, tmp_path):
 def own(folder: Path, count: int = 30, **texts: str) -> Path:
     """Sounds with texts beside them, in a folder for each voice."""
     part = spoken_tones(count, seed=5)
-    for i, (sound, text, speaker) in enumerate(zip(part.sounds, part.texts, part.speakers, strict=True)):
+    for i, (sound, text, speaker) in enumerate(
+        zip(part.sounds, part.texts, part.speakers, strict=True)
+    ):
         (folder / speaker).mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / speaker / f"{i}.wav", sound, RATE)
         (folder / speaker / f"{i}.txt").write_text(texts.get(f"text{i}", text.capitalize() + "."))
@@ -160,18 +182,24 @@ def test_a_folder_of_your_own_and_words_as_they_come(tmp_path, capsys):
     assert all(set(line) == {"audio", "word", "start", "end"} for line in lines)
     assert main(["predict", "run", "my/voice 1"]) == 0
     whole = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["word"] for line in lines] == [word["word"] for answer in whole for word in answer["words"]]
+    assert [line["word"] for line in lines] == [
+        word["word"] for answer in whole for word in answer["words"]
+    ]
 
 
 @pytest.mark.slow
 def test_a_model_of_both_directions_does_not_stream(sample_run, capsys):
     assert main(["predict", str(sample_run[0]), "--stream", "x.wav"]) == 2
-    assert "--stream needs a model that was trained with --no-bidirectional" in capsys.readouterr().err
+    assert (
+        "--stream needs a model that was trained with --no-bidirectional" in capsys.readouterr().err
+    )
 
 
 def test_what_cannot_be_heard_is_told(tmp_path, messages):
     """Texts too long for their sound, without a word, with characters that training lacks; sounds that are too long."""
-    texts = {f"text{i}": "too long a text for one second of sound, " * 20 for i in (3,)} | {"text4": "?!"}
+    texts = {f"text{i}": "too long a text for one second of sound, " * 20 for i in (3,)} | {
+        "text4": "?!"
+    }
     folder = own(tmp_path / "my", **texts)
     config = replace(speech_to_text.SAMPLE, data=str(folder), max_seconds=1.6)
     data = speech_to_text.load_data(config)
@@ -179,7 +207,9 @@ def test_what_cannot_be_heard_is_told(tmp_path, messages):
     model = speech_to_text.build_model(config, data)
     batches = speech_to_text.batched(config, model, data, data.train, name="training")
     assert "longer than --max-seconds 1.6, and are left out" in messages.text
-    assert "have more to say than their sound has room for, and are left out: 3.wav" in messages.text
+    assert (
+        "have more to say than their sound has room for, and are left out: 3.wav" in messages.text
+    )
     assert 10 < batches.examples == len(data.train) < 25
     ((samples, lengths), labels), *_ = batches.dataset()
     assert samples.shape[0] == lengths.shape[0] == labels.shape[0] == 16
@@ -191,8 +221,14 @@ def test_what_cannot_be_heard_is_told(tmp_path, messages):
     [
         (["--data", "./absent"], "no such file or folder: absent"),
         (["--data", "empty"], "empty has no sounds (.wav, "),
-        (["--data", "missing.jsonl"], "2 of 2 recordings cannot be used: no such sound file: gone.wav, "),
-        (["--data", "my", "--split", "speaker", "--test-fraction", "0.9"], "4 speakers are too few to set 4 aside for test"),
+        (
+            ["--data", "missing.jsonl"],
+            "2 of 2 recordings cannot be used: no such sound file: gone.wav, ",
+        ),
+        (
+            ["--data", "my", "--split", "speaker", "--test-fraction", "0.9"],
+            "4 speakers are too few to set 4 aside for test",
+        ),
         (["--dropout", "1"], "--dropout must be at least 0 and below 1, got 1.0"),
         (["--hop", "0"], "--hop must be above 0, got 0.0"),
         (["--data", "sample", "--rate", "16000"], "--rate of sample is 8000, got 16000"),
@@ -200,9 +236,13 @@ def test_what_cannot_be_heard_is_told(tmp_path, messages):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(tmp_path, arguments, message, capsys):
+def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(
+    tmp_path, arguments, message, capsys
+):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "missing.jsonl").write_text('{"audio_filepath": "gone.wav", "text": "x"}\n{"audio_filepath": "too.wav", "text": "x"}\n')
+    (tmp_path / "missing.jsonl").write_text(
+        '{"audio_filepath": "gone.wav", "text": "x"}\n{"audio_filepath": "too.wav", "text": "x"}\n'
+    )
     if "my" in arguments:
         own(tmp_path / "my")
     assert main(["run", "speech_to_text", "--output", "run", *SMALL, *arguments]) == 2
@@ -219,7 +259,9 @@ def recordings() -> Recordings:
     for speaker in "abcdef":
         for digit in range(10):
             for take in range(50):
-                found.sounds.append((0.1 * np.sin(np.arange(800) * (0.2 + 0.1 * digit))).astype(np.float32))
+                found.sounds.append(
+                    (0.1 * np.sin(np.arange(800) * (0.2 + 0.1 * digit))).astype(np.float32)
+                )
                 found.digits.append(digit)
                 found.speakers.append(speaker)
                 found.takes.append(take)
@@ -237,16 +279,28 @@ def test_strings_of_digits_are_others_in_every_epoch_and_the_test_is_one(monkeyp
     texts = []
     for epoch in (0, 1, 0, plan(config, examples=40).epochs - 1):
         batches.epoch = epoch
-        texts.append(["".join(data.alphabet.decode(row)) for _, labels in batches.dataset() for row in labels.numpy()])
+        texts.append(
+            [
+                "".join(data.alphabet.decode(row))
+                for _, labels in batches.dataset()
+                for row in labels.numpy()
+            ]
+        )
     assert len(texts[0]) == 40
     assert sorted(texts[0]) != sorted(texts[1])
     assert texts[0] == texts[2]
     longest = [max(text.count(" ") + 1 for text in some) for some in texts]
-    assert (longest[0], longest[-1]) == (2, 7), "short strings first, and at the end as long as those of the test"
+    assert (longest[0], longest[-1]) == (2, 7), (
+        "short strings first, and at the end as long as those of the test"
+    )
     for seed, name in ((0, "a"), (1, "b"), (7, "b")):
         held = speech_to_text.load_data(replace(config, split="speaker", seed=seed))
         assert set(held.test.speakers) == {name}
-        assert name not in {*held.train.speakers, *held.validation.speakers, *held.recordings.speakers}
+        assert name not in {
+            *held.train.speakers,
+            *held.validation.speakers,
+            *held.recordings.speakers,
+        }
     with pytest.raises(InputError, match="no speaker 'x'; there are a, b"):
         speech_to_text.load_data(replace(config, split="speaker", held_out="x"))
 
@@ -266,7 +320,9 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch)
     assert main(["run", "speech_to_text", "--output", "cut", *options]) == 130
     monkeypatch.setattr(_Keeper, "on_epoch_end", original)
     assert main(["run", "speech_to_text", "--output", "cut", "--resume", "--quiet"]) == 0
-    one, other = (json.loads(Path(folder, "metrics.json").read_text()) for folder in ("whole", "cut"))
+    one, other = (
+        json.loads(Path(folder, "metrics.json").read_text()) for folder in ("whole", "cut")
+    )
     assert one["test"] == other["test"]
     assert one["validation"] == other["validation"]
 
@@ -274,7 +330,9 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch)
 @pytest.mark.slow
 def test_a_sound_turned_round_says_something_else(sample_run):
     rows = spoken_tones(20, seed=94)
-    heard = speech_to_text.make_transcriber(*_loaded(sample_run[0])).transcribe([sound[::-1] for sound in rows.sounds])
+    heard = speech_to_text.make_transcriber(*_loaded(sample_run[0])).transcribe(
+        [sound[::-1] for sound in rows.sounds]
+    )
     assert speech_scores(rows.texts, [one.text for one in heard])["wer"] > 0.5
     turned = [" ".join(word[::-1] for word in reversed(text.split())) for text in rows.texts]
     assert speech_scores(turned, [one.text for one in heard])["wer"] < 0.2, "and that is heard, too"
@@ -283,7 +341,13 @@ def test_a_sound_turned_round_says_something_else(sample_run):
 def _loaded(folder):
     loaded = load_bundle(folder)
     alphabet, spoken = Alphabet.load(loaded.path), NGrams.load(loaded.path)
-    return speech_to_text.Config(**loaded.config), loaded.model, alphabet, spoken, loaded.facts["longest"]
+    return (
+        speech_to_text.Config(**loaded.config),
+        loaded.model,
+        alphabet,
+        spoken,
+        loaded.facts["longest"],
+    )
 
 
 @pytest.mark.slow
@@ -294,7 +358,9 @@ def test_the_score_falls_when_texts_are_shuffled(tmp_path):
     data = speech_to_text.load_data(config)
     data.train.texts = list(np.random.default_rng(0).permutation(data.train.texts))
     model = speech_to_text.build_model(config, data)
-    speech_to_text.train(config, model, data, Run(recipe="speech_to_text", config=config, output="run", quiet=True))
+    speech_to_text.train(
+        config, model, data, Run(recipe="speech_to_text", config=config, output="run", quiet=True)
+    )
     assert speech_to_text.evaluate(config, model, data)["wer"] > 0.5
 
 
@@ -302,14 +368,26 @@ def test_the_score_falls_when_texts_are_shuffled(tmp_path):
 def test_the_real_digits_end_to_end_in_small(data_dir, tmp_path):
     """From disk, few strings, a small network: the code that the recorded numbers come from."""
     config = speech_to_text.Config(
-        data_dir=str(data_dir), strings=300, units=32, depth=1, bands=24, epochs=12, least_steps=0, learning_rate=1e-2
+        data_dir=str(data_dir),
+        strings=300,
+        units=32,
+        depth=1,
+        bands=24,
+        epochs=12,
+        least_steps=0,
+        learning_rate=1e-2,
     )
     data = speech_to_text.load_data(config)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [300, 300, 1000]
     data.validation, data.test = data.validation.take(range(40)), data.test.take(range(60))
     seed_everything(0)
     model = speech_to_text.build_model(config, data)
-    found = speech_to_text.train(config, model, data, Run(recipe="speech_to_text", config=config, output=tmp_path / "run", quiet=True))
+    found = speech_to_text.train(
+        config,
+        model,
+        data,
+        Run(recipe="speech_to_text", config=config, output=tmp_path / "run", quiet=True),
+    )
     losses = [row["val_loss"] for row in found["history"]]
     assert losses[-1] < 0.8 * losses[0]
     assert speech_to_text.evaluate(config, model, data)["cer"] < 0.9

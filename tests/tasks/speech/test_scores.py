@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.tasks.speech.baselines import SegmentClassifier, speech_baselines
-from rnn_cookbook.tasks.speech.digits import RATE, digit_strings, split_by_speaker, split_by_take, spoken_digits
+from rnn_cookbook.tasks.speech.digits import (
+    RATE,
+    digit_strings,
+    split_by_speaker,
+    split_by_take,
+    spoken_digits,
+)
 from rnn_cookbook.tasks.speech.sample import TONE_RATE, spoken_tones
 from rnn_cookbook.tasks.speech.scores import speech_scores, wer_by_length, wer_by_speaker
 
@@ -23,7 +29,9 @@ def test_scores():
     assert found["insertions"] == pytest.approx(2 / 5)
     assert found["wer"] == pytest.approx(4 / 5)
     assert found["exact_match"] == 0
-    assert speech_scores(["one two", "three"], ["", "three"])["wer"] == pytest.approx(2 / 3, abs=1e-5)
+    assert speech_scores(["one two", "three"], ["", "three"])["wer"] == pytest.approx(
+        2 / 3, abs=1e-5
+    )
 
 
 def test_words_are_cut_where_it_is_quiet():
@@ -43,8 +51,14 @@ def test_the_baselines_on_the_real_digits(data_dir):
     """An unseen voice is much harder than an unseen take; single digits are what REFERENCES are for, strings are harder."""
     recordings = spoken_digits(data_dir)
     found = {}
-    for name, parts in (("take", split_by_take(recordings)), ("speaker", split_by_speaker(recordings, "theo"))):
-        train, test = (digit_strings(parts[split], count, seed=0) for split, count in (("train", 400), ("test", 100)))
+    for name, parts in (
+        ("take", split_by_take(recordings)),
+        ("speaker", split_by_speaker(recordings, "theo")),
+    ):
+        train, test = (
+            digit_strings(parts[split], count, seed=0)
+            for split, count in (("train", 400), ("test", 100))
+        )
         found[name] = speech_baselines(train, test, rate=RATE)
     assert found["take"]["most_frequent"]["wer"] > 0.8
     assert found["take"]["segments_svm"]["wer"] < 0.4
@@ -58,7 +72,10 @@ def test_errors_by_length_and_by_speaker():
         {"shortest": 1.0, "longest": 1.5, "examples": 2, "wer": 0.5},
         {"shortest": 2.0, "longest": 3.0, "examples": 2, "wer": 0.4},
     ]
-    assert wer_by_speaker(["z", "", "a", "z"], said, heard) == {"a": pytest.approx(2 / 3, abs=1e-4), "z": 0.0}
+    assert wer_by_speaker(["z", "", "a", "z"], said, heard) == {
+        "a": pytest.approx(2 / 3, abs=1e-4),
+        "z": 0.0,
+    }
 
 
 def test_tones_say_what_their_text_says():
@@ -74,7 +91,10 @@ def test_tones_say_what_their_text_says():
         spectra = np.abs(np.fft.rfft(frames * np.hanning(240), 2048)) ** 2
         loud = spectra.sum(axis=1) > 0.1 * spectra.sum(axis=1).max()
         pitches = spectra.argmax(axis=1) * TONE_RATE / 2048
-        letters = "".join("aeio"[int(np.abs(np.log(np.array([350, 560, 900, 1450]) / p)).argmin())] for p in pitches[loud])
+        letters = "".join(
+            "aeio"[int(np.abs(np.log(np.array([350, 560, 900, 1450]) / p)).argmin())]
+            for p in pitches[loud]
+        )
         merged = "".join(c for i, c in enumerate(letters) if i == 0 or letters[i - 1] != c)
         spoken = text.replace(" ", "")
         assert merged == "".join(c for i, c in enumerate(spoken) if i == 0 or spoken[i - 1] != c)

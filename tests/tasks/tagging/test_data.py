@@ -30,7 +30,10 @@ def columns(between=" ", end="\n", *, tokens=TOKENS, tags=TAGS, middle=()) -> st
 
 
 def json_lines(tokens=TOKENS, tags=TAGS) -> str:
-    return "".join(json.dumps({"tokens": one, "tags": two}) + "\n" for one, two in zip(tokens, tags, strict=True))
+    return "".join(
+        json.dumps({"tokens": one, "tags": two}) + "\n"
+        for one, two in zip(tokens, tags, strict=True)
+    )
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -59,7 +62,11 @@ EU_FIRST = columns(middle=("NNP", "I-NP"))
         ("a.txt", "-DOCSTART- -X- -X- O\n\n" + EU_FIRST),
         ("a.txt", "-DOCSTART- O\n\n" + EU_FIRST.replace("\n\n", "\n-DOCSTART- (2)\n")),
         ("a.tsv", "-DOCSTART- -X- -X- O\n\n" + columns("\t")),
-        ("a.conllu", "# newdoc\n# sent_id = 1\n# text = EU = B-ORG\n" + columns("\t").replace("\n\n", "\n\n#sent_id=2\n# type O\n")),
+        (
+            "a.conllu",
+            "# newdoc\n# sent_id = 1\n# text = EU = B-ORG\n"
+            + columns("\t").replace("\n\n", "\n\n#sent_id=2\n# type O\n"),
+        ),
         ("a.txt", "# id 4b\tdomain=en\n" + columns(middle=("_", "_"))),
         ("a.jsonl", json_lines()),
         ("a.jsonl", b"\xef\xbb\xbf" + json_lines().replace("\n", "\r\n\n").encode()),
@@ -73,7 +80,10 @@ def test_every_format_gives_the_same_sentences(tmp_path, name, content):
 @pytest.mark.parametrize("name", ["a.tsv", "a.jsonl"])
 def test_tokens_with_spaces(tmp_path, name):
     tokens, tags = [["New York", "a  b c", "U\u00a0S"]], [["B-LOC", "O", "B-LOC"]]
-    path = write(tmp_path / name, json_lines(tokens, tags) if name == "a.jsonl" else columns("\t", tokens=tokens, tags=tags))
+    path = write(
+        tmp_path / name,
+        json_lines(tokens, tags) if name == "a.jsonl" else columns("\t", tokens=tokens, tags=tags),
+    )
     assert read_tagged(path)["train"].tokens == [["New York", "a b c", "U S"]]
 
 
@@ -91,7 +101,9 @@ def test_columns_are_chosen(tmp_path, option):
 
 @pytest.mark.parametrize("option", ["1", "0,1", "1,2,3", "a,b", "1;2", "1,0", "1.0,2"])
 def test_columns_that_are_no_columns(tmp_path, option):
-    with pytest.raises(InputError, match=f"--columns takes the numbers of .*, such as 1,4 or 1,-1, got '{option}'"):
+    with pytest.raises(
+        InputError, match=f"--columns takes the numbers of .*, such as 1,4 or 1,-1, got '{option}'"
+    ):
         read_tagged(write(tmp_path / "a.jsonl", json_lines()), columns=option)
 
 
@@ -141,20 +153,36 @@ class TestBrokenTags:
     def test_are_repaired_and_counted(self, tmp_path, messages):
         path = write(tmp_path / "a.txt", self.CONTENT)
         assert read_tagged(path)["train"].tags == [*TAGS, ["O", "B-LOC", "I-LOC"], ["O", "B-LOC"]]
-        (warning,) = (record.getMessage() for record in messages.records if record.levelno == logging.WARNING)
-        assert f"{path}: 2 tags break the scheme bio: 'I-LOC' in line 10, 'I-LOC' in line 14; each was read as" in warning
+        (warning,) = (
+            record.getMessage() for record in messages.records if record.levelno == logging.WARNING
+        )
+        assert (
+            f"{path}: 2 tags break the scheme bio: 'I-LOC' in line 10, 'I-LOC' in line 14; each was read as"
+            in warning
+        )
 
     def test_are_refused_when_strict(self, tmp_path):
         path = write(tmp_path / "a.txt", self.CONTENT)
-        with pytest.raises(InputError, match=r"a.txt: 2 tags break the scheme bio: 'I-LOC' in line 10.*leave --strict out"):
+        with pytest.raises(
+            InputError,
+            match=r"a.txt: 2 tags break the scheme bio: 'I-LOC' in line 10.*leave --strict out",
+        ):
             read_tagged(path, strict=True)
-        json_path = write(tmp_path / "a.jsonl", json_lines() + '\n{"tokens": ["in", "Rome"], "tags": ["O", "I-LOC"]}\n')
-        with pytest.raises(InputError, match=r"a.jsonl: 1 tags break the scheme bio: 'I-LOC' in line 4"):
+        json_path = write(
+            tmp_path / "a.jsonl",
+            json_lines() + '\n{"tokens": ["in", "Rome"], "tags": ["O", "I-LOC"]}\n',
+        )
+        with pytest.raises(
+            InputError, match=r"a.jsonl: 1 tags break the scheme bio: 'I-LOC' in line 4"
+        ):
             read_tagged(json_path, strict=True)
 
     def test_are_those_of_the_scheme_that_was_named(self, tmp_path):
         path = write(tmp_path / "a.txt", columns())
-        with pytest.raises(InputError, match="3 tags break the scheme iob1: 'B-ORG' in line 1, 'B-MISC' in line 3, 'B-PER' in line 6"):
+        with pytest.raises(
+            InputError,
+            match="3 tags break the scheme iob1: 'B-ORG' in line 1, 'B-MISC' in line 3, 'B-PER' in line 6",
+        ):
             read_tagged(path, scheme="iob1", strict=True)
 
 
@@ -169,35 +197,99 @@ class TestBrokenTags:
         ("a.jsonl", '{"tokens": [], "tags": []}\n', "a.jsonl holds no sentence"),
         ("a.txt", b"caf O\ncaf\xe9 O\n", "a.txt is not UTF-8: byte 0xe9 at position 9, row 2"),
         ("a.txt", b"a O\nb\0 O\n", r"binary file \(a zero byte at position 5\)"),
-        ("a.txt", "EU B-ORG\n\nrejects VBZ O\n", "a.txt, line 3 has 3 columns, those before it have 2: 'rejects VBZ O'$"),
-        ("a.txt", "EU NNP B-ORG\r\rrejects O\r", "a.txt, line 3 has 2 columns, those before it have 3: 'rejects O'$"),
-        ("a.txt", "EU B-ORG\nNew York B-LOC\n", "a.txt, line 2 has 3 columns, those before it have 2: 'New York B-LOC'$"),
-        ("a.tsv", "EU\tB-ORG\nNew York\tX\tB-LOC\n", r"a.tsv, line 2 has 3 columns, those before it have 2: 'New York\\tX\\tB-LOC'$"),
-        ("a.tsv", "EU\tB-ORG\nNew York\tB-LOC\n\nor O\n", "line 2 has 3 columns.*; columns lie between spaces, as line 4 has no tab"),
-        ("a.txt", "-DOCSTART-\n\nEU\n", "a.txt, line 3 has 1 columns, too few for a token and a tag"),
-        ("a.tsv", "EU\tB-ORG\n \tO\n", "a.tsv, line 2 has an empty token; say which columns they are in with --columns"),
+        (
+            "a.txt",
+            "EU B-ORG\n\nrejects VBZ O\n",
+            "a.txt, line 3 has 3 columns, those before it have 2: 'rejects VBZ O'$",
+        ),
+        (
+            "a.txt",
+            "EU NNP B-ORG\r\rrejects O\r",
+            "a.txt, line 3 has 2 columns, those before it have 3: 'rejects O'$",
+        ),
+        (
+            "a.txt",
+            "EU B-ORG\nNew York B-LOC\n",
+            "a.txt, line 2 has 3 columns, those before it have 2: 'New York B-LOC'$",
+        ),
+        (
+            "a.tsv",
+            "EU\tB-ORG\nNew York\tX\tB-LOC\n",
+            r"a.tsv, line 2 has 3 columns, those before it have 2: 'New York\\tX\\tB-LOC'$",
+        ),
+        (
+            "a.tsv",
+            "EU\tB-ORG\nNew York\tB-LOC\n\nor O\n",
+            "line 2 has 3 columns.*; columns lie between spaces, as line 4 has no tab",
+        ),
+        (
+            "a.txt",
+            "-DOCSTART-\n\nEU\n",
+            "a.txt, line 3 has 1 columns, too few for a token and a tag",
+        ),
+        (
+            "a.tsv",
+            "EU\tB-ORG\n \tO\n",
+            "a.tsv, line 2 has an empty token; say which columns they are in with --columns",
+        ),
         ("a.tsv", "EU\tB-ORG\t\n", "a.tsv, line 1 has an empty tag"),
         ("a.tsv", "EU\tB-ORG\n#\tQ-ORG\n", "a.tsv, line 2: unknown tag 'Q-ORG'"),
         ("a.jsonl", "[" * 100_000, "a.jsonl, line 1 is not a JSON object of tokens and tags"),
-        ("a.txt", "EU B-ORG\n\ncalls PER\n", "a.txt, line 3: unknown tag 'PER'; accepted are O and B-TYPE"),
+        (
+            "a.txt",
+            "EU B-ORG\n\ncalls PER\n",
+            "a.txt, line 3: unknown tag 'PER'; accepted are O and B-TYPE",
+        ),
         ("a.txt", "EU B-ORG\ncalls BI-PER\n", "a.txt, line 2: unknown tag 'BI-PER'"),
         ("a.txt", "EU B-ORG\n#call PER\n", "a.txt, line 2: unknown tag 'PER'"),
         ("a.txt", "a O\n" * 150, "a.txt has no blank line between its 150 tokens"),
-        ("a.txt", "-DOCSTART- O\n\n" + "a O\n" * 1500 + "\n\n", "a.txt has no blank line between its 1500 tokens"),
+        (
+            "a.txt",
+            "-DOCSTART- O\n\n" + "a O\n" * 1500 + "\n\n",
+            "a.txt has no blank line between its 1500 tokens",
+        ),
         (
             "a.jsonl",
             '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": \n',
             "a.jsonl, line 2 is not a JSON object .*: Expecting value at column",
         ),
-        ("a.json", '[\n{"tokens": ["a"], "tags": ["O"]}\n]\n', "a.json, line 1 is not a JSON object on a line of its own"),
-        ("a.jsonl", '["a"]\n', "a.jsonl, line 1 must be an object with the lists tokens and tags, got a list"),
-        ("a.jsonl", '{"words": ["a"], "tags": ["O"]}\n', "line 1 must be an object with the lists tokens and tags, got words, tags"),
+        (
+            "a.json",
+            '[\n{"tokens": ["a"], "tags": ["O"]}\n]\n',
+            "a.json, line 1 is not a JSON object on a line of its own",
+        ),
+        (
+            "a.jsonl",
+            '["a"]\n',
+            "a.jsonl, line 1 must be an object with the lists tokens and tags, got a list",
+        ),
+        (
+            "a.jsonl",
+            '{"words": ["a"], "tags": ["O"]}\n',
+            "line 1 must be an object with the lists tokens and tags, got words, tags",
+        ),
         ("a.jsonl", '{"tokens": "a", "tags": ["O"]}\n', "line 1 must be an object with the lists"),
         ("a.jsonl", "{}", "got nothing"),
-        ("a.jsonl", '{"tokens": ["a", "b"], "tags": ["O"]}\n', "a.jsonl, line 1 has 2 tokens and 1 tags"),
-        ("a.jsonl", '{"tokens": ["a"], "tags": [0]}\n', "a.jsonl, line 1: tokens and tags must be strings, .* got 0"),
-        ("a.jsonl", '\n{"tokens": ["a", null], "tags": ["O", "O"]}\n', "a.jsonl, line 2: tokens and tags must be strings, .* got None"),
-        ("a.jsonl", '{"tokens": ["a", " "], "tags": ["O", "O"]}\n', "a.jsonl, line 1 has an empty token"),
+        (
+            "a.jsonl",
+            '{"tokens": ["a", "b"], "tags": ["O"]}\n',
+            "a.jsonl, line 1 has 2 tokens and 1 tags",
+        ),
+        (
+            "a.jsonl",
+            '{"tokens": ["a"], "tags": [0]}\n',
+            "a.jsonl, line 1: tokens and tags must be strings, .* got 0",
+        ),
+        (
+            "a.jsonl",
+            '\n{"tokens": ["a", null], "tags": ["O", "O"]}\n',
+            "a.jsonl, line 2: tokens and tags must be strings, .* got None",
+        ),
+        (
+            "a.jsonl",
+            '{"tokens": ["a", " "], "tags": ["O", "O"]}\n',
+            "a.jsonl, line 1 has an empty token",
+        ),
         ("a.jsonl", '{"tokens": ["a"], "tags": ["PER"]}\n', "a.jsonl, line 1: unknown tag 'PER'"),
     ],
 )
@@ -209,28 +301,39 @@ def test_bad_files(tmp_path, name, content, message):
 
 
 def test_an_unknown_scheme(tmp_path):
-    with pytest.raises(InputError, match="unknown tag scheme 'bilou'; accepted are auto, iob1, bio, bioes"):
+    with pytest.raises(
+        InputError, match="unknown tag scheme 'bilou'; accepted are auto, iob1, bio, bioes"
+    ):
         read_tagged(write(tmp_path / "a.txt", columns()), scheme="bilou")
 
 
 def test_lone_surrogates_are_replaced(tmp_path):
-    path = write(tmp_path / "a.jsonl", r'{"tokens": ["bad \ud800", "nul \u0000"], "tags": ["O", "B-\ud800"]}')
+    path = write(
+        tmp_path / "a.jsonl", r'{"tokens": ["bad \ud800", "nul \u0000"], "tags": ["O", "B-\ud800"]}'
+    )
     assert read_tagged(path)["train"] == Tagged([["bad ?", "nul \ufffd"]], [["O", "B-?"]])
 
 
 def test_a_token_may_be_white_space_that_separates_nothing(tmp_path):
-    assert read_tagged(write(tmp_path / "a.tsv", "EU\tB-ORG\n\u00a0\tO\n"))["train"].tokens == [["EU", "\u00a0"]]
+    assert read_tagged(write(tmp_path / "a.tsv", "EU\tB-ORG\n\u00a0\tO\n"))["train"].tokens == [
+        ["EU", "\u00a0"]
+    ]
 
 
 def test_comments_inside_sentences_are_told(tmp_path, messages):
-    assert read_tagged(write(tmp_path / "a.txt", "# one\nEU B-ORG\n# NN O extra\nleft O\n"))["train"].tokens == [["EU", "left"]]
+    assert read_tagged(write(tmp_path / "a.txt", "# one\nEU B-ORG\n# NN O extra\nleft O\n"))[
+        "train"
+    ].tokens == [["EU", "left"]]
     assert "1 lines inside sentences begin with # and are taken for comments: 3" in messages.text
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
 def test_a_sentence_of_5000_tokens(tmp_path, name):
     tokens, tags = [["a"] * 5000, ["b"]], [["O"] * 5000, ["O"]]
-    path = write(tmp_path / name, columns(tokens=tokens, tags=tags) if name == "a.txt" else json_lines(tokens, tags))
+    path = write(
+        tmp_path / name,
+        columns(tokens=tokens, tags=tags) if name == "a.txt" else json_lines(tokens, tags),
+    )
     assert list(map(len, read_tagged(path)["train"].tokens)) == [5000, 1]
 
 
@@ -249,11 +352,20 @@ class TestFolders:
     def test_splits(self, tmp_path, train, validation, test):
         for i, name in enumerate((train, validation, test)):
             tokens, tags = [[f"word{i}"]], [["B-PER"]]
-            write(tmp_path / name, json_lines(tokens, tags) if name.endswith(("jsonl", "json")) else columns(tokens=tokens, tags=tags))
+            write(
+                tmp_path / name,
+                json_lines(tokens, tags)
+                if name.endswith(("jsonl", "json"))
+                else columns(tokens=tokens, tags=tags),
+            )
         for name in ("README.md", "train.txt.bak", ".train"):
             write(tmp_path / name, "not a table")
         parts = read_tagged(tmp_path)
-        assert {name: part.tokens for name, part in parts.items()} == {"train": [["word0"]], "validation": [["word1"]], "test": [["word2"]]}
+        assert {name: part.tokens for name, part in parts.items()} == {
+            "train": [["word0"]],
+            "validation": [["word1"]],
+            "test": [["word2"]],
+        }
 
     def test_of_train_alone(self, tmp_path):
         write(tmp_path / "train.txt", columns())
@@ -269,7 +381,9 @@ class TestFolders:
     def test_with_two_files_for_a_split(self, tmp_path):
         for name in ("train.txt", "dev.txt", "eng.testa"):
             write(tmp_path / name, columns())
-        with pytest.raises(InputError, match=r"more than one file for validation: dev.txt, eng.testa"):
+        with pytest.raises(
+            InputError, match=r"more than one file for validation: dev.txt, eng.testa"
+        ):
             read_tagged(tmp_path)
 
     def test_the_file_at_fault_is_named(self, tmp_path):
@@ -280,11 +394,17 @@ class TestFolders:
 
 
 # No white space; a zero byte is refused as binary. A first U+FEFF is a byte order mark, so the files have one.
-ANY_TOKEN = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=5).filter(
-    lambda token: token.split() == [token] and token != "-DOCSTART-"
-)
+ANY_TOKEN = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=5
+).filter(lambda token: token.split() == [token] and token != "-DOCSTART-")
 ANY_SENTENCES = st.lists(
-    st.lists(st.tuples(ANY_TOKEN, st.sampled_from(["O", "B-PER", "B-LOC", "B-ß日"])), min_size=1, max_size=5), min_size=1, max_size=4
+    st.lists(
+        st.tuples(ANY_TOKEN, st.sampled_from(["O", "B-PER", "B-LOC", "B-ß日"])),
+        min_size=1,
+        max_size=5,
+    ),
+    min_size=1,
+    max_size=4,
 )
 
 
@@ -295,9 +415,15 @@ ANY_SENTENCES = st.lists(
 def test_what_was_written_is_read(sentences, between, end):
     tokens, tags = ([[pair[i] for pair in sentence] for sentence in sentences] for i in (0, 1))
     with TemporaryDirectory() as folder:
-        table = write(Path(folder) / "a.txt", "\ufeff" + columns(between, end, tokens=tokens, tags=tags))
+        table = write(
+            Path(folder) / "a.txt", "\ufeff" + columns(between, end, tokens=tokens, tags=tags)
+        )
         lines = write(Path(folder) / "a.jsonl", json_lines(tokens, tags))
-        assert read_tagged(table, strict=True) == read_tagged(lines, strict=True) == {"train": Tagged(tokens, tags)}
+        assert (
+            read_tagged(table, strict=True)
+            == read_tagged(lines, strict=True)
+            == {"train": Tagged(tokens, tags)}
+        )
 
 
 class TestPieces:
@@ -319,16 +445,27 @@ class TestPieces:
         assert [i for part in parts for i in range(part.start, part.stop)] == list(range(5000))
         assert max(part.stop - part.start for part in parts) <= 200
         assert len(parts) <= 26
-        assert [Span(a + part.start, b + part.start, kind) for part in parts for a, b, kind in spans(tags[part])] == found
+        assert [
+            Span(a + part.start, b + part.start, kind)
+            for part in parts
+            for a, b, kind in spans(tags[part])
+        ] == found
 
     @settings(max_examples=150, derandomize=True, deadline=None)
-    @given(st.lists(st.sampled_from(["O", "B-PER", "I-PER", "I-LOC"]), min_size=1, max_size=40), st.integers(1, 12))
+    @given(
+        st.lists(st.sampled_from(["O", "B-PER", "I-PER", "I-LOC"]), min_size=1, max_size=40),
+        st.integers(1, 12),
+    )
     def test_only_entities_that_fit_no_part_are_cut(self, tags, longest):
         parts = pieces(len(tags), tags, longest=longest)
         assert [i for part in parts for i in range(part.start, part.stop)] == list(range(len(tags)))
         assert all(1 <= part.stop - part.start <= longest for part in parts)
         cuts = {part.start for part in parts}
-        assert all(span.end - span.start > longest for span in spans(tags) if cuts & set(range(span.start + 1, span.end)))
+        assert all(
+            span.end - span.start > longest
+            for span in spans(tags)
+            if cuts & set(range(span.start + 1, span.end))
+        )
 
     def test_parts_of_nothing(self):
         with pytest.raises(InputError, match="got 0"):
@@ -339,7 +476,9 @@ class TestRandomSplit:
     EXAMPLES = Tagged([[f"word{i}"] for i in range(20)], [["O"]] * 20)
 
     def test_is_seeded_and_keeps_the_order(self):
-        one, same, other = (random_split(self.EXAMPLES, fraction=0.2, seed=seed, part="test") for seed in (0, 0, 1))
+        one, same, other = (
+            random_split(self.EXAMPLES, fraction=0.2, seed=seed, part="test") for seed in (0, 0, 1)
+        )
         assert one == same != other
         assert len(one[1]) == 4
         numbers = [[int(tokens[0].removeprefix("word")) for tokens in part.tokens] for part in one]
@@ -349,12 +488,19 @@ class TestRandomSplit:
     def test_a_type_never_ends_up_outside_the_larger_part_alone(self):
         tags = [["B-RARE" if i == 3 else "B-TWICE" if i in (5, 11) else "B-X"] for i in range(20)]
         for seed in range(30):
-            large, small = random_split(Tagged(self.EXAMPLES.tokens, tags), fraction=0.4, seed=seed, part="test")
+            large, small = random_split(
+                Tagged(self.EXAMPLES.tokens, tags), fraction=0.4, seed=seed, part="test"
+            )
             assert {tag for tags in large.tags for tag in tags} == {"B-RARE", "B-TWICE", "B-X"}
             assert len(small) == 8
             assert sorted(large.tokens + small.tokens) == sorted(self.EXAMPLES.tokens)
 
-    @pytest.mark.parametrize(("count", "fraction", "message"), [(20, 1.0, "got 1.0"), (20, 0.0, "got 0.0"), (1, 0.1, "too few to set 1")])
+    @pytest.mark.parametrize(
+        ("count", "fraction", "message"),
+        [(20, 1.0, "got 1.0"), (20, 0.0, "got 0.0"), (1, 0.1, "too few to set 1")],
+    )
     def test_impossible_splits(self, count, fraction, message):
         with pytest.raises(InputError, match=message):
-            random_split(self.EXAMPLES.take(range(count)), fraction=fraction, seed=0, part="validation")
+            random_split(
+                self.EXAMPLES.take(range(count)), fraction=fraction, seed=0, part="validation"
+            )

@@ -45,7 +45,9 @@ def test_words_go_by_their_lower_case_with_zeros_for_digits(word, expected):
 @given(WORD)
 def test_words_that_look_the_same_are_the_same(word):
     assert normalize(normalize(word)) == normalize(word)
-    assert normalize(unicodedata.normalize("NFD", word)) == normalize(unicodedata.normalize("NFC", word))
+    assert normalize(unicodedata.normalize("NFD", word)) == normalize(
+        unicodedata.normalize("NFC", word)
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,11 +93,20 @@ class TestWordEncoder:
         assert encoded["features"][0][:, 0].tolist() == [7, 10, 10, 10, 6, 7]
 
     def test_sentences_in_another_order_give_the_same_numbers(self):
-        one, two = WordEncoder.fit([SENTENCE, ["x", "yz"]]), WordEncoder.fit([["yz", "x"], SENTENCE[::-1]])
-        assert (one.vocabulary, one.letters, one.affixes) == (two.vocabulary, two.letters, two.affixes)
+        one, two = (
+            WordEncoder.fit([SENTENCE, ["x", "yz"]]),
+            WordEncoder.fit([["yz", "x"], SENTENCE[::-1]]),
+        )
+        assert (one.vocabulary, one.letters, one.affixes) == (
+            two.vocabulary,
+            two.letters,
+            two.affixes,
+        )
 
     def test_words_from_rare_from_on_occurred_once_or_never(self):
-        encoder = WordEncoder.fit([["a", "b", "A"], ["c", "b"], ["d7", "d8"]], others=["z", "b", "y", "z"])
+        encoder = WordEncoder.fit(
+            [["a", "b", "A"], ["c", "b"], ["d7", "d8"]], others=["z", "b", "y", "z"]
+        )
         assert encoder.vocabulary == ["a", "b", "d0", "c", "z", "y"]
         assert encoder.rare_from == 5
         assert encoder.vocabulary[encoder.rare_from - 2 :] == ["c", "z", "y"]
@@ -107,12 +118,20 @@ class TestWordEncoder:
         encoded = encoder.encode([["Nation", "quux"]])
         assert encoded["tokens"][0].tolist() == [1, 1]
         known, unknown = encoded["characters"][0]
-        assert known[:6].tolist()[1:] == [1, *(encoder.letters.index(letter) + 2 for letter in "tion")]
+        assert known[:6].tolist()[1:] == [
+            1,
+            *(encoder.letters.index(letter) + 2 for letter in "tion"),
+        ]
         assert set(unknown[:4]) == {1}
         kinds = [SHAPES, *(len(values) + 1 for values in encoder.affixes.values())]
         assert encoder.feature_counts == kinds
         # Six words end in -ion and -on, and no two begin alike.
-        assert encoder.affixes == {"prefix of 2": [], "prefix of 3": [], "suffix of 2": ["on"], "suffix of 3": ["ion"]}
+        assert encoder.affixes == {
+            "prefix of 2": [],
+            "prefix of 3": [],
+            "suffix of 2": ["on"],
+            "suffix of 3": ["ion"],
+        }
         assert encoded["features"][0].tolist() == [[7, 0, 0, 1, 1], [10, 0, 0, 0, 0]]
 
     def test_letters_that_occur_once_teach_what_an_unknown_letter_is(self):
@@ -123,7 +142,11 @@ class TestWordEncoder:
 
     def test_composed_and_decomposed_letters_are_the_same(self):
         encoder = WordEncoder.fit([["é", "É", "é", "É"]])
-        for one, two in zip(encoder.encode([["é", "É"]]).values(), encoder.encode([["e\u0301", "E\u0301"]]).values(), strict=True):
+        for one, two in zip(
+            encoder.encode([["é", "É"]]).values(),
+            encoder.encode([["e\u0301", "E\u0301"]]).values(),
+            strict=True,
+        ):
             np.testing.assert_array_equal(one[0], two[0])
 
     def test_of_a_long_word_both_ends_are_read(self):
@@ -139,14 +162,23 @@ class TestWordEncoder:
 
     def test_an_empty_sentence_has_no_words(self):
         encoded = WordEncoder.fit([SENTENCE]).encode([[], ["cat"]])
-        assert [part.shape for parts in encoded.values() for part in parts] == [(0,), (1,), (0, LETTERS), (1, LETTERS), (0, 5), (1, 5)]
+        assert [part.shape for parts in encoded.values() for part in parts] == [
+            (0,),
+            (1,),
+            (0, LETTERS),
+            (1, LETTERS),
+            (0, 5),
+            (1, 5),
+        ]
 
     def test_a_stream_of_new_words_does_not_fill_the_memory(self, monkeypatch):
         monkeypatch.setattr(words, "_CACHED", 10)
         encoder, fresh = (WordEncoder.fit([SENTENCE]) for _ in range(2))
         for i in range(100):
             sentence = [f"word{i}", "cat"]
-            for one, two in zip(encoder.encode([sentence]).values(), fresh.encode([sentence]).values(), strict=True):
+            for one, two in zip(
+                encoder.encode([sentence]).values(), fresh.encode([sentence]).values(), strict=True
+            ):
                 np.testing.assert_array_equal(one[0], two[0])
         assert len(encoder._cache) <= 10
 
@@ -167,11 +199,15 @@ class TestWordEncoder:
             assert 1 <= tokens.min() <= tokens.max() < len(encoder)
             assert characters[:, 0].min() >= 1
             assert characters.max() < encoder.letter_count
-            assert (np.diff((characters > 0).astype(int), axis=1) <= 0).all(), "letters are padded on the right"
+            assert (np.diff((characters > 0).astype(int), axis=1) <= 0).all(), (
+                "letters are padded on the right"
+            )
             assert features.min() >= 0
             assert (features.max(axis=0) < encoder.feature_counts).all()
             if i < len(sentences):
-                assert [encoder.vocabulary[number - 2] for number in tokens] == [normalize(word) for word in sentence]
+                assert [encoder.vocabulary[number - 2] for number in tokens] == [
+                    normalize(word) for word in sentence
+                ]
 
     @tries
     @given(SENTENCES, SENTENCES)
@@ -181,7 +217,11 @@ class TestWordEncoder:
             encoder.save(Path(folder))
             loaded = WordEncoder.load(Path(folder))
         assert loaded.rare_from == encoder.rare_from
-        assert (len(loaded), loaded.letter_count, loaded.feature_counts) == (len(encoder), encoder.letter_count, encoder.feature_counts)
+        assert (len(loaded), loaded.letter_count, loaded.feature_counts) == (
+            len(encoder),
+            encoder.letter_count,
+            encoder.feature_counts,
+        )
         one, two = (each.encode([*sentences, *others, ["Zebra"]]) for each in (encoder, loaded))
         for name in one:
             for before, after in zip(one[name], two[name], strict=True):

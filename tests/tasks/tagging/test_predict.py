@@ -18,9 +18,17 @@ SENTENCES = [["Anna", "saw", "Rome", "."], ["Nobody"], [], ["In", "New", "York",
 @pytest.fixture(params=["crf", "softmax"])
 def tagger(request):
     crf = request.param == "crf"
-    words, tags = WordEncoder.fit([s for s in SENTENCES if s]), TagEncoder(["LOC", "PER"], scheme="bio")
+    words, tags = (
+        WordEncoder.fit([s for s in SENTENCES if s]),
+        TagEncoder(["LOC", "PER"], scheme="bio"),
+    )
     model = sequence_tagger(
-        vocabulary_size=len(words), tags=tags.tags, scheme="bio" if crf else None, crf=crf, units=4, characters=words.letter_count
+        vocabulary_size=len(words),
+        tags=tags.tags,
+        scheme="bio" if crf else None,
+        crf=crf,
+        units=4,
+        characters=words.letter_count,
     )
     rng = np.random.default_rng(4)
     for weight in model.weights:
@@ -36,7 +44,9 @@ def scores(tagger):
 def test_probabilities_are_those_of_all_paths(tagger):
     found = tagger.spans_with_probability(SENTENCES)
     assert any(found)
-    for spans, part in zip([x for x, s in zip(found, SENTENCES, strict=True) if s], scores(tagger), strict=True):
+    for spans, part in zip(
+        [x for x, s in zip(found, SENTENCES, strict=True) if s], scores(tagger), strict=True
+    ):
         paths = np.array(list(itertools.product(range(len(tagger.tags.tags)), repeat=len(part))))
         worth = part.astype(np.float64)[np.arange(len(part)), paths].sum(axis=1)
         best = part.argmax(axis=-1)
@@ -53,7 +63,9 @@ def test_probabilities_are_those_of_all_paths(tagger):
 
 
 def test_spans_are_the_same_without_probabilities(tagger):
-    assert tagger.spans(SENTENCES) == [[span for span, _ in spans] for spans in tagger.spans_with_probability(SENTENCES)]
+    assert tagger.spans(SENTENCES) == [
+        [span for span, _ in spans] for spans in tagger.spans_with_probability(SENTENCES)
+    ]
     assert tagger.spans([]) == []
     assert tagger.spans([[]]) == [[]]
 
@@ -61,7 +73,11 @@ def test_spans_are_the_same_without_probabilities(tagger):
 def test_spans_are_those_of_the_decoding_model(tagger):
     encoded = tagger.words.encode(SENTENCES[:1])
     inputs = {x.name: encoded[x.name][0][None] for x in tagger.model.inputs}
-    numbers = decoding_model(tagger.model)(inputs)["tags"] if tagger.crf else np.argmax(tagger.model(inputs), axis=-1)
+    numbers = (
+        decoding_model(tagger.model)(inputs)["tags"]
+        if tagger.crf
+        else np.argmax(tagger.model(inputs), axis=-1)
+    )
     assert tagger.spans(SENTENCES[:1]) == [tagger.tags.decode(np.asarray(numbers)[0])]
 
 
@@ -86,7 +102,9 @@ def test_long_sentences_are_read_in_parts_that_hang_together(tagger, longest):
 
 
 def test_parts_cover_every_token_once_with_its_neighbours(tagger):
-    for length, tagger.longest in itertools.product([1, 7, 8, 9, 13, 14, 15, 200], [1, 2, 7, 8, 9, 17]):
+    for length, tagger.longest in itertools.product(
+        [1, 7, 8, 9, 13, 14, 15, 200], [1, 2, 7, 8, 9, 17]
+    ):
         kept, margin = [], tagger.longest // 8
         for part, inner in tagger._parts(length):
             here = list(range(length))[part]

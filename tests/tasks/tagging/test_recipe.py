@@ -23,7 +23,20 @@ from rnn_cookbook.tasks.tagging.sample import ENTITY_NOISE, tagged_sentences
 from rnn_cookbook.tasks.tagging.schemes import Span, spans, tags_of
 
 OPTIMUM = 1 - ENTITY_NOISE
-TINY = ["--epochs", "1", "--least-steps", "0", "--units", "4", "--embedding", "8", "--cell", "gru", "--quiet", "--no-baselines"]
+TINY = [
+    "--epochs",
+    "1",
+    "--least-steps",
+    "0",
+    "--units",
+    "4",
+    "--embedding",
+    "8",
+    "--cell",
+    "gru",
+    "--quiet",
+    "--no-baselines",
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +49,14 @@ def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
     folder, _ = sample_run
     report = json.loads((folder / "metrics.json").read_text())
     assert abs(report["test"]["f1"] - OPTIMUM) <= 0.02
-    assert abs(report["test"]["f1_unseen"] - OPTIMUM) <= 0.03, "names that training never saw are read by their context"
+    assert abs(report["test"]["f1_unseen"] - OPTIMUM) <= 0.03, (
+        "names that training never saw are read by their context"
+    )
     assert report["test"]["f1"] - report["baselines"]["feature_crf"]["f1"] >= 0.1
-    assert report["baselines"]["feature_crf"]["f1"] - report["baselines"]["known_entities"]["f1"] >= 0.1
+    assert (
+        report["baselines"]["feature_crf"]["f1"] - report["baselines"]["known_entities"]["f1"]
+        >= 0.1
+    )
 
 
 def test_the_run_folder_holds_what_is_promised(sample_run):
@@ -46,14 +64,27 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
     report = json.loads((folder / "metrics.json").read_text())
     kinds = {"f1_LOC", "f1_ORG", "f1_PER"}
     assert set(report["test"]) == {"precision", "recall", "f1", "f1_seen", "f1_unseen"} | kinds
-    for name in ("config.json", "history.csv", "predictions.jsonl", "mistakes.txt", "mistakes.html", "log.txt", "model/bundle.json"):
+    for name in (
+        "config.json",
+        "history.csv",
+        "predictions.jsonl",
+        "mistakes.txt",
+        "mistakes.html",
+        "log.txt",
+        "model/bundle.json",
+    ):
         assert (folder / name).stat().st_size > 0
     for plot in ("training", "confusion"):
         assert (folder / f"plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == report["splits"]["test"]
-    right = sum(len({tuple(x) for x in row["entities"]} & {tuple(x[:3]) for x in row["predicted"]}) for row in rows)
-    assert right / sum(len(row["predicted"]) for row in rows) == pytest.approx(report["test"]["precision"], abs=1e-4)
+    right = sum(
+        len({tuple(x) for x in row["entities"]} & {tuple(x[:3]) for x in row["predicted"]})
+        for row in rows
+    )
+    assert right / sum(len(row["predicted"]) for row in rows) == pytest.approx(
+        report["test"]["precision"], abs=1e-4
+    )
     shares = np.array([x[3] for row in rows for x in row["predicted"]])
     hits = np.array([x[:3] in row["entities"] for row in rows for x in row["predicted"]])
     assert abs(shares.mean() - hits.mean()) < 0.05, "probabilities mean what they say"
@@ -74,12 +105,16 @@ def test_predict_finds_entities_with_their_offsets_in_a_new_process(sample_run, 
     sentences = tagged_sentences(40, seed=99)
     text = "\n\n".join(" ".join(tokens) for tokens in sentences.tokens)
     other = " ".join(sentences.tokens[0])
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": each}) + "\n" for each in (text, "", other)))
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"text": each}) + "\n" for each in (text, "", other))
+    )
     ended = predict(folder, "--input", str(tmp_path / "in.jsonl"))
     document, nothing, single = (json.loads(line) for line in ended.stdout.splitlines())
     assert nothing == {"text": "", "entities": []}
     assert single["text"] == other
-    assert single["entities"] == [entity for entity in document["entities"] if entity["end"] <= len(other)]
+    assert single["entities"] == [
+        entity for entity in document["entities"] if entity["end"] <= len(other)
+    ]
     assert document["text"] == text
     starts = []
     for entity in document["entities"]:
@@ -108,7 +143,10 @@ def test_a_very_long_document(sample_run):
 
 def own(path: Path, count=60, scheme=lambda tag: tag, seed=0) -> Path:
     part = tagged_sentences(count, seed=seed)
-    lines = ("\n".join(f"{t}\t{scheme(g)}" for t, g in zip(*pair, strict=True)) for pair in zip(part.tokens, part.tags, strict=True))
+    lines = (
+        "\n".join(f"{t}\t{scheme(g)}" for t, g in zip(*pair, strict=True))
+        for pair in zip(part.tokens, part.tags, strict=True)
+    )
     path.write_text("\n\n".join(lines) + "\n")
     return path
 
@@ -155,7 +193,10 @@ def test_a_folder_of_splits_with_baselines(tmp_path):
 def test_word_vectors_and_text_without_tags(tmp_path):
     data = own(tmp_path / "my.conll")
     words = sorted({token for tokens in tagged_sentences(60, seed=0).tokens for token in tokens})
-    lines = [f"{word} {' '.join(map(str, row))}" for word, row in zip(["elsewhere", *words], np.eye(len(words) + 1, 7), strict=True)]
+    lines = [
+        f"{word} {' '.join(map(str, row))}"
+        for word, row in zip(["elsewhere", *words], np.eye(len(words) + 1, 7), strict=True)
+    ]
     (tmp_path / "vectors.txt").write_text(f"{len(lines)} 7\n" + "\n".join(lines) + "\n")
     (tmp_path / "more.txt").write_text("Somebody went somewhere.\n" * 6)
     report = run("--data", data, "--vectors", tmp_path / "vectors.txt", "--vector-words", "20")
@@ -169,8 +210,14 @@ def test_word_vectors_and_text_without_tags(tmp_path):
     number = 2 + more.words.vocabulary.index("somebody")
     assert number >= 2 + more.words.vocabulary.index("somewhere") - 1
     vectors = ner.build_model(config, more).get_layer("embedding").get_weights()[0]
-    other = ner.build_model(replace(config, word_vectors="none", unlabelled=""), more).get_layer("embedding").get_weights()[0]
-    assert np.linalg.norm(vectors[number]) > 0.1  # from the unlabelled text: no sentence with a tag has it
+    other = (
+        ner.build_model(replace(config, word_vectors="none", unlabelled=""), more)
+        .get_layer("embedding")
+        .get_weights()[0]
+    )
+    assert (
+        np.linalg.norm(vectors[number]) > 0.1
+    )  # from the unlabelled text: no sentence with a tag has it
     assert vectors.std() != pytest.approx(other.std(), rel=1e-3)
     with pytest.raises(InputError, match="--unlabelled text goes into --word-vectors ppmi"):
         replace(config, vectors="vectors.txt")
@@ -182,10 +229,18 @@ def test_word_vectors_and_text_without_tags(tmp_path):
         ("a B-X\n\nb B-X c\n", [], "my.conll, line 3 has 3 columns, .* 2"),
         ("a B-X\n\nb Q-X\n", [], "my.conll, line 3: unknown tag 'Q-X'"),
         ("a O\n\nb O\n\nc O\n\nd O\n\ne O\n", [], "the training data has no entity"),
-        ("a O\nb I-X\n\n" * 9 + "c B-X\n", ["--strict", "--scheme", "bio"], "9 tags break the scheme"),
+        (
+            "a O\nb I-X\n\n" * 9 + "c B-X\n",
+            ["--strict", "--scheme", "bio"],
+            "9 tags break the scheme",
+        ),
         ("a B-X\n\n" * 9, ["--columns", "3,1"], "line 1 has 2 columns, too few"),
         ("a B-X\n\n" * 9, ["--columns", "one"], "--columns takes the numbers"),
-        ("a B-X\n\n" * 9, ["--vectors", "wide.txt"], "wide.txt, line 2 must be a word and 2 numbers"),
+        (
+            "a B-X\n\n" * 9,
+            ["--vectors", "wide.txt"],
+            "wide.txt, line 2 must be a word and 2 numbers",
+        ),
         ("a B-X\n\n" * 9, ["--vectors", "none.txt"], "cannot read none.txt"),
         ("a B-X\n\n" * 9, ["--max-tokens", "1"], "--max-tokens must be at least 2, got 1"),
         ("a B-X\n", [], "1 sentences are too few"),
@@ -195,7 +250,12 @@ def test_word_vectors_and_text_without_tags(tmp_path):
 def test_bad_input_is_one_line_and_leaves_no_folder(tmp_path, content, options, message, capsys):
     (tmp_path / "my.conll").write_text(content)
     (tmp_path / "wide.txt").write_text("a 1 2\nb 1 2x\n")
-    assert main(["run", "ner", "--output", "run", *TINY, "--data", str(tmp_path / "my.conll"), *options]) == 2
+    assert (
+        main(
+            ["run", "ner", "--output", "run", *TINY, "--data", str(tmp_path / "my.conll"), *options]
+        )
+        == 2
+    )
     error = capsys.readouterr().err
     assert re.search(message, error.splitlines()[-1]), error
     assert not Path("run").exists()
@@ -206,7 +266,10 @@ def test_a_type_that_only_the_test_file_has(tmp_path, capsys):
     (tmp_path / "my/train.txt").write_text("a B-X\n\nb O\n\n" * 9)
     (tmp_path / "my/test.txt").write_text("a B-Y\n")
     assert main(["run", "ner", "--output", "run", *TINY, "--data", str(tmp_path / "my")]) == 2
-    assert "the test split has 1 entities of types that the training split lacks: Y; training has X" in capsys.readouterr().err
+    assert (
+        "the test split has 1 entities of types that the training split lacks: Y; training has X"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
@@ -218,7 +281,13 @@ def test_tags_that_break_their_scheme_are_repaired_and_counted(tmp_path, capsys)
 
 def test_settings_reach_the_model():
     config = replace(
-        ner.SAMPLE, word_dropout=0.15, rare_dropout=0.35, embedding_dropout=0.25, dropout=0.45, language_model=0.07, max_tokens=5
+        ner.SAMPLE,
+        word_dropout=0.15,
+        rare_dropout=0.35,
+        embedding_dropout=0.25,
+        dropout=0.45,
+        language_model=0.07,
+        max_tokens=5,
     )
     data = ner.load_data(config)
     model = ner.build_model(config, data)
@@ -226,17 +295,23 @@ def test_settings_reach_the_model():
     assert (noise.rate, noise.rare_rate, noise.rare_from) == (0.15, 0.35, data.words.rare_from)
     assert (model.get_layer("rnn_1_dropout").rate, model.get_layer("dropout").rate) == (0.25, 0.45)
     assert model.get_layer("language_model").weight == 0.07
-    parts = sum(-(-len(tokens) // 5) for tokens in data.train.tokens)  # or a few more, where a cut would go through an entity
+    parts = sum(
+        -(-len(tokens) // 5) for tokens in data.train.tokens
+    )  # or a few more, where a cut would go through an entity
     batches = ner.batched(config, model, data, data.train, shuffle=True)
     assert parts <= len(batches) * config.batch_size <= 1.2 * parts
     schedule = model.optimizer.get_config()["learning_rate"]["config"]
     assert schedule["decay_steps"] + schedule["warmup_steps"] == config.epochs * len(batches)
-    assert plan(replace(config, least_steps=10**5), examples=batches.examples).epochs == -(-(10**5) // len(batches))
+    assert plan(replace(config, least_steps=10**5), examples=batches.examples).epochs == -(
+        -(10**5) // len(batches)
+    )
 
 
 def small(monkeypatch):
     original = tagged_sentences
-    monkeypatch.setattr(sample, "tagged_sentences", lambda count, *, seed: original(count // 20, seed=seed))
+    monkeypatch.setattr(
+        sample, "tagged_sentences", lambda count, *, seed: original(count // 20, seed=seed)
+    )
 
 
 @pytest.mark.slow
@@ -248,11 +323,24 @@ def test_the_test_split_decides_nothing(monkeypatch, tmp_path):
         seed_everything(0)
         data = ner.load_data(config)
         if change:
-            data.test = Tagged([["Zzz", *tokens] for tokens in data.train.tokens], [["B-PER", *tags] for tags in data.train.tags])
+            data.test = Tagged(
+                [["Zzz", *tokens] for tokens in data.train.tokens],
+                [["B-PER", *tags] for tags in data.train.tags],
+            )
         model = ner.build_model(config, data)
         weights.append(model.get_layer("embedding").get_weights()[0])
-        report = ner.train(config, model, data, Run(recipe="ner", config=config, output=tmp_path / str(change), quiet=True))
-        histories.append([{name: value for name, value in row.items() if name != "seconds"} for row in report["history"]])
+        report = ner.train(
+            config,
+            model,
+            data,
+            Run(recipe="ner", config=config, output=tmp_path / str(change), quiet=True),
+        )
+        histories.append(
+            [
+                {name: value for name, value in row.items() if name != "seconds"}
+                for row in report["history"]
+            ]
+        )
         weights.append(model.get_weights()[-1])
     np.testing.assert_array_equal(weights[0], weights[2])
     np.testing.assert_array_equal(weights[1], weights[3])
@@ -263,7 +351,12 @@ def test_the_test_split_decides_nothing(monkeypatch, tmp_path):
 def test_mistakes_are_told_by_how_sure_the_model_was_of_them(tmp_path):
     sentences = [["Al", "ran"], ["Bo", "ran"], ["Cy", "ran"], ["Di", "ran"]]
     gold = [[Span(0, 1, "PER")], [], [Span(0, 1, "PER")], []]
-    found = [[], [(Span(0, 1, "PER"), 0.6)], [(Span(0, 1, "PER"), 0.99)], [(Span(0, 2, "LOC"), 0.9)]]
+    found = [
+        [],
+        [(Span(0, 1, "PER"), 0.6)],
+        [(Span(0, 1, "PER"), 0.99)],
+        [(Span(0, 2, "LOC"), 0.9)],
+    ]
     run = Run(recipe="ner", config=ner.SAMPLE, output=tmp_path / "run", quiet=True)
     write_spans(run, sentences, gold, found, types=["LOC", "PER"])
     text = (tmp_path / "run/mistakes.txt").read_text()
@@ -277,7 +370,13 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
 
     def marked(count, *, seed):  # a word that only the validation and test splits have
         part = original(min(count, 50), seed=seed)
-        return part if count == 4000 else Tagged([[*tokens, "Ωmega"] for tokens in part.tokens], [[*tags, "O"] for tags in part.tags])
+        return (
+            part
+            if count == 4000
+            else Tagged(
+                [[*tokens, "Ωmega"] for tokens in part.tokens], [[*tags, "O"] for tags in part.tags]
+            )
+        )
 
     monkeypatch.setattr(sample, "tagged_sentences", marked)
     data = ner.load_data(ner.SAMPLE)
@@ -296,13 +395,25 @@ def test_the_score_falls_when_something_is_broken(breakage, monkeypatch, tmp_pat
     if breakage == "shuffled tags":
         types = [tag[2:] for tags in data.train.tags for tag in tags if tag != "O"]
         shuffled = iter(np.random.default_rng(0).permutation(types))
-        data.train.tags = [[tag if tag == "O" else f"{tag[:2]}{next(shuffled)}" for tag in tags] for tags in data.train.tags]
+        data.train.tags = [
+            [tag if tag == "O" else f"{tag[:2]}{next(shuffled)}" for tag in tags]
+            for tags in data.train.tags
+        ]
     model = ner.build_model(config, data)
-    ner.train(config, model, data, Run(recipe="ner", config=config, output=tmp_path / "run", quiet=True))
+    ner.train(
+        config, model, data, Run(recipe="ner", config=config, output=tmp_path / "run", quiet=True)
+    )
     if breakage == "reversed time":
         data.test.tokens = [tokens[::-1] for tokens in data.test.tokens]
-        ends = [[Span(len(tags) - end, len(tags) - start, kind) for start, end, kind in spans(tags)][::-1] for tags in data.test.tags]
-        data.test.tags = [tags_of(found, len(tags)) for found, tags in zip(ends, data.test.tags, strict=True)]
+        ends = [
+            [Span(len(tags) - end, len(tags) - start, kind) for start, end, kind in spans(tags)][
+                ::-1
+            ]
+            for tags in data.test.tags
+        ]
+        data.test.tags = [
+            tags_of(found, len(tags)) for found, tags in zip(ends, data.test.tags, strict=True)
+        ]
     assert ner.evaluate(config, model, data)["f1"] < 0.75
 
 

@@ -11,7 +11,15 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.tasks.tagging.encode import TagEncoder
-from rnn_cookbook.tasks.tagging.schemes import SCHEMES, Span, breaches, detect_scheme, parse_tag, spans, tags_of
+from rnn_cookbook.tasks.tagging.schemes import (
+    SCHEMES,
+    Span,
+    breaches,
+    detect_scheme,
+    parse_tag,
+    spans,
+    tags_of,
+)
 
 # Its caches would lie in the checkout.
 set_hypothesis_home_dir(Path(gettempdir()) / "rnn_cookbook_hypothesis")
@@ -42,7 +50,12 @@ def sentences(draw):
     return found, end
 
 
-ANY_TAGS = st.lists(st.sampled_from(["O", *(f"{prefix}-{kind}" for prefix in "BIESLUMW" for kind in ("PER", "LOC"))]), max_size=12)
+ANY_TAGS = st.lists(
+    st.sampled_from(
+        ["O", *(f"{prefix}-{kind}" for prefix in "BIESLUMW" for kind in ("PER", "LOC"))]
+    ),
+    max_size=12,
+)
 tries = settings(max_examples=150, derandomize=True, deadline=None)
 
 
@@ -72,10 +85,16 @@ def test_spans_come_back_from_every_scheme(sentence, scheme):
 def test_any_tags_are_mended_without_another_span(tags, scheme):
     found = spans(tags)
     assert all(one.end <= two.start for one, two in pairwise(found))
-    assert {i for span in found for i in range(span.start, span.end)} == {i for i, tag in enumerate(tags) if tag != "O"}
+    assert {i for span in found for i in range(span.start, span.end)} == {
+        i for i, tag in enumerate(tags) if tag != "O"
+    }
     mended = tags_of(found, len(tags), scheme=scheme)
     assert spans(mended) == found
-    changed = [i for i, (tag, other) in enumerate(zip(tags, mended, strict=True)) if parse_tag(tag) != parse_tag(other)]
+    changed = [
+        i
+        for i, (tag, other) in enumerate(zip(tags, mended, strict=True))
+        if parse_tag(tag) != parse_tag(other)
+    ]
     assert breaches(tags, scheme=scheme) == changed
 
 
@@ -98,7 +117,24 @@ def test_spans_of_tags_that_break_every_scheme(tags, expected):
     assert spans(tags) == expected
 
 
-@pytest.mark.parametrize("tag", ["", "o", "B", "B-", "-PER", "PER", "B_PER", "O-PER", "BI-PER", "IES-PER", "b-PER", "X-PER", "0"])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "",
+        "o",
+        "B",
+        "B-",
+        "-PER",
+        "PER",
+        "B_PER",
+        "O-PER",
+        "BI-PER",
+        "IES-PER",
+        "b-PER",
+        "X-PER",
+        "0",
+    ],
+)
 def test_unknown_tags(tag):
     with pytest.raises(InputError, match=f"unknown tag '{tag}'; accepted are O and B-TYPE"):
         spans(["O", tag])
@@ -106,7 +142,13 @@ def test_unknown_tags(tag):
 
 @pytest.mark.parametrize(
     "found",
-    [[Span(0, 2, "A"), Span(1, 3, "A")], [Span(2, 3, "A"), Span(0, 1, "A")], [Span(1, 1, "A")], [Span(2, 5, "A")], [Span(-1, 1, "A")]],
+    [
+        [Span(0, 2, "A"), Span(1, 3, "A")],
+        [Span(2, 3, "A"), Span(0, 1, "A")],
+        [Span(1, 1, "A")],
+        [Span(2, 5, "A")],
+        [Span(-1, 1, "A")],
+    ],
 )
 def test_spans_that_no_tags_can_show(found):
     with pytest.raises(InputError, match="spans must follow each other within 4 tokens"):
@@ -132,7 +174,10 @@ def test_breaches(scheme, tags, expected):
 @pytest.mark.parametrize(
     ("sequences", "scheme"),
     [
-        *(([tags], {"bilou": "bioes", "bmewo": "bioes"}.get(name, name)) for name, tags in SAME_SPANS.items()),
+        *(
+            ([tags], {"bilou": "bioes", "bmewo": "bioes"}.get(name, name))
+            for name, tags in SAME_SPANS.items()
+        ),
         ([], "bio"),
         ([["O"], ["O", "O"]], "bio"),
         ([["B-PER", "I-PER"], ["O", "B-LOC"]], "bio"),
@@ -153,15 +198,26 @@ def test_unknown_schemes():
         lambda: breaches([], scheme="bilou"),
         lambda: TagEncoder(["PER"], scheme="bilou"),
     ):
-        with pytest.raises(InputError, match="unknown tag scheme 'bilou'; accepted are iob1, bio, bioes"):
+        with pytest.raises(
+            InputError, match="unknown tag scheme 'bilou'; accepted are iob1, bio, bioes"
+        ):
             call()
 
 
 class TestTagEncoder:
     def test_numbers_begin_with_O_and_have_every_tag_of_every_type(self):
         sequences = [["O", "I-PER", "I-PER"], ["B-LOC"]]
-        assert TagEncoder.fit(sequences).tags == ["O", *(f"{prefix}-{kind}" for kind in ("LOC", "PER") for prefix in "BIES")]
-        assert TagEncoder.fit(sequences, scheme="bio").tags == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+        assert TagEncoder.fit(sequences).tags == [
+            "O",
+            *(f"{prefix}-{kind}" for kind in ("LOC", "PER") for prefix in "BIES"),
+        ]
+        assert TagEncoder.fit(sequences, scheme="bio").tags == [
+            "O",
+            "B-LOC",
+            "I-LOC",
+            "B-PER",
+            "I-PER",
+        ]
 
     @pytest.mark.parametrize("scheme", SCHEMES)
     @pytest.mark.parametrize("given_as", SAME_SPANS)

@@ -10,8 +10,20 @@ from rnn_cookbook.tasks.tagging.vectors import read_vectors
 
 @pytest.mark.parametrize(
     "content",
-    ["a 1 2\nB 3 4\n", "2 2\na 1 2\nB 3 4\n", "a 1 2 \r\nB 3 4 \r\n\n", "\ufeff2 2\na 1 2\nB 3 4\n", "\ufeffa 1 2\nB 3 4"],
-    ids=["GloVe", "word2vec and fastText", "spaces, CRLF, a blank line at the end", "BOM and header", "BOM"],
+    [
+        "a 1 2\nB 3 4\n",
+        "2 2\na 1 2\nB 3 4\n",
+        "a 1 2 \r\nB 3 4 \r\n\n",
+        "\ufeff2 2\na 1 2\nB 3 4\n",
+        "\ufeffa 1 2\nB 3 4",
+    ],
+    ids=[
+        "GloVe",
+        "word2vec and fastText",
+        "spaces, CRLF, a blank line at the end",
+        "BOM and header",
+        "BOM",
+    ],
 )
 def test_every_format_gives_the_same_vectors(tmp_path, content):
     (tmp_path / "v.txt").write_bytes(content.encode())
@@ -60,7 +72,9 @@ def test_vectors_are_put_in_the_order_of_the_words():
     vectors = np.array([[1, 1], [2, 2], [3, 3]], np.float32)
     aligned = words.align(["paris", "Rome", "Paris"], vectors)
     number = {word: i for i, word in enumerate(words.vocabulary, start=2)}
-    np.testing.assert_array_equal(aligned[number["paris"]], [1, 1])  # the first of two forms of a word
+    np.testing.assert_array_equal(
+        aligned[number["paris"]], [1, 1]
+    )  # the first of two forms of a word
     np.testing.assert_array_equal(aligned[number["rome"]], [2, 2])
     np.testing.assert_array_equal(aligned[0], [0, 0])
     assert aligned[number["is"]].any()

@@ -20,7 +20,9 @@ LIMITS = Limits(1.0, 5, 1)
 def network(seed, **options):
     """Untrained, but sure of itself: no two words are about equally probable."""
     keras.utils.set_random_seed(seed)
-    model = encoder_decoder(source_vocabulary=120, target_vocabulary=120, embedding_size=8, units=8, **options)
+    model = encoder_decoder(
+        source_vocabulary=120, target_vocabulary=120, embedding_size=8, units=8, **options
+    )
     for weight in model.trainable_variables:
         weight.assign(weight * 4)
     return model
@@ -56,13 +58,19 @@ def test_a_batch_is_its_texts_one_by_one_whatever_their_order(model):
 def test_scores_are_those_of_the_model(model):
     """The log-probability of a translation, by teacher forcing."""
     translator = Translator([model], SOURCE, TARGET, limits=Limits(1.0, 40, 1), beam=1, alpha=0.0)
-    for text, (best,) in zip(PAIRS.sources[:5], translator.translate(PAIRS.sources[:5]), strict=True):
+    for text, (best,) in zip(
+        PAIRS.sources[:5], translator.translate(PAIRS.sources[:5]), strict=True
+    ):
         (source,) = SOURCE.encode([text])
         begun = model.get_layer("decoder").begin(*encoding_model(model)(source[None]))
-        found = greedy_search(model.get_layer("decoder").step, end=END, max_length=len(source) + 40)(tf.constant([2]), *begun)
+        found = greedy_search(
+            model.get_layer("decoder").step, end=END, max_length=len(source) + 40
+        )(tf.constant([2]), *begun)
         tokens = found.tokens.numpy()[0]
         logits = tf.nn.log_softmax(model([source[None], tokens])).numpy()[0]
-        assert best.log_probability == pytest.approx(logits[np.arange(tokens.size), tokens[0]].sum(), rel=1e-4)
+        assert best.log_probability == pytest.approx(
+            logits[np.arange(tokens.size), tokens[0]].sum(), rel=1e-4
+        )
         assert best.text == TARGET.decode(tokens)[0]
 
 
@@ -72,7 +80,9 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(model):
         *(
             (
                 one.get_layer("decoder"),
-                one.get_layer("decoder").begin(*encoding_model(one)(SOURCE.encode(PAIRS.sources[:1])[0][None])),
+                one.get_layer("decoder").begin(
+                    *encoding_model(one)(SOURCE.encode(PAIRS.sources[:1])[0][None])
+                ),
             )
             for one in others
         ),
@@ -80,17 +90,24 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(model):
     )
     step = ensemble([decoder.step for decoder in decoders])
     logits, states = step(tf.constant([2]), *(tuple(part) for part in zip(*begun, strict=True)))
-    alone = [tf.nn.softmax(decoder.step(tf.constant([2]), *state)[0]).numpy() for decoder, state in zip(decoders, begun, strict=True)]
+    alone = [
+        tf.nn.softmax(decoder.step(tf.constant([2]), *state)[0]).numpy()
+        for decoder, state in zip(decoders, begun, strict=True)
+    ]
     np.testing.assert_allclose(np.exp(logits), sum(alone) / 2, rtol=1e-5)
     assert len(states) == 2
     texts = PAIRS.sources[:5]
     one = Translator([model], SOURCE, TARGET, limits=LIMITS).translate(texts)
     twice = Translator([model, model], SOURCE, TARGET, limits=LIMITS).translate(texts)
     assert [best[0].text for best in twice] == [best[0].text for best in one]
-    np.testing.assert_allclose([best[0].score for best in twice], [best[0].score for best in one], rtol=1e-4)
+    np.testing.assert_allclose(
+        [best[0].score for best in twice], [best[0].score for best in one], rtol=1e-4
+    )
     assert Translator([model, *others], SOURCE, TARGET, limits=LIMITS).translate(texts) != one
     with pytest.raises(InputError, match="one vocabulary, got 3, 4 logits"):
-        ensemble([lambda *_, size=size: (tf.zeros([1, size]), ()) for size in (3, 4)])(tf.constant([2]), ((), ()), (None, None))
+        ensemble([lambda *_, size=size: (tf.zeros([1, size]), ()) for size in (3, 4)])(
+            tf.constant([2]), ((), ()), (None, None)
+        )
     other = encoder_decoder(source_vocabulary=120, target_vocabulary=90, embedding_size=4, units=4)
     with pytest.raises(InputError, match="120 target subwords do not fit models of 120, 90"):
         Translator([model, other], SOURCE, TARGET, limits=LIMITS)
@@ -105,16 +122,22 @@ def test_texts_are_translated_sentence_by_sentence_as_the_model_learnt_them(mode
     assert whole[1].text == " ".join(best[1].text for best in each)
     assert whole[0].score == pytest.approx(sum(best[0].score for best in each), rel=1e-4)
     sizes = [len(numbers) - 1 for numbers in SOURCE.encode(texts)]
-    two = Translator([model], SOURCE, TARGET, limits=LIMITS._replace(sentences=2))._parts(" ".join(texts))
+    two = Translator([model], SOURCE, TARGET, limits=LIMITS._replace(sentences=2))._parts(
+        " ".join(texts)
+    )
     assert [len(part) - 1 for part in two] == [sizes[0] + sizes[1], sizes[2] + sizes[3], sizes[4]]
     assert SOURCE.decode(two)[0] == " ".join(texts[:2])
     longest = max(sizes) + 1  # of two sentences only where they are short
-    short = Translator([model], SOURCE, TARGET, limits=LIMITS._replace(sentences=5), longest=longest)._parts(" ".join(texts))
+    short = Translator(
+        [model], SOURCE, TARGET, limits=LIMITS._replace(sentences=5), longest=longest
+    )._parts(" ".join(texts))
     assert max(map(len, short)) <= longest
     assert " ".join(SOURCE.decode(short)) == " ".join(texts)
 
 
-@pytest.mark.parametrize("text", [" ".join(["the tired dog"] * 3500), "o" * 10_000], ids=["10,500 words", "one word"])
+@pytest.mark.parametrize(
+    "text", [" ".join(["the tired dog"] * 3500), "o" * 10_000], ids=["10,500 words", "one word"]
+)
 def test_a_sentence_without_end_is_cut_between_words_where_there_are_any(model, text):
     translator = Translator([model], SOURCE, TARGET, limits=LIMITS, longest=50)
     parts = translator._parts(text)
@@ -141,7 +164,9 @@ def test_attention_is_what_the_model_looked_at_and_sums_to_one(model):
         mean = Translator([other, other], SOURCE, TARGET, limits=LIMITS).attention(texts, answers)
         np.testing.assert_allclose(mean[0].weights, found[0].weights, rtol=1e-5)
     with pytest.raises(InputError, match=r"no attention weights .* --attention none"):
-        Translator([network(0, attention="none")], SOURCE, TARGET, limits=LIMITS).attention(texts, answers)
+        Translator([network(0, attention="none")], SOURCE, TARGET, limits=LIMITS).attention(
+            texts, answers
+        )
 
 
 def test_the_limits_follow_the_training_pairs():
@@ -149,8 +174,16 @@ def test_the_limits_follow_the_training_pairs():
     same = Limits.fit(["One."] * 1000, sources, sources)
     assert same == (1.25, 5, 1)
     assert same.of([np.ones(8), np.ones(100)]).tolist() == [15, 130]
-    summaries = Limits.fit(["One. Two! Three? Four."] * 1000, [np.ones(200)] * 1000, [np.ones(20)] * 999 + [np.ones(100)])
+    summaries = Limits.fit(
+        ["One. Two! Three? Four."] * 1000,
+        [np.ones(200)] * 1000,
+        [np.ones(20)] * 999 + [np.ones(100)],
+    )
     assert (summaries.slope, summaries.sentences) == (0.125, 4)
     assert 25 <= summaries.of([np.ones(200)])[0] <= 110
-    replies = Limits.fit(["Hm?"] * 100, [np.ones(4)] * 100, [np.ones(length) for length in range(1, 101)])
-    assert replies.of([np.ones(4)])[0] >= 100, "an answer as long as any in training is never cut off"
+    replies = Limits.fit(
+        ["Hm?"] * 100, [np.ones(4)] * 100, [np.ones(length) for length in range(1, 101)]
+    )
+    assert replies.of([np.ones(4)])[0] >= 100, (
+        "an answer as long as any in training is never cut off"
+    )

@@ -18,7 +18,20 @@ from rnn_cookbook.run.fit import _Keeper, seed_everything
 from rnn_cookbook.run.folder import Run
 from rnn_cookbook.tasks.translation.sample import translations
 
-SMALL = ["--epochs", "1", "--least-steps", "0", "--units", "8", "--embedding", "8", "--average", "1", "--quiet", "--no-baselines"]
+SMALL = [
+    "--epochs",
+    "1",
+    "--least-steps",
+    "0",
+    "--units",
+    "8",
+    "--embedding",
+    "8",
+    "--average",
+    "1",
+    "--quiet",
+    "--no-baselines",
+]
 TINY = [*SMALL, "--vocabulary-size", "60", "--beam", "2"]
 
 
@@ -44,13 +57,22 @@ def test_the_run_folder_holds_what_is_promised(sample_run):
     assert set(report["baselines"]) == {"copy", "nearest", "word_for_word"}
     assert "tok:13a" in report["scorer"]
     assert report["splits"] == {"train": 6000, "validation": 500, "test": 1000}
-    for name in ("config.json", "history.csv", "predictions.jsonl", "examples.txt", "log.txt", "model/bundle.json"):
+    for name in (
+        "config.json",
+        "history.csv",
+        "predictions.jsonl",
+        "examples.txt",
+        "log.txt",
+        "model/bundle.json",
+    ):
         assert (folder / name).stat().st_size > 0
     for plot in ("training", "bleu_by_length", "attention"):
         assert (folder / f"plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 1000
-    assert np.mean([row["translation"] == row["reference"] for row in rows]) == pytest.approx(report["test"]["exact_match"], abs=1e-4)
+    assert np.mean([row["translation"] == row["reference"] for row in rows]) == pytest.approx(
+        report["test"]["exact_match"], abs=1e-4
+    )
     assert (folder / "examples.txt").read_text().count("reference") == 20
     assert "the model wins against the best baseline, nearest, by" in ended.stdout
     assert "Traceback" not in ended.stderr
@@ -75,7 +97,9 @@ def test_predict_translates_a_file_and_standard_input_alike(sample_run, tmp_path
     right = [one == other for one, other in zip(found, fresh.targets, strict=False)]
     assert np.mean(right) >= 0.9
     assert answers[60] == {"text": "", "translation": None, "error": "no character in the text"}
-    assert found[61] == f"{found[0]} {found[1]}", "the model was trained on single sentences, and gets them one by one"
+    assert found[61] == f"{found[0]} {found[1]}", (
+        "the model was trained on single sentences, and gets them one by one"
+    )
     assert all(answer["nats"] <= 0 for answer in answers if answer["translation"])
     assert ended.stderr == ""
     piped = predict(folder, input=(tmp_path / "in.txt").read_text())
@@ -89,9 +113,25 @@ def test_n_best_scores_attention_and_ensembles_on_request(sample_run, capsys):
     assert main(["predict", str(folder), text]) == 0
     plain = json.loads(capsys.readouterr().out)
     assert set(plain) == {"text", "translation", "score", "nats"}
-    assert main(["predict", str(folder), "--n-best", "3", "--attention", "--ensemble", str(folder), text]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                str(folder),
+                "--n-best",
+                "3",
+                "--attention",
+                "--ensemble",
+                str(folder),
+                text,
+            ]
+        )
+        == 0
+    )
     answer = json.loads(capsys.readouterr().out)
-    assert answer["translation"] == plain["translation"], "an ensemble of one model twice is that model"
+    assert answer["translation"] == plain["translation"], (
+        "an ensemble of one model twice is that model"
+    )
     scores = [one["score"] for one in answer["n_best"]]
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
@@ -109,7 +149,9 @@ def test_what_no_training_text_had(sample_run):
     folder, _ = sample_run
     loaded = load_bundle(folder)
     text = translations(1, seed=79).sources[0]
-    plain, odd, endless = translation.predict(loaded, [[text, f"{text} 🙂 Ω", "the tired dog " * 3400]])
+    plain, odd, endless = translation.predict(
+        loaded, [[text, f"{text} 🙂 Ω", "the tired dog " * 3400]]
+    )
     assert "unknown" not in plain
     assert odd["unknown"] == ["🙂", "Ω"]
     assert odd["translation"]
@@ -132,7 +174,9 @@ def run(*arguments) -> dict:
 
 def test_a_table_of_your_own_in_both_directions(tmp_path):
     options = replace(translation.SAMPLE, data=str(own(tmp_path / "my.csv")), vocabulary_size=60)
-    there, back = (translation.load_data(replace(options, reverse=reverse)) for reverse in (False, True))
+    there, back = (
+        translation.load_data(replace(options, reverse=reverse)) for reverse in (False, True)
+    )
     assert [len(part) for part in (there.train, there.validation, there.test)] == [108, 6, 6]
     assert set(back.train.sources) | set(back.validation.sources) | set(back.test.sources) == set(
         there.train.targets + there.validation.targets + there.test.targets
@@ -164,11 +208,50 @@ QUESTIONS = {
 @pytest.mark.slow
 def test_questions_and_answers_make_a_small_chatbot(tmp_path, capsys):
     """The same recipe, by its own options alone: polite variants of five questions are answered as their likes were."""
-    politely = ["", "Please: ", "Tell me: ", "Hello! ", "Excuse me: ", "Now: ", "Say: ", "Well: ", "Hm: ", "Listen: ", "So: ", "Dear: "]
-    rows = [(f"{word}{question}", answer) for word in politely for question, answer in QUESTIONS.items()]
-    pd.DataFrame(rows, columns=["question", "answer"]).to_json("talk.jsonl", orient="records", lines=True)
-    options = ["--data", "talk.jsonl", "--vocabulary-size", "120", "--embedding", "32", "--units", "48", "--dropout", "0.1"]
-    shape = ["--epochs", "60", "--least-steps", "0", "--batch-size", "8", "--no-baselines", "--learning-rate", "0.01", "--quiet"]
+    politely = [
+        "",
+        "Please: ",
+        "Tell me: ",
+        "Hello! ",
+        "Excuse me: ",
+        "Now: ",
+        "Say: ",
+        "Well: ",
+        "Hm: ",
+        "Listen: ",
+        "So: ",
+        "Dear: ",
+    ]
+    rows = [
+        (f"{word}{question}", answer) for word in politely for question, answer in QUESTIONS.items()
+    ]
+    pd.DataFrame(rows, columns=["question", "answer"]).to_json(
+        "talk.jsonl", orient="records", lines=True
+    )
+    options = [
+        "--data",
+        "talk.jsonl",
+        "--vocabulary-size",
+        "120",
+        "--embedding",
+        "32",
+        "--units",
+        "48",
+        "--dropout",
+        "0.1",
+    ]
+    shape = [
+        "--epochs",
+        "60",
+        "--least-steps",
+        "0",
+        "--batch-size",
+        "8",
+        "--no-baselines",
+        "--learning-rate",
+        "0.01",
+        "--quiet",
+    ]
     assert main(["run", "translation", "--output", "chat", *options, *shape]) == 0
     capsys.readouterr()
     asked = [f"Friend: {question}" for question in QUESTIONS]
@@ -198,7 +281,10 @@ def test_other_wirings_run_end_to_end(tmp_path, options, capsys):
     assert json.loads(capsys.readouterr().out)["nats"] < 0
     if "none" in options:
         assert main(["predict", "run", "--attention", "The dog."]) == 2
-        assert "no attention to show: the model was trained with --attention none" in capsys.readouterr().err
+        assert (
+            "no attention to show: the model was trained with --attention none"
+            in capsys.readouterr().err
+        )
 
 
 @pytest.mark.slow
@@ -215,20 +301,40 @@ def test_runs_on_other_subwords_cannot_be_an_ensemble(sample_run, tmp_path, caps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "my.en", "--target", "short.de"], "my.en has 4 lines, short.de has 3: they must go together, line by line"),
+        (
+            ["--data", "my.en", "--target", "short.de"],
+            "my.en has 4 lines, short.de has 3: they must go together, line by line",
+        ),
         (["--data", "my.en", "--target", "my.en"], "every target of the train split is its source"),
-        (["--data", "my.csv", "--vocabulary-size", "9000"], "--vocabulary-size 9000 is more than the training text has subwords: at most"),
-        (["--data", "my.csv", "--vocabulary-size", "12"], "--vocabulary-size 12 is less than the training text has characters"),
+        (
+            ["--data", "my.csv", "--vocabulary-size", "9000"],
+            "--vocabulary-size 9000 is more than the training text has subwords: at most",
+        ),
+        (
+            ["--data", "my.csv", "--vocabulary-size", "12"],
+            "--vocabulary-size 12 is less than the training text has characters",
+        ),
         (["--data", "my.csv", "--source-column", "english"], "no column 'english'"),
-        (["--data", "my.csv", "--max-tokens", "2", "--vocabulary-size", "60"], "none of 108 training pairs has at most --max-tokens 2"),
+        (
+            ["--data", "my.csv", "--max-tokens", "2", "--vocabulary-size", "60"],
+            "none of 108 training pairs has at most --max-tokens 2",
+        ),
         (["--data", "absent.csv"], "no such file or folder: absent.csv"),
-        (["--data", "my.csv", "--input-feeding", "--attention", "bahdanau"], "--input-feeding goes with --attention luong, got bahdanau"),
-        (["--data", "my.csv", "--dropout", "1"], "--dropout must be at least 0 and below 1, got 1.0"),
+        (
+            ["--data", "my.csv", "--input-feeding", "--attention", "bahdanau"],
+            "--input-feeding goes with --attention luong, got bahdanau",
+        ),
+        (
+            ["--data", "my.csv", "--dropout", "1"],
+            "--dropout must be at least 0 and below 1, got 1.0",
+        ),
         (["--data", "my.csv", "--beam", "0"], "--beam must be at least 1, got 0"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(tmp_path, arguments, message, capsys):
+def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(
+    tmp_path, arguments, message, capsys
+):
     own(tmp_path / "my.csv")
     (tmp_path / "my.en").write_text("A dog.\nA cat.\nA bird.\nA boat.\n")
     (tmp_path / "short.de").write_text("Ein Hund.\nEine Katze.\nEin Vogel.\n")
@@ -243,7 +349,9 @@ def test_empty_lines_are_dropped_in_pairs_and_counted(tmp_path, messages):
     drawn = translations(120, seed=4)
     (tmp_path / "my.en").write_text("\n".join(["", *drawn.sources[1:]]))
     (tmp_path / "my.xx").write_text("\n".join([*drawn.targets[:2], " ", *drawn.targets[3:]]))
-    data = translation.load_data(replace(translation.SAMPLE, data="my.en", target="my.xx", vocabulary_size=60))
+    data = translation.load_data(
+        replace(translation.SAMPLE, data="my.en", target="my.xx", vocabulary_size=60)
+    )
     assert sum(map(len, (data.train, data.validation, data.test))) == 118
     assert "2 of 120 pairs have an empty side, and are left out: 1, 3" in messages.text
 
@@ -262,9 +370,15 @@ def test_long_pairs_are_left_out_of_training_alone(tmp_path, messages):
 def test_nothing_is_fitted_on_validation_or_test(tmp_path):
     drawn = translations(200, seed=6)
     (tmp_path / "my").mkdir()
-    for name, span, mark in (("train", range(150), ""), ("validation", range(150, 170), "ξ "), ("test", range(170, 200), "ξ ")):
+    for name, span, mark in (
+        ("train", range(150), ""),
+        ("validation", range(150, 170), "ξ "),
+        ("test", range(170, 200), "ξ "),
+    ):
         part = drawn.take(span)
-        pd.DataFrame({"source": [mark + text for text in part.sources], "target": part.targets}).to_csv(f"my/{name}.csv", index=False)
+        pd.DataFrame(
+            {"source": [mark + text for text in part.sources], "target": part.targets}
+        ).to_csv(f"my/{name}.csv", index=False)
     data = translation.load_data(replace(translation.SAMPLE, data="my", vocabulary_size=60))
     assert data.test.sources[0].startswith("ξ")
     assert data.source.unknown(data.test.sources[0]) == ["ξ"]
@@ -273,7 +387,17 @@ def test_nothing_is_fitted_on_validation_or_test(tmp_path):
 
 @pytest.mark.slow
 def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch):
-    options = ["--data", str(own(tmp_path / "my.csv")), *TINY, "--epochs", "3", "--average", "2", "--subword-dropout", "0.1"]
+    options = [
+        "--data",
+        str(own(tmp_path / "my.csv")),
+        *TINY,
+        "--epochs",
+        "3",
+        "--average",
+        "2",
+        "--subword-dropout",
+        "0.1",
+    ]
     assert main(["run", "translation", "--output", "whole", *options]) == 0
     original = _Keeper.on_epoch_end
 
@@ -286,7 +410,9 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch)
     assert main(["run", "translation", "--output", "cut", *options]) == 130
     monkeypatch.setattr(_Keeper, "on_epoch_end", original)
     assert main(["run", "translation", "--output", "cut", "--resume", "--quiet"]) == 0
-    one, other = (json.loads(Path(folder, "metrics.json").read_text()) for folder in ("whole", "cut"))
+    one, other = (
+        json.loads(Path(folder, "metrics.json").read_text()) for folder in ("whole", "cut")
+    )
     assert one["test"] == other["test"]
     assert one["validation"] == other["validation"]
 
@@ -295,7 +421,10 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(tmp_path, monkeypatch)
 def test_what_is_said_depends_on_the_order_of_the_source(sample_run):
     rows = translations(40, seed=80)
     reversed_words = [" ".join(reversed(text.split())) for text in rows.sources]
-    found = [answer["translation"] for answer in translation.predict(load_bundle(sample_run[0]), [reversed_words])]
+    found = [
+        answer["translation"]
+        for answer in translation.predict(load_bundle(sample_run[0]), [reversed_words])
+    ]
     assert np.mean([one == other for one, other in zip(found, rows.targets, strict=True)]) < 0.2
 
 
@@ -303,13 +432,20 @@ def test_what_is_said_depends_on_the_order_of_the_source(sample_run):
 @pytest.mark.parametrize("breakage", ["shuffled targets", "no attention"])
 def test_the_score_falls_when_something_is_broken(breakage, tmp_path):
     """What holds the other tests up; and what attention is for: two epochs with it are enough for nearly all."""
-    config = replace(translation.SAMPLE, epochs=2, average=1, attention="none" if breakage == "no attention" else "luong")
+    config = replace(
+        translation.SAMPLE,
+        epochs=2,
+        average=1,
+        attention="none" if breakage == "no attention" else "luong",
+    )
     seed_everything(0)
     data = translation.load_data(config)
     if breakage == "shuffled targets":
         data.train.targets = list(np.random.default_rng(0).permutation(data.train.targets))
     model = translation.build_model(config, data)
-    translation.train(config, model, data, Run(recipe="translation", config=config, output="run", quiet=True))
+    translation.train(
+        config, model, data, Run(recipe="translation", config=config, output="run", quiet=True)
+    )
     data.test = data.test.take(range(300))
     assert translation.evaluate(config, model, data)["exact_match"] < 0.6
 
@@ -318,14 +454,30 @@ def test_the_score_falls_when_something_is_broken(breakage, tmp_path):
 def test_the_real_benchmark_end_to_end_in_small(data_dir, tmp_path):
     """Multi30k from disk, few pairs, a small network: the code that the recorded numbers come from."""
     config = translation.Config(
-        data_dir=str(data_dir), vocabulary_size=1000, units=48, embedding=48, batch_size=16, epochs=3, least_steps=0, average=1
+        data_dir=str(data_dir),
+        vocabulary_size=1000,
+        units=48,
+        embedding=48,
+        batch_size=16,
+        epochs=3,
+        least_steps=0,
+        average=1,
     )
     data = translation.load_data(config)
     assert [len(part) for part in (data.train, data.validation, data.test)] == [29000, 1014, 1000]
-    data.train, data.validation, data.test = data.train.take(range(4000)), data.validation.take(range(50)), data.test.take(range(50))
+    data.train, data.validation, data.test = (
+        data.train.take(range(4000)),
+        data.validation.take(range(50)),
+        data.test.take(range(50)),
+    )
     seed_everything(0)
     model = translation.build_model(config, data)
-    found = translation.train(config, model, data, Run(recipe="translation", config=config, output=tmp_path / "run", quiet=True))
+    found = translation.train(
+        config,
+        model,
+        data,
+        Run(recipe="translation", config=config, output=tmp_path / "run", quiet=True),
+    )
     losses = [row["val_loss"] for row in found["history"]]
     assert losses[-1] < losses[0] - 0.3
     assert translation.evaluate(config, model, data)["chrf"] > 8

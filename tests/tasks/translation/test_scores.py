@@ -39,7 +39,10 @@ def test_the_nearest_is_the_one_that_shares_rare_words():
 def test_scores():
     same = translation_scores(["ein Hund sieht die Katze ."], ["ein Hund sieht die Katze ."])
     assert same == {"bleu": pytest.approx(100), "chrf": 100, "ter": 0, "exact_match": 1}
-    other = translation_scores(["ein Hund sieht die Katze ."] * 2, ["ein Hund sieht die Katze .", "ein Hund sieht Katze die ."])
+    other = translation_scores(
+        ["ein Hund sieht die Katze ."] * 2,
+        ["ein Hund sieht die Katze .", "ein Hund sieht Katze die ."],
+    )
     assert 0 < other["bleu"] < 100
     assert other["ter"] == pytest.approx(100 / 12, abs=0.01)  # one word moved, of twelve
     assert other["exact_match"] == 0.5
@@ -77,7 +80,9 @@ class TestPairBatches:
         assert flat(0, 1) == flat(0, 1)
         assert flat(0, 1) != flat(1, 1)
         assert flat(0, 1) != flat(0, 0)
-        assert all(row[np.flatnonzero(row)[-1]] == 4 for part in flat(0, 1) for row in map(np.array, part))  # the second epoch's end
+        assert all(
+            row[np.flatnonzero(row)[-1]] == 4 for part in flat(0, 1) for row in map(np.array, part)
+        )  # the second epoch's end
 
     @pytest.mark.parametrize(
         ("pairs", "message"),
