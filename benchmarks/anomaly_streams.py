@@ -1,8 +1,10 @@
-"""Points a second that a `Detector` scores: many streams side by side, and one stream point by point, on one core.
+"""Points a second that a `Detector` scores: many streams side by side, and one stream point by
+point, on one core.
 
     python benchmarks/anomaly_streams.py [--streams 100] [--seconds 8] [--rounds 5]
 
-The network is the recipe's (GRU, 32 units); a season of 288 steps is looked back on. Rounds take turns; medians, and the rounds.
+The network is the recipe's (GRU, 32 units); a season of 288 steps is looked back on. Rounds take
+turns; medians, and the rounds.
 """
 
 import argparse

@@ -1,15 +1,19 @@
-"""Which way to run a recurrent layer trains fastest, shape by shape: plain, compiled by XLA, unrolled, in length buckets.
+"""Which way to run a recurrent layer trains fastest, shape by shape: plain, compiled by XLA,
+unrolled, in length buckets.
 
     python benchmarks/compilation.py [--cell lstm] [--rounds 5] [--batches 12] [--quick]
 
-Every way makes training steps (forward and backward, no optimizer) on the same batches of sequences, whose lengths are ragged like
-those of reviews and whose batches hold sequences of about the same length, as `encode.batches.Batches` makes them. Fixed padding takes all
-to the longest length; buckets take a batch to its own longest sequence. XLA compiles anew for every length: in buckets it
-gets four lengths, or the multiples of the segment. Unrolling needs a fixed length, and is tried up to 100 steps.
+Every way makes training steps (forward and backward, no optimizer) on the same batches of
+sequences, whose lengths are ragged like those of reviews and whose batches hold sequences of about
+the same length, as `encode.batches.Batches` makes them. Fixed padding takes all to the longest
+length; buckets take a batch to its own longest sequence. XLA compiles anew for every length: in
+buckets it gets four lengths, or the multiples of the segment. Unrolling needs a fixed length, and
+is tried up to 100 steps.
 
-The ways take turns, `--rounds` times, in one process; a round is one pass over the batches. The table gives the median of the
-rounds (least to most), the median of the rounds' ratios to plain fixed padding, and what the first pass took beyond a
-later one: tracing and compiling. A second table names the fastest two ways of every shape.
+The ways take turns, `--rounds` times, in one process; a round is one pass over the batches. The
+table gives the median of the rounds (least to most), the median of the rounds' ratios to plain
+fixed padding, and what the first pass took beyond a later one: tracing and compiling. A second
+table names the fastest two ways of every shape.
 """
 
 import argparse

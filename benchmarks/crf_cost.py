@@ -1,11 +1,14 @@
-"""What a CRF costs: the training step of a bidirectional LSTM under a softmax for each step, and under a CRF.
+"""What a CRF costs: the training step of a bidirectional LSTM under a softmax for each step, and
+under a CRF.
 
     python benchmarks/crf_cost.py [--rounds 15] [--steps 3]
 
-Inputs of 128, a bidirectional LSTM of 128 units a direction, scores for the tags, Adam. The two models, and the CRF's loss alone with
-its gradient, take turns, `--rounds` times, for `--steps` steps each, in one process; a figure is the median over the rounds, so that
-what else the machine does hits all of them. The share is that of the difference in the step under a softmax; the last column is the
-share that the loss alone would have, the softmax's own cost left in. Batch and time are unknown to the graphs, as in training.
+Inputs of 128, a bidirectional LSTM of 128 units a direction, scores for the tags, Adam. The two
+models, and the CRF's loss alone with its gradient, take turns, `--rounds` times, for `--steps`
+steps each, in one process; a figure is the median over the rounds, so that what else the machine
+does hits all of them. The share is that of the difference in the step under a softmax; the last
+column is the share that the loss alone would have, the softmax's own cost left in. Batch and time
+are unknown to the graphs, as in training.
 """
 
 import argparse

@@ -1,10 +1,12 @@
-"""What a beam costs: beam search of 5 against greedy search over the attention decoder, as a whole search and a step.
+"""What a beam costs: beam search of 5 against greedy search over the attention decoder, as a whole
+search and a step.
 
     python benchmarks/decoding.py [--rounds 7] [--batch 64] [--beam 5]
 
-Untrained encoder-decoders (bidirectional encoder, decoder of 256 units, 8,000 target words) decode sources of 10 to 20 words for 25 steps:
-the end symbol is made unlikely, so that both searches take all the steps. Searches take turns, `--rounds` times, in one process; a figure
-is the median over the rounds, so that what else the machine does hits all of them.
+Untrained encoder-decoders (bidirectional encoder, decoder of 256 units, 8,000 target words) decode
+sources of 10 to 20 words for 25 steps: the end symbol is made unlikely, so that both searches take
+all the steps. Searches take turns, `--rounds` times, in one process; a figure is the median over
+the rounds, so that what else the machine does hits all of them.
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""How long each notebook takes from top to bottom, in an empty folder and a process of its own; the limit is 90 s on two quiet cores.
+"""How long each notebook takes from top to bottom, in an empty folder and a process of its own; the
+limit is 90 s on two quiet cores.
 
     python benchmarks/notebooks.py [notebooks/1*.ipynb …] [--rounds 1]
 
-Wall time and the processor time of the notebook's process and what it started, of each round. Where the cores are shared or throttled, wall
-time says little. Needs the test extra.
+Wall time and the processor time of the notebook's process and what it started, of each round. Where
+the cores are shared or throttled, wall time says little. Needs the test extra.
 """
 
 import argparse

@@ -1,20 +1,25 @@
-"""Speed of one recurrent layer: as the library builds it, Keras' own, PyTorch's, and the matrix products alone.
+"""Speed of one recurrent layer: as the library builds it, Keras' own, PyTorch's, and the matrix
+products alone.
 
     python benchmarks/recurrent_layers.py [--bidirectional] [--rounds 7] [--seconds 1] [--quick]
 
-LSTM and GRU, forward and in a training step: forward, and backward from the sum of the outputs to the weights and to the input, no
-optimizer. All that is measured at one shape takes turns, `--rounds` times, for `--seconds` each, in one process, so that what else
-the machine does hits all of it. A round's time is its fastest call, since neighbours only ever add time; the table gives
-the median of the rounds (least to most), and ratios are medians of the rounds' own ratios.
+LSTM and GRU, forward and in a training step: forward, and backward from the sum of the outputs to
+the weights and to the input, no optimizer. All that is measured at one shape takes turns,
+`--rounds` times, for `--seconds` each, in one process, so that what else the machine does hits all
+of it. A round's time is its fastest call, since neighbours only ever add time; the table gives the
+median of the rounds (least to most), and ratios are medians of the rounds' own ratios.
 
-Keras' own layer is handed the mask; the library turns padding out of the way (`recurrent.Bidirectional`), and its LSTM has a training
-step of its own (`fused`). PyTorch's layers take no mask. In the rows with one they read packed sequences, their own way to leave
-padding out; whoever goes without compares with the row above. PyTorch's columns stay empty where it is not installed. Its threads spin
-while they wait for each other: believe its times only if nothing else runs, since one busy neighbour makes them many times longer.
+Keras' own layer is handed the mask; the library turns padding out of the way
+(`recurrent.Bidirectional`), and its LSTM has a training step of its own (`fused`). PyTorch's layers
+take no mask. In the rows with one they read packed sequences, their own way to leave padding out;
+whoever goes without compares with the row above. PyTorch's columns stay empty where it is not
+installed. Its threads spin while they wait for each other: believe its times only if nothing else
+runs, since one busy neighbour makes them many times longer.
 
-The products are the floor: what the layer must multiply, one large product for the inputs of all steps and a chain of small
-ones from state to state, in TensorFlow; a training step needs the chain once more on the way back, and three large
-products: for the input's gradient and for those of both kernels.
+The products are the floor: what the layer must multiply, one large product for the inputs of all
+steps and a chain of small ones from state to state, in TensorFlow; a training step needs the chain
+once more on the way back, and three large products: for the input's gradient and for those of both
+kernels.
 """
 
 import argparse
@@ -50,7 +55,8 @@ FORWARD, STEP = "forward", "training step"
 
 
 def take_turns(contestants: dict, *, rounds: int, seconds: float) -> dict[object, list[float]]:
-    """Milliseconds of the fastest call in every round; the first calls compile and warm up, and do not count."""
+    """Milliseconds of the fastest call in every round; the first calls compile and warm up, and do
+    not count."""
     for call in contestants.values():
         call(), call()
     times: dict[object, list[float]] = {name: [] for name in contestants}

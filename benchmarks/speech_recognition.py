@@ -1,10 +1,12 @@
-"""How fast a trained recogniser is: seconds of work for a second of sound, by the best path, by the search, and while sound comes in.
+"""How fast a trained recogniser is: seconds of work for a second of sound, by the best path, by the
+search, and while sound comes in.
 
     rnn-cookbook run speech_to_text --output whole && rnn-cookbook run speech_to_text --setting streaming --output live
     python benchmarks/speech_recognition.py whole live
 
-On the validation split. The ways take turns, --rounds times, after each has done it once to be compiled; a figure is the median. Of a
-streaming model also how long a chunk of 100 ms takes, and how much of the future it waits for.
+On the validation split. The ways take turns, --rounds times, after each has done it once to be
+compiled; a figure is the median. Of a streaming model also how long a chunk of 100 ms takes, and
+how much of the future it waits for.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import numpy as np
 from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
-    import tensorflow  # noqa: F401
+    import tensorflow
 
 from rnn_cookbook.recipes import speech_to_text as recipe
 

@@ -1,4 +1,5 @@
-"""How long a user waits: `rnn-cookbook --help`, `list`, an argument error, and the whole sample run, with its peak memory.
+"""How long a user waits: `rnn-cookbook --help`, `list`, an argument error, and the whole sample
+run, with its peak memory.
 
     python benchmarks/startup.py [--rounds 5]
 

@@ -1,12 +1,14 @@
-"""Training throughput of the sentiment model: length buckets against fixed padding, Keras against PyTorch's nn.LSTM.
+"""Training throughput of the sentiment model: length buckets against fixed padding, Keras against
+PyTorch's nn.LSTM.
 
     python benchmarks/training_throughput.py [--data-dir DIR] [--seconds 40] [--rounds 3]
 
-The same network everywhere, the one that published comparisons use: an embedding of 128, a bidirectional LSTM of 64 units a
-direction, maximum over time, a softmax; reviews of at most 400 words, batches of 64, Adam, the gradient clipped. The feeds take
-turns, `--rounds` times, for `--seconds` each, in one process; a figure is the median of its rounds, so that what else the machine
-does hits all of them. PyTorch is left out where it is not installed. Without the real reviews, lengths are drawn from a log-normal
-like theirs.
+The same network everywhere, the one that published comparisons use: an embedding of 128, a
+bidirectional LSTM of 64 units a direction, maximum over time, a softmax; reviews of at most 400
+words, batches of 64, Adam, the gradient clipped. The feeds take turns, `--rounds` times, for
+`--seconds` each, in one process; a figure is the median of its rounds, so that what else the
+machine does hits all of them. PyTorch is left out where it is not installed. Without the real
+reviews, lengths are drawn from a log-normal like theirs.
 """
 
 import argparse
@@ -76,7 +78,8 @@ def keras_steps(feed: Batches, *, segment: int, lazy: bool) -> Iterator[tuple[in
 
 
 def torch_steps(feed: Batches) -> Iterator[tuple[int, int]]:
-    """The same network in PyTorch, without a mask in the LSTM (it has none); padding is left out of the maximum."""
+    """The same network in PyTorch, without a mask in the LSTM (it has none); padding is left out of
+    the maximum."""
     import torch
 
     torch.manual_seed(0)

@@ -1,10 +1,11 @@
-"""How well and how fast trained translators decode: greedy, beams, exponents of the length normalisation, runs alone and together.
+"""How well and how fast trained translators decode: greedy, beams, exponents of the length
+normalisation, runs alone and together.
 
     rnn-cookbook run translation --seed 0 --output one && rnn-cookbook run translation --seed 1 --output two
     python benchmarks/translation_decoding.py one two
 
-On the validation split: what is measured here is there to choose by. Each way translates all of it once, to be compiled and scored,
-and then in turns with the others, --rounds times, to be timed.
+On the validation split: what is measured here is there to choose by. Each way translates all of it
+once, to be compiled and scored, and then in turns with the others, --rounds times, to be timed.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from statistics import median
 from rnn_cookbook.quiet import quiet_tensorflow
 
 with quiet_tensorflow():
-    import tensorflow  # noqa: F401
+    import tensorflow
 
 from rnn_cookbook.recipes import translation as recipe
 

@@ -1,10 +1,12 @@
-"""What a search is worth: sentiment, as it stands against 20 random trials and against hyperband, on validation.
+"""What a search is worth: sentiment, as it stands against 20 random trials and against hyperband,
+on validation.
 
     python benchmarks/tuning.py                                   # the sample
     python benchmarks/tuning.py --reviews 5000 --data-dir DIR     # a part of IMDb
 
-Of each search: the best score, after how many seconds of training, in the order of its trials, it was first as good as the recipe's
-default, the seconds of all its trials, and the share of the time that went elsewhere. A search that was interrupted goes on.
+Of each search: the best score, after how many seconds of training, in the order of its trials, it
+was first as good as the recipe's default, the seconds of all its trials, and the share of the time
+that went elsewhere. A search that was interrupted goes on.
 """
 
 import argparse

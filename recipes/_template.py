@@ -1,12 +1,14 @@
-"""Template: copy this file to recipes/NAME.py, and replace what it does step by step; it runs at every step.
+"""Template: copy this file to recipes/NAME.py, and replace what it does step by step; it runs at
+every step.
 
     rnn-cookbook run recipes/_template.py --data sample     # a generator, offline, under a minute
     rnn-cookbook run recipes/_template.py --data my.csv     # own files; a new recipe also has a public benchmark, as its default
 
-Measured: (from `run NAME --record`, by `python -m rnn_cookbook.run.record README.md`, never by hand)
+Measured: (from `run NAME --record`, by `python -m rnn_cookbook.run.record README.md`, never by
+hand)
 
-The model, numbered, each part with its paper: 1. words; 2. a bidirectional LSTM (Hochreiter and Schmidhuber 1997); 3. the maximum over
-time; 4. a softmax.
+The model, numbered, each part with its paper: 1. words; 2. a bidirectional LSTM (Hochreiter and
+Schmidhuber 1997); 3. the maximum over time; 4. a softmax.
 
 Traps avoided: what everyone gets wrong at this task, in a line or two.
 """
@@ -80,7 +82,7 @@ class Data:
     train: Texts
     validation: Texts
     test: Texts
-    encoder: "encode.text.TextEncoder"  # what is learnt from the data is no setting: it is here
+    encoder: encode.text.TextEncoder  # what is learnt from the data is no setting: it is here
 
 
 def load_data(config: Config) -> Data:
@@ -165,7 +167,8 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
 
 
 def baselines(config: Config, data: Data) -> dict:
-    """The strong method without a network that a practitioner would try first, on the same test split, scored by the same scorer."""
+    """The strong method without a network that a practitioner would try first, on the same test
+    split, scored by the same scorer."""
     known = Texts(
         data.train.texts + data.validation.texts, data.train.labels + data.validation.labels
     )
@@ -176,7 +179,7 @@ def baselines(config: Config, data: Data) -> dict:
     )
 
 
-def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[dict]:
+def predict(loaded: bundle.Bundle, inputs: Iterable[list[str]]) -> Iterator[dict]:
     """Raw inputs, list by list, to one answer each, by the bundle alone."""
     config, encoder = Config(**loaded.config), encode.text.TextEncoder.load(loaded.path)
     for texts in inputs:
@@ -234,7 +237,7 @@ def main(config: Config, run) -> str:
 
 def batched(
     config: Config, data: Data, examples: Texts, *, shuffle: bool = False
-) -> "encode.batches.Batches":
+) -> encode.batches.Batches:
     tokens, options = (
         data.encoder.encode(examples.texts),
         {"batch_size": config.batch_size, "seed": config.seed},

@@ -1,18 +1,22 @@
-"""Anomaly detection: what does not fit a stream, point by point as it comes, by a recurrent network and the tails of its errors.
+"""Anomaly detection: what does not fit a stream, point by point as it comes, by a recurrent network
+and the tails of its errors.
 
     rnn-cookbook run anomaly_detection                       # the Numenta Anomaly Benchmark (NAB): the files that are there, or a download
     rnn-cookbook run anomaly_detection --data sample         # a generator, offline, under a minute
     rnn-cookbook run anomaly_detection --data load.csv --labels anomalies.csv
     tail -n 0 -F sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> - --state state.npz
 
-Measured: nab_standard 66.4907 ± 0.2629 | no_network 62.5703 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 0.4 min
+Measured: nab_standard 66.4907 ± 0.2629 | no_network 62.5703 | 2 cores of Intel(R) Xeon(R) Processor
+@ 2.50GHz | 0.4 min
 
-The model: 1. a GRU forecasts the next value of every stream, trained on the first part of all; 2. its errors are smoothed; 3. their tail
-probability, the value's, and that of its distance from the usual one at this time of the day are fitted to the stream's own past by peaks
-over threshold (Siffer et al. 2017); 4. the sum of their logarithms is the score; 5. for a season after it only larger ones count.
+The model: 1. a GRU forecasts the next value of every stream, trained on the first part of all; 2.
+its errors are smoothed; 3. their tail probability, the value's, and that of its distance from the
+usual one at this time of the day are fitted to the stream's own past by peaks over threshold
+(Siffer et al. 2017); 4. the sum of their logarithms is the score; 5. for a season after it only
+larger ones count.
 
-Traps avoided: a scale, a threshold or a network that knows the future; a threshold for each file; scores of points adjusted by the
-labels around them; a network that is not compared with none.
+Traps avoided: a scale, a threshold or a network that knows the future; a threshold for each file;
+scores of points adjusted by the labels around them; a network that is not compared with none.
 """
 
 from __future__ import annotations
@@ -126,14 +130,15 @@ SETTINGS = {"default": Config(), "sample": SAMPLE, "autoencoder": Config(model="
 
 @dataclass
 class Data:
-    streams: "list[anomaly.data.LabelledStream]"
+    streams: list[anomaly.data.LabelledStream]
     spans: dict[str, list[tuple[int, int]]]  # rows of each stream, by split
-    scaler: "encode.series.SeriesScaler"  # fitted on the training rows
+    scaler: encode.series.SeriesScaler  # fitted on the training rows
     seasons: list[int]  # steps
 
 
 def load_data(config: Config) -> Data:
-    """Streams, split by time: their first rows are taken to be usual. Of NAB these are its probation, and its artificial files validate."""
+    """Streams, split by time: their first rows are taken to be usual. Of NAB these are its
+    probation, and its artificial files validate."""
     log.info("reading %s", config.data)
     streams, shares = (
         read(config, config.data),
@@ -197,7 +202,8 @@ def train(config: Config, model, data: Data, run) -> dict:
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None, found=None) -> dict:
-    """What the scores of a split are worth, at the threshold that is chosen before the test; `found` are those of all streams."""
+    """What the scores of a split are worth, at the threshold that is chosen before the test;
+    `found` are those of all streams."""
     found = found or scores(config, data, model)
     worth = measures(config, data, found, split=split)
     if run:
@@ -213,7 +219,8 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None, f
 
 
 def baselines(config: Config, data: Data) -> dict:
-    """Simple detectors of the same rows, their thresholds chosen in the same way; `no_network` is this recipe without its network."""
+    """Simple detectors of the same rows, their thresholds chosen in the same way; `no_network` is
+    this recipe without its network."""
     pairs = list(zip(data.streams, data.seasons, strict=True))
     methods = {
         "rolling_z": lambda: [
@@ -235,9 +242,10 @@ def baselines(config: Config, data: Data) -> dict:
 
 
 def predict(
-    loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None
+    loaded: bundle.Bundle, inputs: Iterable[list[str]], options: Prediction | None = None
 ) -> Iterator[dict]:
-    """Scores of the rows of a table, or of standard input (-) as they come; without a table, of the data that the model was trained on."""
+    """Scores of the rows of a table, or of standard input (-) as they come; without a table, of the
+    data that the model was trained on."""
     config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
     path, step, channels = (
         anomaly.data.only_table(inputs, config.data),
@@ -333,8 +341,9 @@ def main(config: Config, run) -> str:
 # Small steps of the above
 
 
-def read(config: Config, path: str, step: str | None = None) -> "list[anomaly.data.LabelledStream]":
-    """All streams of the benchmark, of the sample, or of a table; of a new table, with the `step` of the training, without its labels."""
+def read(config: Config, path: str, step: str | None = None) -> list[anomaly.data.LabelledStream]:
+    """All streams of the benchmark, of the sample, or of a table; of a new table, with the `step`
+    of the training, without its labels."""
     if path == "NAB":
         return [
             anomaly.nab_corpus.read_nab(name, data_dir=config.data_dir)
@@ -350,7 +359,7 @@ def read(config: Config, path: str, step: str | None = None) -> "list[anomaly.da
     )
 
 
-def cut(config: Config, data: Data) -> "tuple[encode.streams.Chunks, encode.streams.Chunks]":
+def cut(config: Config, data: Data) -> tuple[encode.streams.Chunks, encode.streams.Chunks]:
     """Stretches of the training rows, and of the last fifth of them, which tells how training goes."""
     before, after = [], []
     for one, (_, first), season in zip(
@@ -381,7 +390,7 @@ def length(config: Config) -> int:
     return config.length if config.model == "predictor" else config.window
 
 
-def scores(config: Config, data: Data, model=None) -> "list[anomaly.predict.Scored]":
+def scores(config: Config, data: Data, model=None) -> list[anomaly.predict.Scored]:
     values = [one.values for one in data.streams]
     return anomaly.predict.score_streams(
         values,
@@ -393,8 +402,9 @@ def scores(config: Config, data: Data, model=None) -> "list[anomaly.predict.Scor
 
 def detector(
     config: Config, data: Data, members: list[int], model=None
-) -> "anomaly.predict.Detector":
-    """Of the streams of these numbers, which have the same season; without a model the last value stands for the forecast."""
+) -> anomaly.predict.Detector:
+    """Of the streams of these numbers, which have the same season; without a model the last value
+    stands for the forecast."""
     facts = [data.scaler.facts[data.streams[i].name] for i in members]
     shape, season = (
         {"streams": len(members), "channels": len(facts[0][0])},
@@ -414,12 +424,14 @@ def detector(
 
 
 def rests(config: Config, data: Data) -> list[int]:
-    """Steps of each stream: within one season the echo of an anomaly, which looks back on it, is over."""
+    """Steps of each stream: within one season the echo of an anomaly, which looks back on it, is
+    over."""
     return [config.rest or max(season, config.smoothing) for season in data.seasons]
 
 
 def measures(config: Config, data: Data, found: list, *, split: str = "test") -> dict:
-    """What scores are worth, alone or as `anomalies.Scored`: see `alarms.measures`; of NAB its own, too, in a test of all files."""
+    """What scores are worth, alone or as `anomalies.Scored`: see `alarms.measures`; of NAB its own,
+    too, in a test of all files."""
     found, rows = ([getattr(one, name, one) for one in found] for name in ("score", "evidence"))
     options = {
         "split": split,

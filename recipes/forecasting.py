@@ -1,18 +1,22 @@
-"""Forecasting: the next days of one or many series, with intervals, by a recurrent network that takes a segment of hours for a step.
+"""Forecasting: the next days of one or many series, with intervals, by a recurrent network that
+takes a segment of hours for a step.
 
     rnn-cookbook run forecasting                             # ETTh1, 96 hours ahead; --setting h192, h336, h720 for more
     rnn-cookbook run forecasting --data sample               # a generator, offline, under a minute
     rnn-cookbook run forecasting --data sales.csv --horizon 28 --lookback 112 --segment 7
     rnn-cookbook predict runs/forecasting/<time> --output forecast.csv --backtest 5   # beyond the end of the file
 
-Measured: mse 0.3584 ± 0.0010 | ridge 0.3635 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 2.4 min
+Measured: mse 0.3584 ± 0.0010 | ridge 0.3635 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 2.4
+min
 
-The model (SegRNN: Lin et al. 2023): 1. each window moved by its last value; 2. segments of it are the steps of a GRU; 3. all segments
-of the future are decoded side by side from its last state, so that no forecast feeds on a forecast; 4. quantiles that cannot cross, by
-the pinball loss; 5. mixed with two linear forecasts by the shares that validation gives them (Bates and Granger 1969).
+The model (SegRNN: Lin et al. 2023): 1. each window moved by its last value; 2. segments of it are
+the steps of a GRU; 3. all segments of the future are decoded side by side from its last state, so
+that no forecast feeds on a forecast; 4. quantiles that cannot cross, by the pinball loss; 5. mixed
+with two linear forecasts by the shares that validation gives them (Bates and Granger 1969).
 
-Traps avoided: a scale that knows the test split; windows dropped at the end of the last batch; a plain recurrent network that loses to a
-linear one and is not told so; intervals that nobody counted; gaps between time stamps, filled in silence.
+Traps avoided: a scale that knows the test split; windows dropped at the end of the last batch; a
+plain recurrent network that loses to a linear one and is not told so; intervals that nobody
+counted; gaps between time stamps, filled in silence.
 """
 
 from __future__ import annotations
@@ -174,9 +178,9 @@ SETTINGS = {
 
 @dataclass
 class Data:
-    series: "list[Series]"
+    series: list[Series]
     spans: dict[str, list[tuple[int, int]]]  # steps to forecast, of each series, by split
-    encoder: "encode.series.SeriesEncoder"  # fitted on the training steps
+    encoder: encode.series.SeriesEncoder  # fitted on the training steps
     season: int  # steps
 
 
@@ -269,7 +273,8 @@ def train(config: Config, model, data: Data, run) -> dict:
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
-    """Scores of every window of a split; with a run, also what its folder shows: forecasts, a backtest, and plots of the errors."""
+    """Scores of every window of a split; with a run, also what its folder shows: forecasts, a
+    backtest, and plots of the errors."""
     windows = cut(config, data, split)
     log.info("evaluating on %d %s windows", windows.examples, split)
     point, quantiles = forecasting.predict.Forecaster(
@@ -293,7 +298,8 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
 
 
 def baselines(config: Config, data: Data, run=None) -> dict:
-    """Naive forecasts and a linear one of the same test windows. What is to be chosen for them is chosen on validation."""
+    """Naive forecasts and a linear one of the same test windows. What is to be chosen for them is
+    chosen on validation."""
     train, validation, test = (
         cut(config, data, split) for split in ("train", "validation", "test")
     )
@@ -311,9 +317,10 @@ def baselines(config: Config, data: Data, run=None) -> dict:
 
 
 def predict(
-    loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None
+    loaded: bundle.Bundle, inputs: Iterable[list[str]], options: Prediction | None = None
 ) -> Iterator[dict]:
-    """The steps after the end of each series of a table; without a table, of the data that the model was trained on."""
+    """The steps after the end of each series of a table; without a table, of the data that the
+    model was trained on."""
     config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
     given = [path for paths in inputs for path in paths] or [config.data]
     if len(given) > 1:
@@ -342,8 +349,9 @@ def predict(
         )
 
 
-def served(loaded: "bundle.Bundle") -> "forecasting.export.ServedForecaster":
-    """From values to forecasts in TensorFlow alone, both in their own units: what `rnn-cookbook export` writes."""
+def served(loaded: bundle.Bundle) -> forecasting.export.ServedForecaster:
+    """From values to forecasts in TensorFlow alone, both in their own units: what `rnn-cookbook
+    export` writes."""
     return forecasting.export.ServedForecaster(
         loaded.model, encode.series.SeriesEncoder.load(loaded.path)
     )
@@ -419,7 +427,7 @@ def main(config: Config, run) -> str:
 # Small steps of the above
 
 
-def read(config: Config, path: str, columns: "str | list[str]" = "") -> "list[Series]":
+def read(config: Config, path: str, columns: str | list[str] = "") -> list[Series]:
     """All series of a table, or of the data set or the sample of that name."""
     if path == "sample":
         return [forecasting.sample.seasonal_series(6000, seed=config.seed)]
@@ -433,7 +441,7 @@ def read(config: Config, path: str, columns: "str | list[str]" = "") -> "list[Se
 
 def cut(
     config: Config, data: Data, split: str, *, teacher: bool = False
-) -> "encode.series.Windows":
+) -> encode.series.Windows:
     return data.encoder.windows(
         data.series,
         data.spans[split],
@@ -445,7 +453,7 @@ def cut(
     )
 
 
-def scorer(data: Data, windows) -> "forecasting.scores.Scorer":
+def scorer(data: Data, windows) -> forecasting.scores.Scorer:
     return forecasting.scores.Scorer(
         windows,
         series=data.series,

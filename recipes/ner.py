@@ -1,18 +1,22 @@
-"""Named entities: who, where and what a text speaks of, by a recurrent network that reads words, letters and neighbours.
+"""Named entities: who, where and what a text speaks of, by a recurrent network that reads words,
+letters and neighbours.
 
     rnn-cookbook run ner                                   # CoNLL-2003: 14,041 sentences of news to train, 3,453 to test
     rnn-cookbook run ner --data sample                     # a generator, offline, under a minute
     rnn-cookbook run ner --data my.conll --columns 1,4     # your own annotated text: columns, JSON lines, a folder of splits
 
-Measured: f1 0.8730 ± 0.0018 | feature_crf 0.8413 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 18.5 min
+Measured: f1 0.8730 ± 0.0018 | feature_crf 0.8413 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz
+| 18.5 min
 
-The model: 1. word vectors from the task's own text (Levy et al. 2015), rare words now and then replaced by the unknown one; 2. a
-convolution over the letters of each word (Ma and Hovy 2016), its form and affixes; 3. a bidirectional LSTM (Lample et al. 2016) with
-variational dropout (Gal and Ghahramani 2016), which in training predicts the neighbours of each word, too (Rei 2017); 4. a CRF over whole
-tag sequences (Lafferty et al. 2001), BIOES inside.
+The model: 1. word vectors from the task's own text (Levy et al. 2015), rare words now and then
+replaced by the unknown one; 2. a convolution over the letters of each word (Ma and Hovy 2016), its
+form and affixes; 3. a bidirectional LSTM (Lample et al. 2016) with variational dropout (Gal and
+Ghahramani 2016), which in training predicts the neighbours of each word, too (Rei 2017); 4. a CRF
+over whole tag sequences (Lafferty et al. 2001), BIOES inside.
 
-Traps avoided: tags scored one by one, where most are O; an I that begins an entity, read otherwise by every scorer; an unknown word that
-training never saw; entities of the test split known from training, counted as if they were new.
+Traps avoided: tags scored one by one, where most are O; an I that begins an entity, read otherwise
+by every scorer; an unknown word that training never saw; entities of the test split known from
+training, counted as if they were new.
 """
 
 from __future__ import annotations
@@ -141,10 +145,10 @@ class Data:
     test: tagging.data.Tagged
     unlabelled: list[list[str]]  # sentences
     words: (
-        "tagging.encode.WordEncoder"  # fitted on the training sentences, and on the unlabelled ones
+        tagging.encode.WordEncoder  # fitted on the training sentences, and on the unlabelled ones
     )
-    tags: "tagging.encode.TagEncoder"  # fitted on the training sentences
-    vectors: "object" = None  # float32[words, dimensions], of --vectors
+    tags: tagging.encode.TagEncoder  # fitted on the training sentences
+    vectors: object = None  # float32[words, dimensions], of --vectors
 
 
 def load_data(config: Config) -> Data:
@@ -265,7 +269,8 @@ def train(config: Config, model, data: Data, run) -> dict:
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
-    """Strict scores of whole entities on a split; with a run, also what its folder shows: predictions, mistakes in context, a plot."""
+    """Strict scores of whole entities on a split; with a run, also what its folder shows:
+    predictions, mistakes in context, a plot."""
     examples = getattr(data, split)
     log.info("evaluating on %d %s sentences", len(examples), split)
     gold = [tagging.schemes.spans(tags) for tags in examples.tags]
@@ -285,14 +290,15 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
 
 
 def baselines(config: Config, data: Data) -> dict:
-    """Known entities and a feature CRF, on the same test split. Nothing of theirs is chosen on the validation split: they learn from it."""
+    """Known entities and a feature CRF, on the same test split. Nothing of theirs is chosen on the
+    validation split: they learn from it."""
     known = tagging.data.Tagged(
         data.train.tokens + data.validation.tokens, data.train.tags + data.validation.tags
     )
     return tagging.baselines.tagging_baselines(known, data.test)
 
 
-def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[dict]:
+def predict(loaded: bundle.Bundle, inputs: Iterable[list[str]]) -> Iterator[dict]:
     """Raw texts, list by list, to their entities, with offsets into the text and probabilities."""
     tagger = make_tagger(Config(**loaded.config), loaded.model, *encoders(loaded))
     for texts in inputs:
@@ -319,7 +325,7 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
             yield {"text": text, "entities": entities}
 
 
-def served(loaded: "bundle.Bundle") -> "tagging.export.ServedTagger":
+def served(loaded: bundle.Bundle) -> tagging.export.ServedTagger:
     """From words to their tags in TensorFlow alone: what `rnn-cookbook export` writes."""
     return tagging.export.ServedTagger(loaded.model, *encoders(loaded))
 
@@ -381,19 +387,19 @@ def main(config: Config, run) -> str:
 # Small steps of the above
 
 
-def encoders(loaded: "bundle.Bundle") -> tuple:
+def encoders(loaded: bundle.Bundle) -> tuple:
     return tagging.encode.WordEncoder.load(loaded.path), tagging.encode.TagEncoder(
         loaded.facts["types"]
     )
 
 
-def make_tagger(config: Config, model, words, tags) -> "tagging.predict.Tagger":
+def make_tagger(config: Config, model, words, tags) -> tagging.predict.Tagger:
     return tagging.predict.Tagger(model, words, tags, longest=config.max_tokens)
 
 
 def batched(
     config: Config, model, data: Data, examples: tagging.data.Tagged, *, shuffle: bool
-) -> "encode.batches.Batches":
+) -> encode.batches.Batches:
     """What the model reads, and the tag of each token."""
     examples = tagging.data.cut(examples, longest=config.max_tokens)
     inputs, labels = (

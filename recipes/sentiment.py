@@ -4,16 +4,19 @@
     rnn-cookbook run sentiment --data sample                      # a generator, offline, under a minute
     rnn-cookbook run sentiment --data my.csv --label-column mood  # your own texts and classes
 
-Measured: accuracy 0.9096 ± 0.0003 | nb_lr 0.9179 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 7.3 min
+Measured: accuracy 0.9096 ± 0.0003 | nb_lr 0.9179 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz
+| 7.3 min
 
-The model: 1. numbered words, punctuation included; 2. word vectors from the task's own text (Levy et al. 2015), trained
-further; 3. an LSTM (Hochreiter and Schmidhuber 1997) over segments of the text (Johnson and Zhang 2016); 4. pooling over all
-its states, maximum and mean; 5. a softmax. Texts without labels, where there are any, teach it twice: they go into
-the word vectors, and a linear model that learnt from the labelled texts marks them for the network (distillation: Hinton et al. 2015).
+The model: 1. numbered words, punctuation included; 2. word vectors from the task's own text (Levy
+et al. 2015), trained further; 3. an LSTM (Hochreiter and Schmidhuber 1997) over segments of the
+text (Johnson and Zhang 2016); 4. pooling over all its states, maximum and mean; 5. a softmax. Texts
+without labels, where there are any, teach it twice: they go into the word vectors, and a linear
+model that learnt from the labelled texts marks them for the network (distillation: Hinton et al.
+2015).
 
-Traps avoided: the last state alone, which forgets how a review began; padding that leaks into states or pooling; batches
-padded to the longest review; a vocabulary, a teacher or an early stop that saw the test split; an accuracy without the linear
-model's beside it.
+Traps avoided: the last state alone, which forgets how a review began; padding that leaks into
+states or pooling; batches padded to the longest review; a vocabulary, a teacher or an early stop
+that saw the test split; an accuracy without the linear model's beside it.
 """
 
 from __future__ import annotations
@@ -108,7 +111,8 @@ class Config:
 # fmt: off
 SAMPLE = Config(data="sample", min_count=1, embedding=32, units=32, segment=0, word_dropout=0.0, dropout=0.2, epochs=10, least_steps=0,
                 learning_rate=1e-2, patience=4)
-# The example that everyone starts with: the last 100 words, the last state of a SimpleRNN, three epochs.
+# The example that everyone starts with: the last 100 words, the last state of a SimpleRNN, three
+# epochs.
 BASIC = Config(vocabulary=9_998, min_count=1, max_tokens=100, keep="tail", embedding=32, word_vectors="none", unlabelled="none",
                teacher=False, cell="simple_rnn", units=32, segment=0, pooling="last", word_dropout=0.0, embedding_dropout=0.0, dropout=0.0,
                epochs=3,
@@ -130,7 +134,7 @@ class Data:
     validation: Texts
     test: Texts
     unlabelled: Texts
-    encoder: "encode.text.TextEncoder"  # fitted on the training texts, and on the unlabelled ones
+    encoder: encode.text.TextEncoder  # fitted on the training texts, and on the unlabelled ones
 
 
 def load_data(config: Config) -> Data:
@@ -263,7 +267,8 @@ def train(config: Config, model, data: Data, run) -> dict:
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
-    """Scores on a split; with a run, also what its folder shows: predictions, plots and the most confident mistakes."""
+    """Scores on a split; with a run, also what its folder shows: predictions, plots and the most
+    confident mistakes."""
     examples = getattr(data, split)
     log.info("evaluating on %d %s texts", len(examples), split)
     tokens, labels = tokenise(config, data, examples.texts), one_hot(data, examples).argmax(axis=1)
@@ -283,7 +288,8 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
 
 
 def baselines(config: Config, data: Data) -> dict:
-    """Linear models on the same test split. Nothing of theirs is chosen on the validation split, so they learn from it, too."""
+    """Linear models on the same test split. Nothing of theirs is chosen on the validation split, so
+    they learn from it, too."""
     known = Texts(
         data.train.texts + data.validation.texts, data.train.labels + data.validation.labels
     )
@@ -295,8 +301,9 @@ def baselines(config: Config, data: Data) -> dict:
     )
 
 
-def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[dict]:
-    """Raw texts, list by list, to one answer a text. A text without a word gets an error instead of a guess."""
+def predict(loaded: bundle.Bundle, inputs: Iterable[list[str]]) -> Iterator[dict]:
+    """Raw texts, list by list, to one answer a text. A text without a word gets an error instead of
+    a guess."""
     config, encoder = Config(**loaded.config), encode.text.TextEncoder.load(loaded.path)
     for texts in inputs:
         tokens = encoder.encode(texts, max_tokens=config.max_tokens, keep=config.keep)
@@ -317,7 +324,7 @@ def predict(loaded: "bundle.Bundle", inputs: Iterable[list[str]]) -> Iterator[di
             }
 
 
-def served(loaded: "bundle.Bundle") -> "classification.export.ServedClassifier":
+def served(loaded: bundle.Bundle) -> classification.export.ServedClassifier:
     """From raw text to the answer in TensorFlow alone: what `rnn-cookbook export` writes."""
     options = {
         "classes": loaded.facts["classes"],

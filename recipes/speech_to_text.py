@@ -7,13 +7,16 @@
 
 Measured: wer 0.0099 ± 0.0008 | segments_svm 0.0599 | 2 cores of AMD EPYC | 9.8 min
 
-Log-mel energies, normalised by sound; a strided convolution; a bidirectional LSTM (Graves et al. 2013); connectionist temporal
-classification over characters (CTC: Graves et al. 2006); a beam search with n-grams of the training texts (Hannun et al. 2014). Training
-has faster and slower sounds (Ko et al. 2015), longer and shorter vocal tracts (Jaitly and Hinton 2013), noise, and for new voices other
-microphones and hidden parts (Park et al. 2019). The setting `streaming` hears 0.3 s of the future (Wang et al. 2016) and answers meanwhile.
+Log-mel energies, normalised by sound; a strided convolution; a bidirectional LSTM (Graves et al.
+2013); connectionist temporal classification over characters (CTC: Graves et al. 2006); a beam
+search with n-grams of the training texts (Hannun et al. 2014). Training has faster and slower
+sounds (Ko et al. 2015), longer and shorter vocal tracts (Jaitly and Hinton 2013), noise, and for
+new voices other microphones and hidden parts (Park et al. 2019). The setting `streaming` hears 0.3
+s of the future (Wang et al. 2016) and answers meanwhile.
 
-Traps avoided: padding that CTC takes for frames; transcripts longer than their frames, whose loss is infinite; a test of voices that
-training knows, taken for the open world; alphabets of the test split; word errors of texts that were normalised to fit.
+Traps avoided: padding that CTC takes for frames; transcripts longer than their frames, whose loss
+is infinite; a test of voices that training knows, taken for the open world; alphabets of the test
+split; word errors of texts that were normalised to fit.
 """
 
 from __future__ import annotations
@@ -161,10 +164,10 @@ class Data:
     train: speech.data.Utterances
     validation: speech.data.Utterances
     test: speech.data.Utterances
-    alphabet: "speech.alphabet.Alphabet"  # fitted on the training texts
-    spoken: "ngrams.NGrams | None"  # of the characters of the training texts
+    alphabet: speech.alphabet.Alphabet  # fitted on the training texts
+    spoken: ngrams.NGrams | None  # of the characters of the training texts
     longest: float  # seconds of the longest training sound: longer ones are transcribed in parts
-    recordings: "speech.digits.Recordings | None" = (
+    recordings: speech.digits.Recordings | None = (
         None  # that strings of digits are made of, new ones in every epoch
     )
 
@@ -274,7 +277,8 @@ def train(config: Config, model, data: Data, run) -> dict:
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
-    """Word and character errors on a split; with a run, also what its folder shows: transcripts, the worst of them, plots."""
+    """Word and character errors on a split; with a run, also what its folder shows: transcripts,
+    the worst of them, plots."""
     examples = getattr(data, split)
     log.info("evaluating on %d %s sounds", len(examples), split)
     search = make_transcriber(config, model, data.alphabet, data.spoken, data.longest)
@@ -295,9 +299,10 @@ def baselines(config: Config, data: Data) -> dict:
 
 
 def predict(
-    loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None
+    loaded: bundle.Bundle, inputs: Iterable[list[str]], options: Prediction | None = None
 ) -> Iterator[dict]:
-    """Sound files and folders, list by list, to what is said in them, with the times of the words in seconds; - is standard input."""
+    """Sound files and folders, list by list, to what is said in them, with the times of the words
+    in seconds; - is standard input."""
     config, options = Config(**loaded.config), options or Prediction()
     alphabet = speech.alphabet.Alphabet.load(loaded.path)
     if not options.stream:
@@ -313,8 +318,9 @@ def predict(
         yield from reader.answers(names, raw_rate=options.raw_rate or config.rate)
 
 
-def served(loaded: "bundle.Bundle") -> "speech.export.ServedRecognizer":
-    """From samples to the text on the best path in TensorFlow alone: what `rnn-cookbook export` writes."""
+def served(loaded: bundle.Bundle) -> speech.export.ServedRecognizer:
+    """From samples to the text on the best path in TensorFlow alone: what `rnn-cookbook export`
+    writes."""
     return speech.export.ServedRecognizer(loaded.model, speech.alphabet.Alphabet.load(loaded.path))
 
 
@@ -369,7 +375,7 @@ def main(config: Config, run) -> str:
 
 def batched(
     config: Config, model, data: Data, part: speech.data.Utterances, *, name: str
-) -> "speech.batches.SoundBatches":
+) -> speech.batches.SoundBatches:
     """Sounds as they are, or, in training, disturbed: other ones in every epoch."""
     noisy = name == "training"
     limits = {
@@ -379,7 +385,7 @@ def batched(
     }
     usable = part if noisy else speech.predict.learnable(part, data.alphabet, **limits, name=name)
 
-    def draw(epoch: int) -> "speech.batches.Drawn":
+    def draw(epoch: int) -> speech.batches.Drawn:
         now = usable
         if (
             noisy and data.recordings
@@ -411,8 +417,8 @@ def batched(
 
 
 def make_transcriber(
-    config: Config, model, alphabet, opinion: "ngrams.NGrams | None", longest: float
-) -> "speech.predict.Transcriber":
+    config: Config, model, alphabet, opinion: ngrams.NGrams | None, longest: float
+) -> speech.predict.Transcriber:
     search = {
         "beam": config.beam,
         "ngrams": opinion,

@@ -1,4 +1,5 @@
-"""Translation: from a sentence to one in another language, by a recurrent encoder-decoder with attention.
+"""Translation: from a sentence to one in another language, by a recurrent encoder-decoder with
+attention.
 
     rnn-cookbook run translation                                              # Multi30k, English to German, 29,000 pairs
     rnn-cookbook run translation --data sample                                # a grammar, offline, about a minute
@@ -7,13 +8,17 @@
 
 Measured: bleu 38.5631 ± 0.7099 | word_for_word 15.8936 | 2 cores of AMD EPYC | 42.8 min
 
-The model: 1. subwords of both sides, learnt from the training text (Sennrich et al. 2016); 2. a bidirectional LSTM reads the source; 3. an
-LSTM writes the target, its word vectors tied to its output (Press and Wolf 2017), and looks back at the source at every step (Luong et al.
-2015); 4. label smoothing, and the mean of the last epochs' weights; 5. a beam search whose scores are normalised by length (Wu et al.
-2016). Any pairs of texts will do: questions and answers make a small chatbot, articles and summaries a summariser.
+The model: 1. subwords of both sides, learnt from the training text (Sennrich et al. 2016); 2. a
+bidirectional LSTM reads the source; 3. an LSTM writes the target, its word vectors tied to its
+output (Press and Wolf 2017), and looks back at the source at every step (Luong et al.
+2015); 4. label smoothing, and the mean of the last epochs' weights; 5. a beam search whose scores
+are normalised by length (Wu et al.
+2016). Any pairs of texts will do: questions and answers make a small chatbot, articles and
+summaries a summariser.
 
-Traps avoided: a decoder that reads its own answer; padding that is attended to or counted in the loss; BLEU of tokenised or lowercased
-text; beams that prefer short answers; test sentences that were seen in training; subwords that saw more than the training text.
+Traps avoided: a decoder that reads its own answer; padding that is attended to or counted in the
+loss; BLEU of tokenised or lowercased text; beams that prefer short answers; test sentences that
+were seen in training; subwords that saw more than the training text.
 """
 
 from __future__ import annotations
@@ -136,13 +141,14 @@ class Data:
     train: translation.data.Pairs
     validation: translation.data.Pairs
     test: translation.data.Pairs
-    source: "encode.subwords.SubwordEncoder"  # fitted on the training sources
-    target: "encode.subwords.SubwordEncoder"  # fitted on the training targets
-    limits: "translation.predict.Limits"  # what the training pairs are like
+    source: encode.subwords.SubwordEncoder  # fitted on the training sources
+    target: encode.subwords.SubwordEncoder  # fitted on the training targets
+    limits: translation.predict.Limits  # what the training pairs are like
 
 
 def load_data(config: Config) -> Data:
-    """Raw pairs, split. Only training text chooses the subwords; pairs that are too long to learn from are left out of it."""
+    """Raw pairs, split. Only training text chooses the subwords; pairs that are too long to learn
+    from are left out of it."""
     log.info("reading %s", config.data)
     if config.data == "sample":
         parts = in_turn(
@@ -211,7 +217,8 @@ def train(config: Config, model, data: Data, run) -> dict:
     validation = batched(
         config, data, short(config, data.validation, data.source, data.target, name="validation")
     )
-    # Of greedy search, which takes seconds: how well it translates, not how sure it is of each next word.
+    # Of greedy search, which takes seconds: how well it translates, not how sure it is of each next
+    # word.
     some, greedy = (
         data.validation.take(range(min(1000, len(data.validation)))),
         make_translator(config, model, data, beam=1),
@@ -236,7 +243,8 @@ def train(config: Config, model, data: Data, run) -> dict:
 
 
 def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
-    """Scores of detokenised translations on a split; with a run, also what its folder shows: translations, quality by length, attention."""
+    """Scores of detokenised translations on a split; with a run, also what its folder shows:
+    translations, quality by length, attention."""
     examples = getattr(data, split)
     log.info("evaluating on %d %s pairs", len(examples), split)
     search, greedy = (make_translator(config, model, data, beam=beam) for beam in (config.beam, 1))
@@ -255,7 +263,8 @@ def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -
 
 
 def baselines(config: Config, data: Data) -> dict:
-    """What goes without a network, on the same test split. Nothing is chosen on the validation split: it is learnt from, too."""
+    """What goes without a network, on the same test split. Nothing is chosen on the validation
+    split: it is learnt from, too."""
     known = translation.data.Pairs(
         data.train.sources + data.validation.sources, data.train.targets + data.validation.targets
     )
@@ -263,9 +272,10 @@ def baselines(config: Config, data: Data) -> dict:
 
 
 def predict(
-    loaded: "bundle.Bundle", inputs: Iterable[list[str]], options: Prediction | None = None
+    loaded: bundle.Bundle, inputs: Iterable[list[str]], options: Prediction | None = None
 ) -> Iterator[dict]:
-    """Raw texts, list by list, to their translations with scores (nats). What training had no character for is named."""
+    """Raw texts, list by list, to their translations with scores (nats). What training had no
+    character for is named."""
     config, options = Config(**loaded.config), options or Prediction()
     source, target = subwords_of(loaded)
     together = [loaded.model]
@@ -390,7 +400,7 @@ def batched(
     *,
     dropout: float = 0.0,
     shuffle: bool = False,
-) -> "translation.batches.PairBatches":
+) -> translation.batches.PairBatches:
     def cut(epoch: int) -> tuple[list, list]:
         noise = {"dropout": dropout, "seed": [config.seed, epoch]}
         return data.source.encode(part.sources, **noise), data.target.encode(part.targets, **noise)
@@ -406,7 +416,7 @@ def batched(
 
 def make_translator(
     config: Config, model, data: Data, *, beam: int
-) -> "translation.predict.Translator":
+) -> translation.predict.Translator:
     settings = {
         "limits": data.limits,
         "longest": config.max_tokens,
@@ -417,8 +427,8 @@ def make_translator(
 
 
 def subwords_of(
-    loaded: "bundle.Bundle",
-) -> "tuple[encode.subwords.SubwordEncoder, encode.subwords.SubwordEncoder]":
+    loaded: bundle.Bundle,
+) -> tuple[encode.subwords.SubwordEncoder, encode.subwords.SubwordEncoder]:
     """Of the source and of the target."""
     return tuple(encode.subwords.SubwordEncoder.load(loaded.path, name) for name in SUBWORDS)
 

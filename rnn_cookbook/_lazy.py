@@ -11,7 +11,8 @@ __all__ = ["lazy_submodules"]
 def lazy_submodules(
     package: str, names: Sequence[str]
 ) -> tuple[Callable[[str], ModuleType], Callable[[], list[str]]]:
-    """Makes a package's `__getattr__` and `__dir__`: its submodules are listed at once and run on first use.
+    """Makes a package's `__getattr__` and `__dir__`: its submodules are listed at once and run on
+    first use.
 
     Args:
         package: `__name__` of the package.

@@ -1,4 +1,5 @@
-"""What a practitioner would try first. Each is trained and timed in the same run as the network, and scored in the same way."""
+"""What a practitioner would try first. Each is trained and timed in the same run as the network,
+and scored in the same way."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from rnn_cookbook.files import log
 def timed_scores(
     methods: dict[str, Callable[[], object]], score: Callable[[object], dict], *, metric: str
 ) -> dict[str, dict]:
-    """Runs each method, one after the other: name to `score` of its answer, and the "seconds" that the answer took.
+    """Runs each method, one after the other: name to `score` of its answer, and the "seconds" that
+    the answer took.
 
     Args:
         methods: name to a function of nothing, which learns and answers.

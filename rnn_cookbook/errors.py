@@ -4,7 +4,8 @@
 class InputError(ValueError):
     """Bad input: data, option or folder. Its text shows what came and what is accepted.
 
-    The command line prints it as one line without a traceback and exits with 2 (`--debug` shows the traceback).
+    The command line prints it as one line without a traceback and exits with 2 (`--debug` shows the
+    traceback).
     """
 
 
@@ -48,8 +49,8 @@ def check_shares(**shares: float) -> None:
 
 
 def rising_shares(name: str, text: str, *, including: float) -> tuple[float, ...]:
-    """Numbers between 0 and 1 that rise, separated by commas, such as quantiles, `including` among them: InputError, naming the option, of
-    anything else."""
+    """Numbers between 0 and 1 that rise, separated by commas, such as quantiles, `including` among
+    them: InputError, naming the option, of anything else."""
     try:
         shares = tuple(float(part) for part in text.split(","))
     except ValueError:

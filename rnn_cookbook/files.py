@@ -30,7 +30,8 @@ def log_to_console(level: int = logging.INFO) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Calls `write` on a temporary path beside `path`, then renames: a crash or a full disk leaves the old file as it was.
+    """Calls `write` on a temporary path beside `path`, then renames: a crash or a full disk leaves
+    the old file as it was.
 
     Raises InputError, naming the folder, when the device has no space left.
     """

@@ -1,8 +1,10 @@
 """Model builders: keyword arguments in, an uncompiled keras.Model with named layers out.
 
-Every model is a functional one of registered layers: it goes to a `.keras` file and back (`bundle.load_model`) without `custom_objects`.
-Options that a builder does not name (`**rnn`: merge, residual, layer_norm, variational, recurrent_dropout, weight_drop, reset_after, and
-what else it leaves open) go to `recurrent.rnn_stack`, where they are explained; masks and states are the builder's own.
+Every model is a functional one of registered layers: it goes to a `.keras` file and back
+(`bundle.load_model`) without `custom_objects`. Options that a builder does not name (`**rnn`:
+merge, residual, layer_norm, variational, recurrent_dropout, weight_drop, reset_after, and what else
+it leaves open) go to `recurrent.rnn_stack`, where they are explained; masks and states are the
+builder's own.
 """
 
 from rnn_cookbook.tasks.anomaly.model import autoencoder, online_forecaster

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_tensorflow() -> Iterator[None]:
-    """Holds back what TensorFlow writes to standard error while it starts; shows it if the start fails.
+    """Holds back what TensorFlow writes to standard error while it starts; shows it if the start
+    fails.
 
-    `TF_CPP_MIN_LOG_LEVEL` alone does not do it: some lines come before TensorFlow's logging is set up. It is 3, not 2, because
-    tf.data logs a harmless version mismatch as an error; what matters is raised as an exception all the same.
+    `TF_CPP_MIN_LOG_LEVEL` alone does not do it: some lines come before TensorFlow's logging is set
+    up. It is 3, not 2, because tf.data logs a harmless version mismatch as an error; what matters
+    is raised as an exception all the same.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()

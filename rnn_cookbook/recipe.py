@@ -53,7 +53,8 @@ def metric_of(module: ModuleType, config) -> str:
 
 
 def trained_by(folder: Path) -> str | None:
-    """The recipe that a bundle says it was trained by; None where it cannot be read, which `load_bundle` tells."""
+    """The recipe that a bundle says it was trained by; None where it cannot be read, which
+    `load_bundle` tells."""
     for file in (folder / "model" / "bundle.json", folder / "bundle.json"):
         try:
             if file.exists():
@@ -64,7 +65,8 @@ def trained_by(folder: Path) -> str | None:
 
 
 def read_config(module: ModuleType, settings: dict):
-    """The recipe's Config from a run folder or a bundle; InputError where the recipe has other fields now."""
+    """The recipe's Config from a run folder or a bundle; InputError where the recipe has other
+    fields now."""
     try:
         return module.Config(**settings)
     except TypeError as error:

@@ -31,8 +31,9 @@ DATA = Path(os.environ.get("RNN_COOKBOOK_DATA") or ROOT.parent / "shared" / "dat
 
 
 def run_sample(recipe: str, tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
-    """The folder of a run of the recipe's sample by the command line, and what it printed: one run for all the processes of the tests, and
-    for all calls of pytest that get the same folder in RNN_COOKBOOK_TEST_RUNS."""
+    """The folder of a run of the recipe's sample by the command line, and what it printed: one run
+    for all the processes of the tests, and for all calls of pytest that get the same folder in
+    RNN_COOKBOOK_TEST_RUNS."""
     root, kept = tmp_path_factory.getbasetemp(), os.environ.get("RNN_COOKBOOK_TEST_RUNS")
     shared = Path(kept) if kept else root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
     folder = (shared if fcntl else root) / f"sample-{recipe}"
@@ -64,7 +65,8 @@ def run_sample(recipe: str, tmp_path_factory) -> tuple[Path, subprocess.Complete
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Tests begin until the moment that RNN_COOKBOOK_TEST_UNTIL names, in seconds since 1970: `.ci/run` ends on slow machines, too."""
+    """Tests begin until the moment that RNN_COOKBOOK_TEST_UNTIL names, in seconds since 1970:
+    `.ci/run` ends on slow machines, too."""
     if time.time() > float(os.environ.get("RNN_COOKBOOK_TEST_UNTIL") or "inf"):
         pytest.skip("on this machine there was no time left for it: RNN_COOKBOOK_TEST_UNTIL")
 
@@ -97,7 +99,8 @@ def config():
 
 @pytest.fixture(autouse=True)
 def _no_determinism_left():
-    """`training.seed_everything` turns XLA off for the whole process: the next test shall not notice."""
+    """`training.seed_everything` turns XLA off for the whole process: the next test shall not
+    notice."""
     yield
     disable_op_determinism()
 

@@ -1,6 +1,8 @@
-"""The command line in a process of its own, for a moment's wait: it is forked from one that has imported TensorFlow and done nothing else.
+"""The command line in a process of its own, for a moment's wait: it is forked from one that has
+imported TensorFlow and done nothing else.
 
-Importing TensorFlow takes longer than most tests. Where the platform cannot fork a server, every process imports it anew.
+Importing TensorFlow takes longer than most tests. Where the platform cannot fork a server, every
+process imports it anew.
 """
 
 import contextlib
@@ -39,7 +41,8 @@ def run(
 def started(
     *arguments, pipes=(os.devnull, os.devnull, os.devnull), env: dict | None = None
 ) -> Iterator[BaseProcess]:
-    """The process of `rnn-cookbook ARGUMENTS`; `pipes` are the paths of its standard input, output and error. It is killed at the end."""
+    """The process of `rnn-cookbook ARGUMENTS`; `pipes` are the paths of its standard input, output
+    and error. It is killed at the end."""
     where = (os.getcwd(), dict(os.environ, **(env or {})), [str(pipe) for pipe in pipes])
     process = processes().Process(
         target=_work, args=([str(argument) for argument in arguments], *where)

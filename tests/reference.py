@@ -1,6 +1,8 @@
-"""SimpleRNN, LSTM and GRU in float64 NumPy, in Keras' layout of the weights, from the equations of the papers.
+"""SimpleRNN, LSTM and GRU in float64 NumPy, in Keras' layout of the weights, from the equations of
+the papers.
 
-Every row is read alone, its true steps only: no mask takes part in the arithmetic, so that a mask which fails in Keras shows.
+Every row is read alone, its true steps only: no mask takes part in the arithmetic, so that a mask
+which fails in Keras shows.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +22,8 @@ def step(
     *,
     reset_after: bool = True,
 ) -> list:
-    """One step of one row: (float[features], float[units] each state) -> the new states; the first is the output.
+    """One step of one row: (float[features], float[units] each state) -> the new states; the first
+    is the output.
 
     Keras' order of the gates: LSTM input, forget, candidate, output; GRU update, reset, candidate.
     """
@@ -66,7 +69,8 @@ def one_way(
     states: Sequence | None = None,
     **options,
 ):
-    """A right-padded batch: float[batch, time, features] -> (float[batch, time, units], final states float[batch, units] each).
+    """A right-padded batch: float[batch, time, features] -> (float[batch, time, units], final
+    states float[batch, units] each).
 
     At padding the state stays, and the output is the last true step's once more.
     """
@@ -90,9 +94,11 @@ def both_ways(
     states: Sequence | None = None,
     **options,
 ):
-    """Forward and backward layer side by side: float[batch, time, features] -> (float[batch, time, 2 * units], states, forward ones first).
+    """Forward and backward layer side by side: float[batch, time, features] -> (float[batch, time,
+    2 * units], states, forward ones first).
 
-    The backward layer reads the true steps from the last to the first. At padding both outputs are zero.
+    The backward layer reads the true steps from the last to the first. At padding both outputs are
+    zero.
     """
     half, count = len(weights) // 2, 2 if cell == "lstm" else 1
     forward_states, backward_states = (
@@ -117,7 +123,8 @@ def both_ways(
 def finite_differences(
     function: Callable[[], float], array: np.ndarray, *, size: float = 1e-5
 ) -> np.ndarray:
-    """Central differences of `function` with respect to every number in `array`, which it reads and which is put back."""
+    """Central differences of `function` with respect to every number in `array`, which it reads and
+    which is put back."""
     gradient = np.zeros_like(array)
     for at in np.ndindex(array.shape):
         value = array[at]

@@ -1,4 +1,5 @@
-"""One table of cases, every model of the library: padding, batches, gradients, reload, precision, the future, streams."""
+"""One table of cases, every model of the library: padding, batches, gradients, reload, precision,
+the future, streams."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -308,7 +309,8 @@ CASES["autoencoder windows"] = Case(
 )
 
 
-# Of each builder what is most unlike the others; the rest are variations, which the slower checks go through.
+# Of each builder what is most unlike the others; the rest are variations, which the slower checks
+# go through.
 FIRST = {
     "classifier simple_rnn",
     "classifier lstm both",
@@ -460,7 +462,8 @@ def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp
     model.save(tmp_path / "m.keras")
     with precision(loaded):
         again = keras.saving.load_model(tmp_path / "m.keras")
-        # Keras reads a tied embedding in the precision of the model around it, which is the global one.
+        # Keras reads a tied embedding in the precision of the model around it, which is the global
+        # one.
         tied = any(isinstance(layer, keras.layers.ReversibleEmbedding) for layer in model.layers)
         np.testing.assert_allclose(
             again(_one(inputs)), model(_one(inputs)), atol=1e-3 if tied else 0, rtol=0
@@ -492,7 +495,8 @@ def test_mixed_precision_stays_finite_and_ends_in_float32(case):
 
 @every
 def test_order_of_time_matters(case):
-    """Every model here answers otherwise for a sequence turned round: none of them is a bag of steps."""
+    """Every model here answers otherwise for a sequence turned round: none of them is a bag of
+    steps."""
     model, inputs = kept(case), case.inputs([11] * 4)
     turned = [
         x if name in ("lengths", "target") else x[:, ::-1]
@@ -506,7 +510,8 @@ def test_order_of_time_matters(case):
 
 @choose(lambda case: case.per_step and not case.fixed_time)
 def test_the_future_is_read_if_and_only_if_the_model_is_not_causal(case):
-    """Another last step changes the output of the first step in models of both directions, and never in causal ones."""
+    """Another last step changes the output of the first step in models of both directions, and
+    never in causal ones."""
     model, inputs = kept(case), case.inputs([12] * 4)
     changed = [x.copy() for x in inputs]
     for name, x in zip(case.reads, changed, strict=True):

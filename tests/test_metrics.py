@@ -194,7 +194,8 @@ class TestTaggingBaselines:
             "new Ann/B-PER",
         )
         scores = tagging_baselines(self.TRAIN, test)["known_entities"]
-        # Wrong: the first York of the second sentence, which is more often a club; Bob, whom no one knows.
+        # Wrong: the first York of the second sentence, which is more often a club; Bob, whom no one
+        # knows.
         assert (scores["precision"], scores["recall"]) == (
             pytest.approx(5 / 6, abs=1e-5),
             pytest.approx(5 / 7, abs=1e-5),

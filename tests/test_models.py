@@ -32,7 +32,8 @@ def classifier(**options):
 
 
 def test_segments_cut_the_state():
-    """A change in one segment leaves the states of the others alone; without segments it travels on."""
+    """A change in one segment leaves the states of the others alone; without segments it travels
+    on."""
     changed = TOKENS[:1].copy()
     changed[0, 0] = 29 if changed[0, 0] != 29 else 28
     for segment, travels in ((4, False), (0, True)):

@@ -65,8 +65,9 @@ def test_it_is_stored_as_it_ran(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_from_an_empty_folder(path, tmp_path):
-    """Its own assertions hold, and what it prints is what is stored, but for the last digits. A cell with nbval's tag for output that
-    depends on the machine, such as which examples a trained network gets wrong, has some."""
+    """Its own assertions hold, and what it prints is what is stored, but for the last digits. A
+    cell with nbval's tag for output that depends on the machine, such as which examples a trained
+    network gets wrong, has some."""
     nbformat = pytest.importorskip("nbformat", reason="executing notebooks needs the test extra")
     from nbclient import NotebookClient
 

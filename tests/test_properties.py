@@ -1,4 +1,5 @@
-"""Properties that hold for every input, tried on inputs that Hypothesis makes up: encoders, batches, splits, layers over time."""
+"""Properties that hold for every input, tried on inputs that Hypothesis makes up: encoders,
+batches, splits, layers over time."""
 
 import string
 from collections import Counter
@@ -28,14 +29,73 @@ def tries(count: int):
     return settings(max_examples=count, derandomize=True, deadline=None)
 
 
-# Combining marks alone and doubled, joined and flagged emoji, both directions of writing and the marks that switch them, characters
-# that control, that are spaces, or that are not there; letters that change their number or their form when lower-cased; markup.
-# fmt: off
+# Combining marks alone and doubled, joined and flagged emoji, both directions of writing and the
+# marks that switch them, characters that control, that are spaces, or that are not there; letters
+# that change their number or their form when lower-cased; markup. fmt: off
 PIECES = [
-    "a", "B", "don't", "ΟΔΟΣ", "Σ", "İ", "ẞ", "ﬁ", "ǅ", "e\u0301", "\u0301", "\u0301\u0323", "क्षि", "می\u200cخواهم", "שלום", "مرحبا",
-    "👩\u200d👧", "🇩🇪", "👍🏽", "❤\ufe0f", "\U0010ffff", "\ufffe", "\ufffd", "\u202e", "\u200e", "\u061c", "\u2066", "\u2069",
-    "\0", "\x07", "\x1c", "\x7f", "\x85", "\n", "\r\n", "\t", " ", "\u00a0", "\u2028", "\u3000", "\u200b", "\u2060", "\ufeff", "\u00ad",
-    "<br />", "<br>", "<br", "/>", "<BR/>", "&amp;", "!", "…", "’", "'", "_", "好电影", "ひら", "カタ", "한글", "ไทย", "½", "٣", "𝟘",
+    "a",
+    "B",
+    "don't",
+    "ΟΔΟΣ",
+    "Σ",
+    "İ",
+    "ẞ",
+    "ﬁ",
+    "ǅ",
+    "e\u0301",
+    "\u0301",
+    "\u0301\u0323",
+    "क्षि",
+    "می\u200cخواهم",
+    "שלום",
+    "مرحبا",
+    "👩\u200d👧",
+    "🇩🇪",
+    "👍🏽",
+    "❤\ufe0f",
+    "\U0010ffff",
+    "\ufffe",
+    "\ufffd",
+    "\u202e",
+    "\u200e",
+    "\u061c",
+    "\u2066",
+    "\u2069",
+    "\0",
+    "\x07",
+    "\x1c",
+    "\x7f",
+    "\x85",
+    "\n",
+    "\r\n",
+    "\t",
+    " ",
+    "\u00a0",
+    "\u2028",
+    "\u3000",
+    "\u200b",
+    "\u2060",
+    "\ufeff",
+    "\u00ad",
+    "<br />",
+    "<br>",
+    "<br",
+    "/>",
+    "<BR/>",
+    "&amp;",
+    "!",
+    "…",
+    "’",
+    "'",
+    "_",
+    "好电影",
+    "ひら",
+    "カタ",
+    "한글",
+    "ไทย",
+    "½",
+    "٣",
+    "𝟘",
 ]
 # fmt: on
 WEIRD = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=12).map("".join)
@@ -302,7 +362,8 @@ FEATURES = 3
 
 @st.composite
 def padded(draw):
-    """(float32[batch, time, features], lengths, more): finite numbers in the padding, too, and how many more steps of it to add."""
+    """(float32[batch, time, features], lengths, more): finite numbers in the padding, too, and how
+    many more steps of it to add."""
     lengths = draw(st.lists(st.integers(1, 12), min_size=1, max_size=5))
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     time = max(lengths) + draw(st.integers(0, 6))
@@ -329,7 +390,8 @@ class TestLayers:
     @tries(40)
     @given(padded(), st.integers(1, 15))
     def test_segments_are_read_apart_and_joined_whatever_the_padding(self, case, length):
-        """The running sum stands for the recurrent layer: it starts anew in every segment and sees no step before its own."""
+        """The running sum stands for the recurrent layer: it starts anew in every segment and sees
+        no step before its own."""
         sequence, lengths, more = case
         for x in (sequence, lengthen(sequence, more)):
             steps = mask(lengths, x.shape[1])

@@ -438,7 +438,8 @@ def test_one_seed_has_no_spread(tmp_path):
 
 
 def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
-    """A recipe of a few lines, recorded with three seeds; the second record takes finished seeds as they are."""
+    """A recipe of a few lines, recorded with three seeds; the second record takes finished seeds as
+    they are."""
     (tmp_path / "toy.py").write_text(
         "from dataclasses import dataclass\n"
         "import json\n"
@@ -477,7 +478,8 @@ def test_recording_runs_the_seeds_and_goes_on_after_a_kill(tmp_path):
 
 
 def test_baselines_are_trained_on_every_split(tmp_path):
-    """Once where the split is fixed; for every seed where a setting splits the benchmark by the seed, as by speaker."""
+    """Once where the split is fixed; for every seed where a setting splits the benchmark by the
+    seed, as by speaker."""
     (tmp_path / "toy.py").write_text(
         "from dataclasses import dataclass\n"
         "METRIC = 'accuracy'\n"
@@ -504,7 +506,8 @@ def test_baselines_are_trained_on_every_split(tmp_path):
 
 
 def test_a_record_is_never_pieced_together_from_other_settings(tmp_path):
-    """Seeds that were finished with other settings are refused, and so is a setting's name for anything else."""
+    """Seeds that were finished with other settings are refused, and so is a setting's name for
+    anything else."""
     from rnn_cookbook.recipes import sentiment
 
     from rnn_cookbook.run.folder import Run

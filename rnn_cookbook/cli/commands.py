@@ -68,7 +68,7 @@ def tune(arguments: list[str]) -> int:
         start = read_config(module, before["config"])
     config = dataclasses.replace(start, **given_settings(module, options))
     with quiet_tensorflow():
-        import tensorflow  # noqa: F401
+        import tensorflow
     from rnn_cookbook.tune import search as tuning
 
     print(
@@ -151,7 +151,7 @@ def compare(arguments: list[str]) -> int:
         record = partial(record_cells, module, name, data=start.data, command=shlex.join(command))
     config = dataclasses.replace(start, **given)
     with quiet_tensorflow():
-        import tensorflow  # noqa: F401
+        import tensorflow
     from rnn_cookbook.tune import compare as comparing
 
     chosen = {
@@ -214,7 +214,7 @@ def export(arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
     with quiet_tensorflow():
-        import tensorflow  # noqa: F401
+        import tensorflow
     from rnn_cookbook.export import write as exporting
 
     name = options.recipe or trained_by(Path(options.run)) or ""

@@ -1,4 +1,5 @@
-"""A recipe as code of your own: alone, for who has this library installed, or with exactly the modules of the library that it uses."""
+"""A recipe as code of your own: alone, for who has this library installed, or with exactly the
+modules of the library that it uses."""
 
 import ast
 import functools
@@ -27,15 +28,18 @@ _WIDTH = 140  # of a line
 
 
 def copy(recipe: str, destination: str | Path, *, vendor: bool = False) -> str:
-    """Writes a recipe into a folder of its own, with `requirements.txt`, `README.md` and a smoke test; returns what to do next.
+    """Writes a recipe into a folder of its own, with `requirements.txt`, `README.md` and a smoke
+    test; returns what to do next.
 
     Args:
         recipe: name, or path of a recipe's file.
         destination: the folder; nothing in it is overwritten.
-        vendor: put the modules of the library that the recipe uses beside it, so that it runs without the library.
+        vendor: put the modules of the library that the recipe uses beside it, so that it runs
+            without the library.
 
     Raises:
-        InputError: no such recipe, a file that is there already, or a library that pip knows nothing of.
+        InputError: no such recipe, a file that is there already, or a library that pip knows
+            nothing of.
     """
     file = recipe_file(recipe)
     name, folder = file.stem, Path(destination)
@@ -125,7 +129,8 @@ def used_modules(recipe: Path) -> dict[str, Module]:
 
 
 def _references(tree: ast.Module) -> set[str]:
-    """Dotted names of the library that a module imports, and of what it then takes from them: "rnn_cookbook.models.text_classifier"."""
+    """Dotted names of the library that a module imports, and of what it then takes from them:
+    "rnn_cookbook.models.text_classifier"."""
     known, found = {}, set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == _PACKAGE:
@@ -197,7 +202,8 @@ def _trimmed(module: Module) -> str:
 
 
 def _data_files(modules: dict[str, Module]) -> dict[str, Path]:
-    """Files of the library that are no modules and are named in one: path below the destination to file."""
+    """Files of the library that are no modules and are named in one: path below the destination to
+    file."""
     there = {
         file.name: file
         for file in _HOME.rglob("*")
@@ -217,7 +223,8 @@ def _data_files(modules: dict[str, Module]) -> dict[str, Path]:
 
 
 def requirements(texts: list[str]) -> list[str]:
-    """What of the library's own requirements the modules of these texts import; those that other packages need unsaid are among them."""
+    """What of the library's own requirements the modules of these texts import; those that other
+    packages need unsaid are among them."""
     try:
         wanted = [Requirement(line) for line in metadata.requires(_DISTRIBUTION) or ()]
     except metadata.PackageNotFoundError as error:

@@ -1,4 +1,5 @@
-"""The command line: a recipe's Config is its options; bad input ends with one clear line and exit code 2."""
+"""The command line: a recipe's Config is its options; bad input ends with one clear line and exit
+code 2."""
 
 import argparse
 import csv
@@ -79,12 +80,14 @@ def entry() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if answering:
-        # At once: the thread that waits for standard input would make the interpreter abort while it shuts down.
+        # At once: the thread that waits for standard input would make the interpreter abort while
+        # it shuts down.
         os._exit(code)
     sys.exit(code)
 
 
-# Beside run and predict, which every recipe has; a recipe that was copied with the library's modules lacks them.
+# Beside run and predict, which every recipe has; a recipe that was copied with the library's
+# modules lacks them.
 _MORE = {
     "tune": "search a recipe's settings on validation, by keras-tuner",
     "compare": "LSTM or GRU? a recipe with one cell after the other",
@@ -168,8 +171,10 @@ def _list() -> int:
 
 
 def config_parser(module: ModuleType, name: str) -> argparse.ArgumentParser:
-    """The recipe's options: one for each field of its Config, with the field's trailing comment as help."""
-    # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is an error.
+    """The recipe's options: one for each field of its Config, with the field's trailing comment as
+    help."""
+    # argparse would take --epoch for --epochs; an option that is not exactly one of the recipe's is
+    # an error.
     parser = recipe_parser("run", module, name)
     folder = parser.add_argument_group("run options")
     folder.add_argument(
@@ -212,12 +217,13 @@ def _run(arguments: list[str]) -> int:
         start = read_config(module, saved_settings(name, options.output))
     config = dataclasses.replace(start, **given)
     with quiet_tensorflow():
-        import tensorflow  # noqa: F401
+        import tensorflow
     if options.record:
         check_recordable(options, setting, given, free={"data_dir", "baselines"}, does="writes")
         from rnn_cookbook.run.record import record
 
-        # What decides the figures; not where data and runs are on this machine, nor how often it was interrupted.
+        # What decides the figures; not where data and runs are on this machine, nor how often it
+        # was interrupted.
         command = ["rnn-cookbook", "run", arguments[0], "--record", "--seeds", str(options.seeds)]
         command += ([] if setting == "default" else ["--setting", setting]) + (
             [] if config.baselines else ["--no-baselines"]
@@ -294,7 +300,7 @@ def _predict(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
             }
         )
     with quiet_tensorflow():
-        import tensorflow  # noqa: F401
+        import tensorflow
     from rnn_cookbook.files import log_to_console
     from rnn_cookbook.run.bundle import load_bundle
 
@@ -327,7 +333,8 @@ def _reads_tables(recipe: ModuleType | None) -> bool:
 
 
 def _write_lines(path: Path, lines: Iterator[str]) -> None:
-    """Line by line beside the file, which appears when all are there: what came before an error or a stop is not lost."""
+    """Line by line beside the file, which appears when all are there: what came before an error or
+    a stop is not lost."""
     partial = path.with_name(f"{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
@@ -352,7 +359,8 @@ def _write_lines(path: Path, lines: Iterator[str]) -> None:
 def _add_prediction_options(
     parser: argparse.ArgumentParser, arguments: list[str]
 ) -> ModuleType | None:
-    """Options of every recipe's predictions, and those of the recipe that trained the run in `arguments`, if there is one to be read."""
+    """Options of every recipe's predictions, and those of the recipe that trained the run in
+    `arguments`, if there is one to be read."""
     parser.add_argument("run", metavar="RUN_DIR", help="the run's folder, or the bundle in it")
     parser.add_argument(
         "inputs",
@@ -381,7 +389,8 @@ def _add_prediction_options(
         iter(after + [argument[9:] for argument in arguments if argument.startswith("--recipe=")]),
         None,
     )
-    # The run is the first argument that is one: the values of options that are not known yet may stand before it.
+    # The run is the first argument that is one: the values of options that are not known yet may
+    # stand before it.
     name = given or next(
         filter(
             None,
@@ -424,7 +433,8 @@ def _lines(answers: Iterator[dict], form: str) -> Iterator[str]:
 
 
 def _as_they_come(inputs: Iterator, limit: int = 64) -> Iterator[list]:
-    """Lists of up to `limit` inputs: what has arrived by now, so that a slow pipe is answered line by line and a file in batches."""
+    """Lists of up to `limit` inputs: what has arrived by now, so that a slow pipe is answered line
+    by line and a file in batches."""
     arrived: queue.Queue = queue.Queue(maxsize=4 * limit)
     end = object()
 

@@ -22,7 +22,8 @@ class Parser(argparse.ArgumentParser):
 def recipe_parser(
     command: str, module: ModuleType, name: str, *, without: tuple[str, ...] = ()
 ) -> argparse.ArgumentParser:
-    """The options that a command has of the recipe, `without` some, and where its configuration starts."""
+    """The options that a command has of the recipe, `without` some, and where its configuration
+    starts."""
     parser = Parser(
         prog=f"rnn-cookbook {command} {name}",
         description=(module.__doc__ or name).splitlines()[0],
@@ -51,7 +52,8 @@ def recipe_parser(
 
 def add_fields(group, module: ModuleType, name: str, *, without: tuple[str, ...] = ()) -> None:
     """An option for each field of the dataclass of that name in a recipe, `without` some."""
-    # From the file: inspect.getsource would look into every loaded module, and so load the late ones, TensorFlow with them.
+    # From the file: inspect.getsource would look into every loaded module, and so load the late
+    # ones, TensorFlow with them.
     source = re.split(
         r"\n(?=\S)", Path(module.__file__).read_text(encoding="utf-8").partition(f"class {name}")[2]
     )[0]
@@ -91,7 +93,8 @@ def given_settings(module: ModuleType, options: argparse.Namespace) -> dict:
 def check_recordable(
     options: argparse.Namespace, setting: str, given: dict, *, free: set[str], does: str
 ) -> None:
-    """InputError where --record would record anything but a setting as it stands; `free` settings do not change what is measured."""
+    """InputError where --record would record anything but a setting as it stands; `free` settings
+    do not change what is measured."""
     changed = sorted(set(given) - free - ({"data"} if setting == "sample" else set()))
     if changed or options.config:
         raise InputError(

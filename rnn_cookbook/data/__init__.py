@@ -1,4 +1,5 @@
-"""Raw examples from files and data sets, shared by two applications or more. Nothing here needs TensorFlow until a data set is loaded."""
+"""Raw examples from files and data sets, shared by two applications or more. Nothing here needs
+TensorFlow until a data set is loaded."""
 
 from rnn_cookbook._lazy import lazy_submodules
 

@@ -1,4 +1,5 @@
-"""Sound files to samples: WAV, FLAC, OGG, MP3 and what else libsndfile reads, of any rate and number of channels."""
+"""Sound files to samples: WAV, FLAC, OGG, MP3 and what else libsndfile reads, of any rate and
+number of channels."""
 
 import re
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ def sound_chunks(
     start: float = 0.0,
     length: float | None = None,
 ) -> Iterator[np.ndarray]:
-    """The samples of `read_sound` in pieces of about so many seconds, so that an hour needs no more memory than a minute.
+    """The samples of `read_sound` in pieces of about so many seconds, so that an hour needs no more
+    memory than a minute.
 
     Args:
         source: a file, or what reads as one.
@@ -52,7 +54,8 @@ def sound_chunks(
         start, length: seconds of the part that is read; all that follows when None.
 
     Raises:
-        InputError: no such file; empty; no sound; cut off before the end that it says it has; or samples that are no numbers.
+        InputError: no such file; empty; no sound; cut off before the end that it says it has; or
+            samples that are no numbers.
     """
     import soundfile
     import soxr
@@ -94,7 +97,8 @@ def sound_chunks(
 def raw_chunks(
     file: BinaryIO, *, rate: int, raw_rate: int, seconds: float = 0.1
 ) -> Iterator[np.ndarray]:
-    """Raw samples (16 bits, signed, little-endian, one channel) as they come: float32[samples] at `rate` Hz.
+    """Raw samples (16 bits, signed, little-endian, one channel) as they come: float32[samples] at
+    `rate` Hz.
 
     Args:
         file: such as `sys.stdin.buffer`.
@@ -133,7 +137,8 @@ def sound_files(path: str | Path) -> list[Path]:
 
 
 def seconds_of(source: str | Path) -> float:
-    """How long a sound is, by what its file says. Raises InputError as `sound_chunks`, as far as the header tells."""
+    """How long a sound is, by what its file says. Raises InputError as `sound_chunks`, as far as
+    the header tells."""
     with _opened(source, str(source)) as file:
         return file.frames / file.samplerate
 

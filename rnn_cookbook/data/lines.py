@@ -14,17 +14,18 @@ from rnn_cookbook.errors import InputError, listing
 def read_inputs(source: str) -> Iterator[str]:
     """One text a line from a file, or from standard input when `source` is "-".
 
-    Lines of a `.jsonl` file are JSON strings, or objects with a text under one of the usual names. Blank lines are kept, so that
-    answers and lines go together.
+    Lines of a `.jsonl` file are JSON strings, or objects with a text under one of the usual names.
+    Blank lines are kept, so that answers and lines go together.
 
     Raises:
-        InputError: no such file (at once); a line that is not UTF-8 or not JSON (when its turn comes).
+        InputError: no such file (at once); a line that is not UTF-8 or not JSON (when its turn
+            comes).
     """
     if source == "-":
         return _lines(sys.stdin.buffer, "standard input", parse=str)
     path = Path(source)
     try:
-        file = open(path, "rb")  # noqa: SIM115 - closed by the generator
+        file = open(path, "rb")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     return _lines(file, str(path), parse=_text_of if path.suffix.lower() == ".jsonl" else str)

@@ -1,4 +1,5 @@
-"""Raw text to sentences and tokens, cut as those of the CoNLL-2003 files, with the place of every token in the text."""
+"""Raw text to sentences and tokens, cut as those of the CoNLL-2003 files, with the place of every
+token in the text."""
 
 from typing import NamedTuple
 
@@ -6,14 +7,16 @@ import regex
 from syntok import segmenter
 from syntok.tokenizer import Tokenizer
 
-_NO_SPACE = "\u200b\ufeff"  # part words though Python does not call them spaces: the zero-width space, the byte-order mark
+# part words though Python does not call them spaces: the zero-width space, the byte-order mark
+_NO_SPACE = "\u200b\ufeff"
 _BREAK = r"(?>\r\n|[\n\r\x0b\x0c\x85\u2028])"
 _BLANK_LINES = regex.compile(rf"{_BREAK}(?:[^\S\n\r\x0b\x0c\x85\u2028\u2029]*+{_BREAK})++|\u2029")
 _CHUNK = regex.compile(r"\S+")
 _WORD = r"[\p{L}\p{N}\p{M}]++"
 _HYPHEN = "-\u00ad\u2010\u2011"
 _APOSTROPHE = "'’ʼ`´"
-# No cut within: addresses, "U.S." and "U.S.-led", words and numbers with what joins them, "C$", dots and dashes, "+3" and ".5".
+# No cut within: addresses, "U.S." and "U.S.-led", words and numbers with what joins them, "C$",
+# dots and dashes, "+3" and ".5".
 _WHOLE = regex.compile(
     rf"""(?:https?://|www\.)[^\s<>"]+[^\s<>"\p{{P}}]/?
     | (?<![\w.+-])[\w.+-]++@\w[\w-]*+(?:\.\w[\w-]*+)++
@@ -58,13 +61,17 @@ class Token(NamedTuple):
 
 
 def sentences(text: str) -> list[list[Token]]:
-    """Sentences of raw text and their tokens, in order; no token spans white space, and none is empty.
+    """Sentences of raw text and their tokens, in order; no token spans white space, and none is
+    empty.
 
-    By syntok, corrected to cut as the CoNLL-2003 files do: "'s" and "n't" stand apart, as punctuation does; numbers, dates such as
-    1996-08-22, abbreviations such as U.S. and Mr., and words with hyphens stay whole. A blank line ends a sentence, a line break does not.
-    Every character is in a token, but white space, zero-width spaces and byte-order marks.
+    By syntok, corrected to cut as the CoNLL-2003 files do: "'s" and "n't" stand apart, as
+    punctuation does; numbers, dates such as
+    1996-08-22, abbreviations such as U.S. and Mr., and words with hyphens stay whole. A blank line
+    ends a sentence, a line break does not. Every character is in a token, but white space,
+    zero-width spaces and byte-order marks.
     """
-    # Character for character, so that places stay what they are. What Python and syntok call a space differs.
+    # Character for character, so that places stay what they are. What Python and syntok call a
+    # space differs.
     spaced = "".join(" " if c.isspace() or c in _NO_SPACE else c for c in text)
     found, start = [], 0
     for blank in [*_BLANK_LINES.finditer(text), None]:
@@ -133,7 +140,8 @@ def _with_dots(
 
 
 def _is_abbreviation(word: str, following: str) -> bool:
-    """Whether a dot belongs to the word. `following`: the next token of the sentence, if it has one."""
+    """Whether a dot belongs to the word. `following`: the next token of the sentence, if it has
+    one."""
     if word in _BEFORE_NUMBERS:
         return following[:1].isdigit()
     if word in _ABBREVIATIONS:

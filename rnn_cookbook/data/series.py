@@ -1,5 +1,5 @@
-"""The user's own series: a table, wide (a time column and value columns) or long (an identifier, a time, a value), to values on an even
-grid of time.
+"""The user's own series: a table, wide (a time column and value columns) or long (an identifier, a
+time, a value), to values on an even grid of time.
 
 What is not even is made so by a stated rule or refused, never guessed in silence.
 """
@@ -34,8 +34,9 @@ _ZONE = re.compile(r"\d\d:\d\d.*?(Z|[+-]\d\d:?(?:\d\d)?)$")
 class Series:
     """One series, or several side by side, on an even grid of time.
 
-    `times` covers the rows for which `known` holds the covariates, float64[rows, covariates]; `values`, float64[steps, channels], are the
-    first `steps` of them: where covariates are known ahead, there are more rows than steps.
+    `times` covers the rows for which `known` holds the covariates, float64[rows, covariates];
+    `values`, float64[steps, channels], are the first `steps` of them: where covariates are known
+    ahead, there are more rows than steps.
     """
 
     times: pd.DatetimeIndex
@@ -63,7 +64,8 @@ class Series:
         return replace(self, values=self.values[:end])
 
     def ahead(self, horizon: int) -> "Series":
-        """The same with the times of the next `horizon` steps after the last value, and the covariates until then.
+        """The same with the times of the next `horizon` steps after the last value, and the
+        covariates until then.
 
         Raises:
             InputError: the covariates end before that.
@@ -98,27 +100,35 @@ def read_series(
     fill_covariates: str = "",
     table: pd.DataFrame | None = None,
 ) -> list[Series]:
-    """Reads a table (.csv, .tsv, .jsonl, .parquet): one `Series` with all its columns if wide, one for each identifier if long.
+    """Reads a table (.csv, .tsv, .jsonl, .parquet): one `Series` with all its columns if wide, one
+    for each identifier if long.
 
-    A table is long where it has a column that is called unique_id (or as `id_column` says). Rows out of order are sorted, which is logged.
+    A table is long where it has a column that is called unique_id (or as `id_column` says). Rows
+    out of order are sorted, which is logged.
 
     Args:
-        columns: names of the value columns, as a list or separated by commas (a name with a comma in double quotes); if empty, all that
-            are neither time nor covariate (wide), or y (long).
+        columns: names of the value columns, as a list or separated by commas (a name with a comma
+            in double quotes); if empty, all that are neither time nor covariate (wide), or y
+            (long).
         time_column: if empty, the column with a usual name (ds, date, timestamp, ...).
         id_column: of a long table, if it is called otherwise.
-        covariates: names of columns that are known ahead, likewise. Rows at the end that have these and no value are the future.
-        frequency: of the grid, as pandas writes it ("h", "15min", "D", "MS"). If empty, the usual distance between neighbours, which every
-            row must keep to. If given, rows that fall into the same step are averaged.
+        covariates: names of columns that are known ahead, likewise. Rows at the end that have these
+            and no value are the future.
+        frequency: of the grid, as pandas writes it ("h", "15min", "D", "MS"). If empty, the usual
+            distance between neighbours, which every row must keep to. If given, rows that fall into
+            the same step are averaged.
         step: the frequency that every row must keep to, where it is known; see there.
-        fill: what becomes of steps without a value: "refuse" them, put in "linear" interpolation, the "last" value, or "zero", or "keep"
-            them as NaN. At the ends, where there is nothing to interpolate between, the nearest value.
+        fill: what becomes of steps without a value: "refuse" them, put in "linear" interpolation,
+            the "last" value, or "zero", or "keep" them as NaN. At the ends, where there is nothing
+            to interpolate between, the nearest value.
         fill_covariates: the same of covariates; `fill` if empty.
-        table: what `read_table` gave for the path, or a part of its columns, where it was read already.
+        table: what `read_table` gave for the path, or a part of its columns, where it was read
+            already.
 
     Raises:
-        InputError: no such file or column; time stamps that cannot be read, occur twice, lie off the grid or in several time zones; values
-            that are no numbers, infinite, or missing where `fill` refuses.
+        InputError: no such file or column; time stamps that cannot be read, occur twice, lie off
+            the grid or in several time zones; values that are no numbers, infinite, or missing
+            where `fill` refuses.
     """
     path = Path(path)
     if fill not in FILLS:
@@ -198,17 +208,19 @@ def read_series(
 def split_by_time(
     series: Sequence[Series], *, lookback: int, horizon: int, validation: float, test: float
 ) -> tuple[list[Series], dict[str, list[tuple[int, int]]]]:
-    """The last steps of each series are the test, those before them validation, the rest training: the series, and for each split the
-    steps [first, end) of each series that are to be forecast.
+    """The last steps of each series are the test, those before them validation, the rest training:
+    the series, and for each split the steps [first, end) of each series that are to be forecast.
 
-    Series too short for a window of training and a forecast in each split are left out, which is logged.
+    Series too short for a window of training and a forecast in each split are left out, which is
+    logged.
 
     Args:
         lookback, horizon: steps read and forecast.
         validation, test: shares of each series' steps.
 
     Raises:
-        InputError: every series is too short; says what would fit the longest. The shares leave nothing to train on.
+        InputError: every series is too short; says what would fit the longest. The shares leave
+            nothing to train on.
     """
     if validation + test >= 1:
         raise InputError(
@@ -262,8 +274,8 @@ def matching(
     lookback: int,
     horizon: int = 0,
 ) -> list[Series]:
-    """Those of the series of a table that a trained model can go on with; shorter ones, and those whose covariates end too early, are left
-    out, which is logged.
+    """Those of the series of a table that a trained model can go on with; shorter ones, and those
+    whose covariates end too early, are left out, which is logged.
 
     Args:
         path: of the table, for messages.
@@ -271,7 +283,8 @@ def matching(
         lookback, horizon: steps that it reads and forecasts.
 
     Raises:
-        InputError: other steps, another number of channels, or no series is long enough and has its covariates.
+        InputError: other steps, another number of channels, or no series is long enough and has its
+            covariates.
     """
     found = series[0].times.freqstr
     if found != frequency:
@@ -317,8 +330,8 @@ def mean_step(frequency: str | pd.DateOffset) -> pd.Timedelta:
 
 
 def season_of(frequency: pd.DateOffset) -> int:
-    """Steps of the season that one would try first: a day of hours or minutes, a week of days, a year of weeks, months or quarters; 1
-    where the steps make none up."""
+    """Steps of the season that one would try first: a day of hours or minutes, a week of days, a
+    year of weeks, months or quarters; 1 where the steps make none up."""
     days = mean_step(frequency) / pd.Timedelta("1D")
     if days < 1:
         return round(1 / days) if abs(1 / days - round(1 / days)) < 1e-6 else 1
@@ -412,15 +425,17 @@ def read_times(path: Path, column: pd.Series) -> pd.Series:
 
 
 def _parsed(path: Path, text: pd.Series) -> pd.Series:
-    """ISO 8601 (a year alone, too); otherwise dates with month or day first, whichever reads more of them, in order, and more evenly."""
+    """ISO 8601 (a year alone, too); otherwise dates with month or day first, whichever reads more
+    of them, in order, and more evenly."""
     readings = [pd.to_datetime(text, format="ISO8601", errors="coerce")]
     if readings[0].isna().any():
         for day_first in (False, True):
             readings.append(
                 pd.to_datetime(text, format="mixed", dayfirst=day_first, errors="coerce")
             )
-        # In a whole year of days the wrong order gives the same days, mixed up: rows go on, nearly all. The first or last days of months
-        # are even, though months are not; the days of Januaries only look so.
+        # In a whole year of days the wrong order gives the same days, mixed up: rows go on, nearly
+        # all. The first or last days of months are even, though months are not; the days of
+        # Januaries only look so.
         readings.sort(
             key=lambda times: (
                 times.isna().sum(),

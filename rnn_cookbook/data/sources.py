@@ -1,4 +1,5 @@
-"""Public data sets, from a folder on disk where they are, from the network where not: by TensorFlow Datasets, or as checksummed files."""
+"""Public data sets, from a folder on disk where they are, from the network where not: by TensorFlow
+Datasets, or as checksummed files."""
 
 import hashlib
 import os
@@ -18,7 +19,8 @@ _WAYS_ON = (
 
 
 def data_folder(data_dir: str | Path | None = None) -> Path:
-    """Where data sets are kept: `data_dir`, else `$RNN_COOKBOOK_DATA`, else TFDS' own `~/tensorflow_datasets`."""
+    """Where data sets are kept: `data_dir`, else `$RNN_COOKBOOK_DATA`, else TFDS' own
+    `~/tensorflow_datasets`."""
     return Path(
         data_dir or os.environ.get("RNN_COOKBOOK_DATA") or "~/tensorflow_datasets"
     ).expanduser()
@@ -32,7 +34,8 @@ def download(
     data_dir: str | Path | None = None,
     part: Callable[[bytes], bytes] | None = None,
 ) -> Path:
-    """Where `file` ("ett/ETTh1.csv") lies in the data folder; downloaded if it is not there yet, and checked in either case.
+    """Where `file` ("ett/ETTh1.csv") lies in the data folder; downloaded if it is not there yet,
+    and checked in either case.
 
     The download shows its progress, and the file appears whole or not at all.
 
@@ -84,9 +87,11 @@ def download(
 def load_tfds(
     name: str, *, splits: list[str], data_dir: str | Path | None = None
 ) -> list[list[dict]]:
-    """Examples of a TFDS data set, split by split, as dictionaries of NumPy values in the order on disk.
+    """Examples of a TFDS data set, split by split, as dictionaries of NumPy values in the order on
+    disk.
 
-    What lies in the data folder is read without touching the network; otherwise TFDS downloads and prepares it there.
+    What lies in the data folder is read without touching the network; otherwise TFDS downloads and
+    prepares it there.
 
     Raises:
         InputError: the data set is neither there nor can it be downloaded.
@@ -97,7 +102,8 @@ def load_tfds(
 def load_tfds_with_names(
     name: str, *, splits: list[str], feature: str, data_dir: str | Path | None = None
 ) -> tuple[list[list[dict]], list[str]]:
-    """As `load_tfds`, and the names of the classes of `feature`, one class or a sequence of them, in the order of their numbers."""
+    """As `load_tfds`, and the names of the classes of `feature`, one class or a sequence of them,
+    in the order of their numbers."""
     rows, features = _load_tfds(name, splits=splits, data_dir=data_dir)
     return rows, list(getattr(features[feature], "feature", features[feature]).names)
 
@@ -114,7 +120,8 @@ def _load_tfds(name: str, *, splits: list[str], data_dir: str | Path | None):
 
 
 def with_tfds(name: str, read: Callable, *, data_dir: str | Path | None = None):
-    """`read(builder)` of the TFDS data set of this name, which lies in the data folder or is downloaded there.
+    """`read(builder)` of the TFDS data set of this name, which lies in the data folder or is
+    downloaded there.
 
     Raises:
         InputError: the data set is neither there nor can it be downloaded.

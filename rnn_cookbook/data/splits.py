@@ -11,7 +11,8 @@ from rnn_cookbook.files import log
 
 
 def in_turn(examples, **sizes: int) -> dict:
-    """Parts of these sizes by their names, one after the other: of examples that were drawn at random, and are all different.
+    """Parts of these sizes by their names, one after the other: of examples that were drawn at
+    random, and are all different.
 
     Raises:
         ValueError: there are not as many as are wanted.
@@ -37,7 +38,8 @@ def stratified_split(
         part: what the smaller part is called in error messages.
 
     Raises:
-        InputError: one class only, a class of one example, or too few examples for every class to be in both parts.
+        InputError: one class only, a class of one example, or too few examples for every class to
+            be in both parts.
     """
     from sklearn.model_selection import train_test_split
 
@@ -60,7 +62,8 @@ def stratified_split(
 def _with_every_class(
     part: np.ndarray, other: np.ndarray, labels: Sequence, counts: Counter
 ) -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn may round a rare class out of a part: an example of it changes places with one of the part's largest class."""
+    """scikit-learn may round a rare class out of a part: an example of it changes places with one
+    of the part's largest class."""
     part, other = part.copy(), other.copy()
     for label in counts:
         here = Counter(labels[i] for i in part)
@@ -81,11 +84,13 @@ def split_by_group(
     test_fraction: float,
     seed: int,
 ) -> dict:
-    """Splits what is missing of "test" and "validation" off "train", at random, whole groups at a time.
+    """Splits what is missing of "test" and "validation" off "train", at random, whole groups at a
+    time.
 
     Args:
         parts: split name to examples with `take(indices)`.
-        groups: examples -> the group of each, and the different groups in the order that they are drawn from.
+        groups: examples -> the group of each, and the different groups in the order that they are
+            drawn from.
         what: groups are, for errors.
         validation_fraction, test_fraction: of the groups of what is left.
         seed: of both splits.
@@ -119,10 +124,12 @@ def split_by_group(
 def complete(
     parts: dict, *, validation_fraction: float, test_fraction: float, seed: int
 ) -> tuple[dict, list[str]]:
-    """Splits the missing ones of "test" and "validation" off "train", by class, and checks that the classes agree.
+    """Splits the missing ones of "test" and "validation" off "train", by class, and checks that the
+    classes agree.
 
     Args:
-        parts: split name to examples with `texts`, `labels` and `take(indices)`, such as `data.texts.Texts`.
+        parts: split name to examples with `texts`, `labels` and `take(indices)`, such as
+            `data.texts.Texts`.
         validation_fraction: of what remains for training.
         test_fraction: of all the examples.
         seed: of both splits.
@@ -156,7 +163,8 @@ def complete(
 
 
 def check_classes(labels: Sequence) -> Counter:
-    """Counts of the labels; raises InputError unless there are two classes or more with two examples or more in each."""
+    """Counts of the labels; raises InputError unless there are two classes or more with two
+    examples or more in each."""
     counts = Counter(labels)
     if len(counts) < 2:
         raise InputError(

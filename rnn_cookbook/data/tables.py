@@ -26,7 +26,8 @@ SPLIT_NAMES = {
 
 
 def split_files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """The files of a folder that are named by their split, such as train.csv and dev.csv: split name to file.
+    """The files of a folder that are named by their split, such as train.csv and dev.csv: split
+    name to file.
 
     Raises:
         InputError: two files for one split.
@@ -62,7 +63,8 @@ def read_table(path: Path):
             raise InputError(f"{path} is empty")
         if suffix == ".jsonl":
             return pd.DataFrame(list(_json_rows(text, path)), dtype=object)
-        # index_col: else pandas takes the first column for row names where a row has one field too many.
+        # index_col: else pandas takes the first column for row names where a row has one field too
+        # many.
         dialect = {"sep": "\t", "quoting": _quoting(text)} if suffix == ".tsv" else {"sep": ","}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -96,7 +98,8 @@ def first_row(path: Path) -> int:
 
 
 def read_utf8(path: Path) -> str:
-    """The file's text; raises InputError that names the byte and the row where it is not UTF-8, or says that it is binary."""
+    """The file's text; raises InputError that names the byte and the row where it is not UTF-8, or
+    says that it is binary."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -135,7 +138,8 @@ def usual_column(columns: list[str], names: tuple[str, ...]) -> str:
 
 
 def _quoting(text: str) -> int:
-    """Whether quotes in a TSV are quotes: not where a field has an odd one and the lines are whole rows without them."""
+    """Whether quotes in a TSV are quotes: not where a field has an odd one and the lines are whole
+    rows without them."""
     lines = [line for line in text.split("\n") if line]
     whole = len({line.count("\t") for line in lines}) == 1
     odd = any(field.count('"') % 2 for line in lines for field in line.split("\t"))

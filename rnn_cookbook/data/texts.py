@@ -1,5 +1,5 @@
-"""The user's own labelled texts: a table (CSV, TSV, JSON lines, Parquet), a folder of `train.*` and `test.*` tables, or
-folders of text files named by their class."""
+"""The user's own labelled texts: a table (CSV, TSV, JSON lines, Parquet), a folder of `train.*` and
+`test.*` tables, or folders of text files named by their class."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,16 +64,20 @@ def read_texts(
     """Reads the user's own data.
 
     Args:
-        path: a table; a folder with `train.*` and, if there are any, `validation.*`, `test.*`, `unlabelled.*` tables; a
-            folder with one folder of `.txt` files a class; or a folder with such folders under `train/`, `test/`, ….
-        text_column, label_column: columns of the table; found by their usual names, or because only one is left.
+        path: a table; a folder with `train.*` and, if there are any, `validation.*`, `test.*`,
+            `unlabelled.*` tables; a folder with one folder of `.txt` files a class; or a folder
+            with such folders under `train/`, `test/`, ….
+        text_column, label_column: columns of the table; found by their usual names, or because only
+            one is left.
         drop_missing: leave rows out that lack a text or a label, instead of refusing them.
 
     Returns:
-        Split name ("train", "validation", "test", "unlabelled") to Texts; what is not split lies under "train".
+        Split name ("train", "validation", "test", "unlabelled") to Texts; what is not split lies
+        under "train".
 
     Raises:
-        InputError: no such file, not readable as text, not UTF-8, columns not found, nothing in it, missing values.
+        InputError: no such file, not readable as text, not UTF-8, columns not found, nothing in it,
+            missing values.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -115,7 +119,8 @@ def read_texts(
 
 
 def read_unlabelled(path: str | Path, *, text_column: str = "") -> Texts:
-    """Texts without labels: a table with a text column, a `.txt` file with one text a line, or a folder of `.txt` files."""
+    """Texts without labels: a table with a text column, a `.txt` file with one text a line, or a
+    folder of `.txt` files."""
     path = Path(path).expanduser()
     if not path.exists():
         raise InputError(f"no such file or folder: {path}")
@@ -136,7 +141,8 @@ def read_unlabelled(path: str | Path, *, text_column: str = "") -> Texts:
 def find_columns(
     columns: list[str], *, text_column: str, label_column: str, path: Path, labelled: bool = True
 ) -> tuple[str, str]:
-    """The text and the label column: as named, by their usual names, or because only one column is left."""
+    """The text and the label column: as named, by their usual names, or because only one column is
+    left."""
     for given, option in (
         (text_column, "--text-column"),
         (label_column if labelled else "", "--label-column"),
@@ -221,7 +227,8 @@ def _without_missing(examples: Texts, places: list[str], path: Path, drop: bool)
 
 
 def _read_class_folders(path: Path, drop_missing: bool) -> dict[str, Texts]:
-    """`path/<class>/*.txt`; a class folder called unsup or unlabelled (as in the IMDb archive) holds unlabelled texts."""
+    """`path/<class>/*.txt`; a class folder called unsup or unlabelled (as in the IMDb archive)
+    holds unlabelled texts."""
     parts: dict[str, Texts] = {}
     places: dict[str, list[str]] = {}
     for folder in sorted(

@@ -1,4 +1,5 @@
-"""Sequences of different length to batches: bucketed by length, right-padded, in an order that a resumed run repeats."""
+"""Sequences of different length to batches: bucketed by length, right-padded, in an order that a
+resumed run repeats."""
 
 from collections.abc import Sequence
 
@@ -18,14 +19,16 @@ def bucketed(
     pool: int = POOL,
     rng: np.random.Generator | None = None,
 ) -> list[np.ndarray]:
-    """Batches of examples of about the same length: `order` is cut into pools, each is sorted and cut into batches, and those are shuffled.
+    """Batches of examples of about the same length: `order` is cut into pools, each is sorted and
+    cut into batches, and those are shuffled.
 
     Args:
         order: int[...], indices of the examples.
         lengths: of all the examples; the first decides, the next among equals.
         size: examples a batch.
         pool: batches a pool.
-        rng: of the order of the batches; without it all the examples are one pool, from the shortest to the longest.
+        rng: of the order of the batches; without it all the examples are one pool, from the
+            shortest to the longest.
     """
     step = size * pool if rng else max(len(order), 1)
     batches = []
@@ -37,7 +40,8 @@ def bucketed(
 
 
 def together(lengths: Sequence[int], *, most: int, cells: int) -> list[list[int]]:
-    """Which sequences to work on at a time: those of about the same length, few of them where they are long; none of the empty ones.
+    """Which sequences to work on at a time: those of about the same length, few of them where they
+    are long; none of the empty ones.
 
     Args:
         lengths: of the sequences.
@@ -53,23 +57,29 @@ def together(lengths: Sequence[int], *, most: int, cells: int) -> list[list[int]
 
 
 class Batches:
-    """A `tf.data` pipeline over sequences of word numbers, or of several things that go step by step together.
+    """A `tf.data` pipeline over sequences of word numbers, or of several things that go step by
+    step together.
 
-    Batches hold sequences of about the same length, so that little time goes into padding: the examples are shuffled, pools of
-    50 batches are sorted by length and cut into batches, and the batches are shuffled again. The order depends on `seed`
-    and on `epoch` only: a run that is resumed in epoch 7 sees the batches that an uninterrupted run would have seen.
+    Batches hold sequences of about the same length, so that little time goes into padding: the
+    examples are shuffled, pools of
+    50 batches are sorted by length and cut into batches, and the batches are shuffled again. The
+    order depends on `seed` and on `epoch` only: a run that is resumed in epoch 7 sees the batches
+    that an uninterrupted run would have seen.
 
     Args:
-        sequences: one int32[tokens] an example, none of them empty; or a dictionary of such lists, int32[tokens, ...], whose names are
-            those of the model's inputs.
-        targets: one value an example, or a list of one int32[tokens] an example, which is padded with -1; without them batches hold the
-            sequences alone.
+        sequences: one int32[tokens] an example, none of them empty; or a dictionary of such lists,
+            int32[tokens, ...], whose names are those of the model's inputs.
+        targets: one value an example, or a list of one int32[tokens] an example, which is padded
+            with -1; without them batches hold the sequences alone.
         batch_size: examples a batch; the last one may be smaller.
-        shuffle: a new order every epoch; otherwise sorted by length, for evaluation (`in_order` undoes it).
+        shuffle: a new order every epoch; otherwise sorted by length, for evaluation (`in_order`
+            undoes it).
         seed: of the order.
         pad_to: pad every batch to this length instead of its longest sequence's.
-        multiple_of: pad to a multiple of this length (the segment length of the model), where `pad_to` does not say how far.
-        extras, rounds: the last `extras` sequences take turns: an epoch has one of `rounds` equal parts of them, beside all the others.
+        multiple_of: pad to a multiple of this length (the segment length of the model), where
+            `pad_to` does not say how far.
+        extras, rounds: the last `extras` sequences take turns: an epoch has one of `rounds` equal
+            parts of them, beside all the others.
     """
 
     def __init__(
@@ -126,7 +136,8 @@ class Batches:
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.pad_to, self.multiple_of = pad_to, multiple_of
         self.extras, self.rounds = extras, rounds
-        self.epoch = 0  # `training.fit` counts it up; the next pass over the data set takes its order from it
+        # `training.fit` counts it up; the next pass over the data set takes its order from it
+        self.epoch = 0
 
     def _check_steps(self, name: str, lengths: np.ndarray) -> None:
         if len(lengths) != len(self.lengths):
@@ -163,7 +174,8 @@ class Batches:
         return bucketed(order, self.lengths, size=self.batch_size, rng=rng)
 
     def _turn(self) -> np.ndarray:
-        """Which of the extras have their turn in the current epoch; a round of epochs shows nearly all of them once."""
+        """Which of the extras have their turn in the current epoch; a round of epochs shows nearly
+        all of them once."""
         first, size = len(self.lengths) - self.extras, self.extras // self.rounds
         order = np.random.default_rng([self.seed, self.epoch // self.rounds, 1]).permutation(
             self.extras
@@ -171,9 +183,11 @@ class Batches:
         return first + order[(self.epoch % self.rounds) * size :][:size]
 
     def dataset(self) -> tf.data.Dataset:
-        """Pairs of int32[batch, time] and targets[batch], or the former alone; one pass is one epoch.
+        """Pairs of int32[batch, time] and targets[batch], or the former alone; one pass is one
+        epoch.
 
-        Dictionaries of int32[batch, time, ...] where there are several, and targets int32[batch, time] where they go step by step.
+        Dictionaries of int32[batch, time, ...] where there are several, and targets int32[batch,
+        time] where they go step by step.
         """
         indices = tf.data.Dataset.from_generator(
             self.plan, output_signature=tf.TensorSpec([None], tf.int64)

@@ -1,4 +1,5 @@
-"""Series to windows: scaled by what training saw, in an order that a resumed run repeats; the calendar as numbers."""
+"""Series to windows: scaled by what training saw, in an order that a resumed run repeats; the
+calendar as numbers."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from rnn_cookbook.files import log, write_json
 
 
 class SeriesScaler:
-    """Each channel of each series to mean 0 and standard deviation 1 of its training steps. Constant channels are shifted only.
+    """Each channel of each series to mean 0 and standard deviation 1 of its training steps.
+    Constant channels are shifted only.
 
     Args:
         facts: for each name of a series (means, standard deviations), float64[channels] each.
@@ -46,7 +48,8 @@ class SeriesScaler:
 
 
 class SeriesEncoder:
-    """Series to windows of scaled values and covariates, and scaled forecasts back to the series' own units.
+    """Series to windows of scaled values and covariates, and scaled forecasts back to the series'
+    own units.
 
     Args:
         values: of each series by its name.
@@ -63,7 +66,8 @@ class SeriesEncoder:
     def fit(
         cls, series: Sequence[Series], spans: Sequence[tuple[int, int]], *, calendar: bool = False
     ) -> "SeriesEncoder":
-        """From the training steps [first, end) of each series; with `calendar` the cycles that they are long enough for."""
+        """From the training steps [first, end) of each series; with `calendar` the cycles that they
+        are long enough for."""
         parts = [(one, slice(*span)) for one, span in zip(series, spans, strict=True)]
         values = SeriesScaler.fit({one.name: one.values[part] for one, part in parts})
         covariates = SeriesScaler.fit(
@@ -81,7 +85,8 @@ class SeriesEncoder:
         return cls(values, covariates, calendar=cycles)
 
     def adapted(self, series: Sequence[Series]) -> "SeriesEncoder":
-        """The same for these series: those that training did not see are scaled by what their own values are, which is logged."""
+        """The same for these series: those that training did not see are scaled by what their own
+        values are, which is logged."""
         new = [one for one in series if one.name not in self.values.facts]
         if new:
             log.info(
@@ -115,7 +120,8 @@ class SeriesEncoder:
         return Windows(values, spans, known=self._known(series), **options)
 
     def windows_ahead(self, series: Sequence[Series], *, horizon: int, **options) -> "Windows":
-        """The one window of each series after which no value is known. Its targets are zeros, and mean nothing."""
+        """The one window of each series after which no value is known. Its targets are zeros, and
+        mean nothing."""
         series = [one.ahead(horizon) for one in series]
         values = [
             np.pad(self.values.transform(one.name, one.values), ((0, horizon), (0, 0)))
@@ -141,8 +147,8 @@ class SeriesEncoder:
         *,
         rows=slice(None),
     ) -> np.ndarray | None:
-        """float[windows, time, channels] or float[windows, time, channels, quantiles] of `windows` of `series`, unscaled: float64. None,
-        of a forecast without quantiles, stays None.
+        """float[windows, time, channels] or float[windows, time, channels, quantiles] of `windows`
+        of `series`, unscaled: float64. None, of a forecast without quantiles, stays None.
 
         Args:
             series, windows: see `windows`.
@@ -183,13 +189,16 @@ class SeriesEncoder:
 class Windows:
     """A `tf.data` pipeline of windows of series, and what follows each of them.
 
-    Batches are (float32[batch, lookback, channels] window, float32[batch, horizon, channels] target). With covariates or a teacher the
-    input is a dictionary: "window", "covariates" float32[batch, lookback + horizon, covariates], those of the window and of the steps to
-    forecast, and "target", the same as the target. No window is left out, the last ones of a split neither.
+    Batches are (float32[batch, lookback, channels] window, float32[batch, horizon, channels]
+    target). With covariates or a teacher the input is a dictionary: "window", "covariates"
+    float32[batch, lookback + horizon, covariates], those of the window and of the steps to
+    forecast, and "target", the same as the target. No window is left out, the last ones of a split
+    neither.
 
     Args:
         series: float32[steps, channels] each, scaled.
-        spans: for each series the steps [first, end) that targets are taken from; windows reach back before them.
+        spans: for each series the steps [first, end) that targets are taken from; windows reach
+            back before them.
         lookback, horizon: steps.
         batch_size: windows a batch; the last one may be smaller.
         known: float32[steps or more, covariates] for each series, if there are covariates.
@@ -317,7 +326,8 @@ class Windows:
         return (inputs if len(inputs) > 1 else window), target
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """All windows and targets in their order, float32[windows, lookback, channels] and [windows, horizon, channels]: copies."""
+        """All windows and targets in their order, float32[windows, lookback, channels] and
+        [windows, horizon, channels]: copies."""
         values = np.lib.stride_tricks.sliding_window_view(
             self._values.numpy(), self.lookback + self.horizon, axis=0
         )
@@ -329,7 +339,8 @@ CYCLES = {"day": pd.Timedelta("1D"), "week": pd.Timedelta("7D"), "year": pd.Time
 
 
 def calendar_cycles(times: pd.DatetimeIndex) -> list[str]:
-    """Which of day, week and year can be learnt from these times: steps fine enough to tell their parts, and two whole cycles or more.
+    """Which of day, week and year can be learnt from these times: steps fine enough to tell their
+    parts, and two whole cycles or more.
 
     Of a shorter stretch the last part would be new to a model that learnt from the first.
     """
@@ -342,7 +353,8 @@ def calendar_cycles(times: pd.DatetimeIndex) -> list[str]:
 
 
 def calendar_features(times: pd.DatetimeIndex, cycles: Sequence[str]) -> np.ndarray:
-    """Sine and cosine of the time within each of the cycles, "day", "week" or "year": float32[steps, 2 * cycles] between -1 and 1."""
+    """Sine and cosine of the time within each of the cycles, "day", "week" or "year":
+    float32[steps, 2 * cycles] between -1 and 1."""
     day = (times.hour + times.minute / 60 + times.second / 3600) / 24
     shares = {
         "day": day,

@@ -1,4 +1,5 @@
-"""Long sequences in windows, for truncated backpropagation through time with a state that is carried from batch to batch."""
+"""Long sequences in windows, for truncated backpropagation through time with a state that is
+carried from batch to batch."""
 
 from collections.abc import Sequence
 
@@ -9,23 +10,27 @@ from rnn_cookbook.errors import InputError
 
 
 class Streams:
-    """A `tf.data` pipeline of windows: row i of a batch goes on where row i of the batch before ended.
+    """A `tf.data` pipeline of windows: row i of a batch goes on where row i of the batch before
+    ended.
 
-    Batches are ((inputs[rows, window, ...], bool[rows] starts), targets[rows, window, ...], float32[rows, window] weights). `starts` is
-    True where a row begins a new sequence, so that `recurrent.CarriedState` begins with zeros there; weights are 0 at padding, which
-    follows the end of a sequence up to the end of its window, and in rows that have nothing left to read.
+    Batches are ((inputs[rows, window, ...], bool[rows] starts), targets[rows, window, ...],
+    float32[rows, window] weights). `starts` is True where a row begins a new sequence, so that
+    `recurrent.CarriedState` begins with zeros there; weights are 0 at padding, which follows the
+    end of a sequence up to the end of its window, and in rows that have nothing left to read.
 
-    Sequences stay whole, one after the other in the same row, spread over the rows by their length. Fewer sequences than rows are cut
-    into pieces of an equal share of all steps, and what is left over, so that all rows have work: the text of a language model becomes one
-    piece a row.
+    Sequences stay whole, one after the other in the same row, spread over the rows by their length.
+    Fewer sequences than rows are cut into pieces of an equal share of all steps, and what is left
+    over, so that all rows have work: the text of a language model becomes one piece a row.
 
     Args:
-        sequences: one int32[steps] or float32[steps, features] each, of one step or more; with targets of their own, one is enough.
-        targets: what to predict at every step, as long as the sequences. None predicts the next step, and takes sequences of two steps
-            or more.
+        sequences: one int32[steps] or float32[steps, features] each, of one step or more; with
+            targets of their own, one is enough.
+        targets: what to predict at every step, as long as the sequences. None predicts the next
+            step, and takes sequences of two steps or more.
         rows: of a batch.
         window: steps of a batch: as far as gradients travel back.
-        shuffle: a new order of the sequences in each row every epoch; it depends on `seed` and `epoch` only.
+        shuffle: a new order of the sequences in each row every epoch; it depends on `seed` and
+            `epoch` only.
         seed: of the order.
     """
 
@@ -79,7 +84,8 @@ class Streams:
         return int(self._windows.max())
 
     def plan(self) -> list[list[tuple[int, int] | None]]:
-        """For every batch and row of the current epoch the sequence and its first step, None where a row has nothing left."""
+        """For every batch and row of the current epoch the sequence and its first step, None where
+        a row has nothing left."""
         rng = np.random.default_rng([self.seed, self.epoch])
         plan: list[list[tuple[int, int] | None]] = [[None] * self.rows for _ in range(len(self))]
         for row, lane in enumerate(self._lanes):
@@ -131,10 +137,12 @@ class Streams:
 
 
 class Chunks:
-    """A `tf.data` pipeline of overlapping stretches of sequences and their targets, in an order that a resumed run repeats.
+    """A `tf.data` pipeline of overlapping stretches of sequences and their targets, in an order
+    that a resumed run repeats.
 
-    Batches are (inputs[batch, length, ...], targets[batch, length, ...]). The end of a sequence that does not make a whole step is read
-    by one more stretch, which overlaps more; a sequence shorter than `length` is left out.
+    Batches are (inputs[batch, length, ...], targets[batch, length, ...]). The end of a sequence
+    that does not make a whole step is read by one more stretch, which overlaps more; a sequence
+    shorter than `length` is left out.
 
     Args:
         pairs: (inputs[steps, ...], targets[steps, ...]) of each sequence.

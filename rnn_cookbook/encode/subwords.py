@@ -1,4 +1,5 @@
-"""Text to subwords and back, by SentencePiece (Kudo and Richardson 2018), trained on the training text."""
+"""Text to subwords and back, by SentencePiece (Kudo and Richardson 2018), trained on the training
+text."""
 
 import io
 import re
@@ -15,8 +16,9 @@ _FILE = "subwords.model"
 
 
 class SubwordEncoder:
-    """Subword numbers of texts: 0 pads, 1 is a character that the training text lacks, 2 starts and 3 ends a sequence, the rest are
-    subwords. Text is normalised as by NFKC, and any white space is one space.
+    """Subword numbers of texts: 0 pads, 1 is a character that the training text lacks, 2 starts and
+    3 ends a sequence, the rest are subwords. Text is normalised as by NFKC, and any white space is
+    one space.
 
     Args:
         model: what SentencePiece stores. `fit` learns it from texts.
@@ -28,11 +30,12 @@ class SubwordEncoder:
 
     @classmethod
     def fit(cls, texts: Iterable[str], *, size: int) -> "SubwordEncoder":
-        """Learns `size` numbers by byte-pair encoding (Sennrich et al. 2016): the characters of the texts, and what occurs together most
-        often.
+        """Learns `size` numbers by byte-pair encoding (Sennrich et al. 2016): the characters of the
+        texts, and what occurs together most often.
 
         Raises:
-            InputError: no text; more numbers than the texts have subwords, or fewer than they have characters: says how many fit.
+            InputError: no text; more numbers than the texts have subwords, or fewer than they have
+                characters: says how many fit.
         """
         written = io.BytesIO()
         try:
@@ -65,7 +68,8 @@ class SubwordEncoder:
         return cls(written.getvalue())
 
     def __len__(self) -> int:
-        """How many numbers there are, those of padding, unknown, start and end included: the size of the embedding."""
+        """How many numbers there are, those of padding, unknown, start and end included: the size
+        of the embedding."""
         return self._processor.vocab_size()
 
     def encode(
@@ -73,7 +77,8 @@ class SubwordEncoder:
     ) -> list[np.ndarray]:
         """Subword numbers, one int32[tokens] a text, the end symbol last, unpadded.
 
-        With `dropout` each merge is left out at that rate (BPE-dropout: Provilkov et al. 2020): a text has other subwords with each `seed`.
+        With `dropout` each merge is left out at that rate (BPE-dropout: Provilkov et al. 2020): a
+        text has other subwords with each `seed`.
         """
         options = {"enable_sampling": True, "alpha": dropout} if dropout else {}
         if dropout:
@@ -96,7 +101,8 @@ class SubwordEncoder:
         return [self._processor.id_to_piece(int(number)) for number in numbers]
 
     def unknown(self, text: str) -> list[str]:
-        """What the training text has no character for, such as emoji and other scripts; nothing twice."""
+        """What the training text has no character for, such as emoji and other scripts; nothing
+        twice."""
         pieces = zip(
             self._processor.encode(text), self._processor.encode(text, out_type=str), strict=True
         )

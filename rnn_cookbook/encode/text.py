@@ -1,4 +1,5 @@
-"""Text to word numbers, by Keras' TextVectorization with a standardisation that keeps what carries the meaning."""
+"""Text to word numbers, by Keras' TextVectorization with a standardisation that keeps what carries
+the meaning."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,18 +19,21 @@ _CHUNK = 1000  # texts a call of TensorFlow's string functions: bounds the memor
 
 
 def lower(text: tf.Tensor) -> tf.Tensor:
-    """string[...] in lower case, everywhere the same: TensorFlow's own goes by the locale, and in Turkish I becomes another letter."""
+    """string[...] in lower case, everywhere the same: TensorFlow's own goes by the locale, and in
+    Turkish I becomes another letter."""
     text = tf.strings.regex_replace(tf.strings.regex_replace(text, "I", "i"), "\u0130", "i\u0307")
     return tf.strings.lower(text, encoding="utf-8")
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 def standardize(text: tf.Tensor) -> tf.Tensor:
-    """Lower-cases, drops HTML line breaks, and sets punctuation and CJK characters apart as tokens of their own.
+    """Lower-cases, drops HTML line breaks, and sets punctuation and CJK characters apart as tokens
+    of their own.
 
-    Keras' default strips punctuation instead: "good.But" becomes one word, and "!" and "?", which carry sentiment, go.
-    string[...] -> string[...]; tokens are separated by white space. Apostrophes, typographic ones too, stay inside words
-    ("don't"); spaces without width or break are spaces.
+    Keras' default strips punctuation instead: "good.But" becomes one word, and "!" and "?", which
+    carry sentiment, go. string[...] -> string[...]; tokens are separated by white space.
+    Apostrophes, typographic ones too, stay inside words ("don't"); spaces without width or break
+    are spaces.
     """
     text = lower(text)
     text = tf.strings.regex_replace(text, r"<br ?/?>|[\pZ\p{Cc}\x{200B}\x{2060}\x{FEFF}]", " ")
@@ -53,7 +57,8 @@ def has_token(texts: Sequence[str]) -> np.ndarray:
 
 
 def without_empty(examples: Texts, *, name: str, drop: bool) -> Texts:
-    """The examples that have a word in them; raises InputError, counting and naming the others, unless `drop`."""
+    """The examples that have a word in them; raises InputError, counting and naming the others,
+    unless `drop`."""
     full = has_token(examples.texts)
     if full.all():
         return examples
@@ -66,10 +71,12 @@ def without_empty(examples: Texts, *, name: str, drop: bool) -> Texts:
 
 
 class TextEncoder:
-    """Word numbers of texts: 0 pads, 1 is a word outside the vocabulary, the rest is `vocabulary` in order from 2.
+    """Word numbers of texts: 0 pads, 1 is a word outside the vocabulary, the rest is `vocabulary`
+    in order from 2.
 
     Args:
-        vocabulary: the words from number 2 on, the most frequent first. `fit` learns them from texts.
+        vocabulary: the words from number 2 on, the most frequent first. `fit` learns them from
+            texts.
     """
 
     def __init__(self, vocabulary: Sequence[str]):
@@ -92,7 +99,8 @@ class TextEncoder:
             counts.update(
                 tf.strings.split(standardize(_tensor(chunk))).flat_values.numpy().tolist()
             )
-        # Equally frequent words are ordered by their letters, so that the same texts in another order give the same numbers.
+        # Equally frequent words are ordered by their letters, so that the same texts in another
+        # order give the same numbers.
         ranked = sorted(
             ((word, count) for word, count in counts.items() if count >= min_count),
             key=lambda item: (-item[1], item[0]),
@@ -102,7 +110,8 @@ class TextEncoder:
         return cls([word.decode("utf-8", errors="replace") for word, _ in ranked[:max_words]])
 
     def __len__(self) -> int:
-        """How many numbers there are, padding and the unknown word included: the size of the embedding."""
+        """How many numbers there are, padding and the unknown word included: the size of the
+        embedding."""
         return len(self.vocabulary) + 2
 
     def encode(
@@ -116,8 +125,9 @@ class TextEncoder:
 
         Args:
             max_tokens: longer texts are cut to this many tokens.
-            keep: which end of a text that is too long stays; "both" keeps a quarter of `max_tokens` from the beginning and
-                the rest from the end (Sun et al. 2019, arXiv 1905.05583, find head and tail together best).
+            keep: which end of a text that is too long stays; "both" keeps a quarter of `max_tokens`
+                from the beginning and the rest from the end (Sun et al. 2019, arXiv 1905.05583,
+                find head and tail together best).
 
         A text without any token becomes the unknown word alone: a sequence is never empty.
         """
@@ -146,7 +156,8 @@ class TextEncoder:
 
 
 class TextReader(keras.layers.Layer):
-    """string[texts] -> int32[texts, time]: the numbers that `TextEncoder.encode` gives, padded with 0 on the right."""
+    """string[texts] -> int32[texts, time]: the numbers that `TextEncoder.encode` gives, padded with
+    0 on the right."""
 
     def __init__(self, encoder: TextEncoder, *, max_tokens: int | None, keep: str):
         super().__init__(name="reader")

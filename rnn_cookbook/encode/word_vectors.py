@@ -1,4 +1,5 @@
-"""Word vectors from the task's own text, in seconds: positive pointwise mutual information, factorised."""
+"""Word vectors from the task's own text, in seconds: positive pointwise mutual information,
+factorised."""
 
 from collections.abc import Sequence
 
@@ -18,20 +19,23 @@ def ppmi_vectors(
 ) -> np.ndarray:
     """Word vectors: the truncated SVD of the PPMI matrix of words and the words around them.
 
-    Levy, Goldberg and Dagan (2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings"), with
-    their recommendations: context distribution smoothed by 0.75, linearly decaying window, eigenvalues to the power 0.5. On
-    20 million tokens this takes half a minute, where a language model takes hours, and the vectors tell "terrible" from
-    "great" although no label was read.
+    Levy, Goldberg and Dagan (2015, "Improving Distributional Similarity with Lessons Learned from
+    Word Embeddings"), with their recommendations: context distribution smoothed by 0.75, linearly
+    decaying window, eigenvalues to the power 0.5. On
+    20 million tokens this takes half a minute, where a language model takes hours, and the vectors
+    tell "terrible" from "great" although no label was read.
 
     Args:
-        sequences: word numbers, int32[tokens] each; 0 and 1 (padding, unknown) neither get nor give meaning.
+        sequences: word numbers, int32[tokens] each; 0 and 1 (padding, unknown) neither get nor give
+            meaning.
         vocabulary_size: rows of the result.
         dimensions: columns of the result; those beyond what so few words can fill are zero.
         window: words to either side that count as context.
         seed: of the randomised SVD.
 
     Returns:
-        float32[vocabulary_size, dimensions], standard deviation 1 over the words seen; zeros for words never seen.
+        float32[vocabulary_size, dimensions], standard deviation 1 over the words seen; zeros for
+        words never seen.
     """
     import scipy.sparse as sparse
     from sklearn.utils.extmath import randomized_svd

@@ -12,7 +12,8 @@ _STEPS = 40  # the longest example, where the length is free
 
 
 class ServedNetwork(Served):
-    """A Keras model by the names of its inputs; its only output is "output", where it does not name them itself.
+    """A Keras model by the names of its inputs; its only output is "output", where it does not name
+    them itself.
 
     Args:
         model: any.

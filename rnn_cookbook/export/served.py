@@ -18,7 +18,8 @@ class Served(tf.Module, ABC):
         signature: of each raw input shape and type, under its name.
         outputs: the names of its answers, in alphabetical order.
         about: for who is to use it: what goes in, and what comes out.
-        model: the same function as a Keras model, where numbers go in and come out and any format may hold it; else None.
+        model: the same function as a Keras model, where numbers go in and come out and any format
+            may hold it; else None.
     """
 
     signature: Sequence[tf.TensorSpec]
@@ -36,7 +37,8 @@ class Served(tf.Module, ABC):
 
     @abstractmethod
     def expected(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the library itself answers to raw inputs, by the way that predictions take; strings as bytes."""
+        """What the library itself answers to raw inputs, by the way that predictions take; strings
+        as bytes."""
 
     def sizes(
         self, inputs: dict[str, np.ndarray], wanted: dict[str, np.ndarray]
@@ -45,7 +47,8 @@ class Served(tf.Module, ABC):
         return {name: size_in_row(value) for name, value in wanted.items() if value.dtype != object}
 
     def ties(self, inputs: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> np.ndarray:
-        """bool[batch]: where another answer in words is as good as the expected one, but for a rounding."""
+        """bool[batch]: where another answer in words is as good as the expected one, but for a
+        rounding."""
         return np.zeros(len(next(iter(wanted.values()))), bool)
 
 
@@ -56,8 +59,9 @@ def call_by_name(network: keras.Model, inputs: dict[str, tf.Tensor]) -> tf.Tenso
 
 
 def size_in_row(wanted: np.ndarray) -> np.ndarray:
-    """The largest number in the row of each, or 1 where that is less: float32 has so many digits, and no more. Numbers that say "never",
-    such as -1e4, and those of which an example has one, count for themselves alone."""
+    """The largest number in the row of each, or 1 where that is less: float32 has so many digits,
+    and no more. Numbers that say "never", such as -1e4, and those of which an example has one,
+    count for themselves alone."""
     size = np.abs(wanted)
     never = size >= _NEVER
     row = np.where(never, 0.0, size)

@@ -1,4 +1,5 @@
-"""A trained network in formats that run without this library, each checked against the bundle that it was made from."""
+"""A trained network in formats that run without this library, each checked against the bundle that
+it was made from."""
 
 import functools
 import importlib.util
@@ -66,17 +67,19 @@ def export(
 
     Args:
         run: a run's folder, or the bundle in it.
-        form: "saved_model" (TensorFlow Serving takes the folder as it is), "litert" (LiteRT's own operations only, one example of a fixed
-            length at a time) or "onnx".
-        recipe: its `served(bundle)`, where it has one, is a `serving.base.Served`: what is exported then goes from raw input to the answer,
-            as far as the format can hold it.
+        form: "saved_model" (TensorFlow Serving takes the folder as it is), "litert" (LiteRT's own
+            operations only, one example of a fixed length at a time) or "onnx".
+        recipe: its `served(bundle)`, where it has one, is a `serving.base.Served`: what is exported
+            then goes from raw input to the answer, as far as the format can hold it.
         output: a folder that is empty or not there; RUN/export/FORM by default.
-        length: LiteRT's steps; by default the most that the recipe reads of a text or a stream, or ten seconds of sound.
+        length: LiteRT's steps; by default the most that the recipe reads of a text or a stream, or
+            ten seconds of sound.
 
     Raises:
-        InputError: no bundle, a folder in use, a package that is missing, a network that the format cannot hold, or an answer that is
-            more than 1e-4 from the bundle's (of the largest in its row, where that is above 1; of a forecast in its own units: of what is
-            usual there). No part of an export is left behind.
+        InputError: no bundle, a folder in use, a package that is missing, a network that the format
+            cannot hold, or an answer that is more than 1e-4 from the bundle's (of the largest in
+            its row, where that is above 1; of a forecast in its own units: of what is usual there).
+            No part of an export is left behind.
     """
     if form not in _WRITERS:
         raise InputError(f"no format {form!r}; accepted are {', '.join(_WRITERS)}")
@@ -155,7 +158,8 @@ def export(
     return "\n".join(told)
 
 
-# One function for each format: it writes what is served, by the names of the signatures, and gives the function that runs what was written
+# One function for each format: it writes what is served, by the names of the signatures, and gives
+# the function that runs what was written
 
 
 def _write_saved_model(signatures: dict[str, Served], folder: Path) -> Callable:
@@ -181,8 +185,9 @@ def _write_litert(signatures: dict[str, Served], folder: Path) -> Callable:
         tf.TensorSpec([1, *one.shape[1:]], one.dtype, name=one.name) for one in served.signature
     ]
     function = tf.function(served, input_signature=specs, autograph=False).get_concrete_function()
-    # From the SavedModel of the rolled network the converter makes operations of TensorFlow, or loses the variables in the loops; with
-    # fixed shapes, and the weights made constants, its own operations are enough.
+    # From the SavedModel of the rolled network the converter makes operations of TensorFlow, or
+    # loses the variables in the loops; with fixed shapes, and the weights made constants, its own
+    # operations are enough.
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
     holder, outputs = tf.Module(), sorted(function.structured_outputs)
     holder.network = tf.function(
@@ -226,7 +231,8 @@ _WRITERS = {"saved_model": _write_saved_model, "litert": _write_litert, "onnx": 
 
 @contextmanager
 def _converting(name: str, *, otherwise: str) -> Iterator[None]:
-    """Without the noise of converters; what they raise, of any class, is told as what the format cannot hold."""
+    """Without the noise of converters; what they raise, of any class, is told as what the format
+    cannot hold."""
     reason = None
     with quiet_tensorflow(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -239,7 +245,8 @@ def _converting(name: str, *, otherwise: str) -> Iterator[None]:
 
 
 def _most_steps(config: dict) -> int:
-    """What a recipe reads of one example: words or subwords, steps of a stream, or ten seconds of sound."""
+    """What a recipe reads of one example: words or subwords, steps of a stream, or ten seconds of
+    sound."""
     if config.get("model") == "autoencoder":
         return config["window"]
     return config.get("max_tokens") or config.get("length") or 10 * config.get("rate", 0) or 100
@@ -251,8 +258,8 @@ def _most_steps(config: dict) -> int:
 def _largest_difference(
     served: Served, run: Callable[[dict], dict], *, batches: Sequence[int]
 ) -> float:
-    """Between the numbers that both answer on examples of these batches; NaN where one of them has it. Raises InputError where their words
-    differ, and not by a rounding."""
+    """Between the numbers that both answer on examples of these batches; NaN where one of them has
+    it. Raises InputError where their words differ, and not by a rounding."""
     largest, others, rng = 0.0, 0, np.random.default_rng(0)
     for size in batches:
         inputs = served.examples(size, rng)
@@ -372,7 +379,8 @@ def _table(inputs: list[dict], *, explained: bool) -> str:
 
 
 def _example(served: Served, *, array: str) -> dict[str, str]:
-    """A call that runs, of inputs that say nothing: as keywords, and as a dictionary; and the names of what comes out."""
+    """A call that runs, of inputs that say nothing: as keywords, and as a dictionary; and the names
+    of what comes out."""
     values = {}
     for one in served.signature:
         shape = [1, *(_EXAMPLE_STEPS if size is None else size for size in one.shape[1:])]

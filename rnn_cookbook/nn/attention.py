@@ -1,4 +1,5 @@
-"""Attention and the decoder that uses it: teacher forcing, scheduled sampling, and one step at a time for search and sampling."""
+"""Attention and the decoder that uses it: teacher forcing, scheduled sampling, and one step at a
+time for search and sampling."""
 
 import keras
 import tensorflow as tf
@@ -14,7 +15,8 @@ class _Attention(keras.layers.Layer):
     call: (float[batch, queries, q] query, float[batch, time, m] memory, bool[batch, time] mask)
     -> (float[batch, queries, m] context, float[batch, queries, time] weights, which sum to one over the memory that is not padding)
 
-    Where queries come one by one, compute `keys(memory)` once and call `attend(query, keys, memory, mask)`.
+    Where queries come one by one, compute `keys(memory)` once and call `attend(query, keys, memory,
+    mask)`.
     """
 
     def __init__(self, **kwargs):
@@ -30,7 +32,8 @@ class _Attention(keras.layers.Layer):
 
     def attend(self, query, keys, memory, mask):
         scores = ops.cast(self.score(query, keys), "float32")
-        # A finite number, not minus infinity: a softmax over infinities has gradients that are not numbers.
+        # A finite number, not minus infinity: a softmax over infinities has gradients that are not
+        # numbers.
         scores = ops.where(mask[:, None], scores, -1e9)
         # Written out: Keras' own softmax warns about memories of one step.
         weights = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
@@ -45,8 +48,9 @@ class _Attention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class LuongAttention(_Attention):
-    """Multiplicative attention, score = query · W memory (Luong et al. 2015, "general"), divided by the root of the width so that
-    wide states do not start with a softmax that is all or nothing (Vaswani et al. 2017). One matrix product for all queries.
+    """Multiplicative attention, score = query · W memory (Luong et al. 2015, "general"), divided by
+    the root of the width so that wide states do not start with a softmax that is all or nothing
+    (Vaswani et al. 2017). One matrix product for all queries.
     """
 
     def build(self, input_shape):
@@ -67,7 +71,8 @@ class LuongAttention(_Attention):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class BahdanauAttention(_Attention):
-    """Additive attention, score = v · tanh(W query + U memory + b) (Bahdanau et al. 2015). Costs a tanh for every pair of query and memory.
+    """Additive attention, score = v · tanh(W query + U memory + b) (Bahdanau et al. 2015). Costs a
+    tanh for every pair of query and memory.
 
     Args:
         units: width of the sum.
@@ -114,19 +119,23 @@ ATTENTIONS = ("luong", "bahdanau", "none")
 class AttentionDecoder(keras.layers.Layer):
     """Recurrent decoder over an encoded sequence, from target words to the logits of each word.
 
-    (int32[batch, t] target, float[batch, time, m] memory, bool[batch, time] mask, states: one list of float[batch, units] a layer)
+    (int32[batch, t] target, float[batch, time, m] memory, bool[batch, time] mask, states: one list
+    of float[batch, units] a layer)
     -> logits float32[batch, t, vocabulary]
 
-    The target goes in as it is, and the layer shifts it: the logits at step i see the start symbol and target[:, :i], never
-    target[:, i]. What predicts and what is predicted thus come from one array, and a decoder that reads its own answer cannot be built
-    by mistake.
+    The target goes in as it is, and the layer shifts it: the logits at step i see the start symbol
+    and target[:, :i], never target[:, i]. What predicts and what is predicted thus come from one
+    array, and a decoder that reads its own answer cannot be built by mistake.
 
-    Three wirings. "luong" (Luong et al. 2015): the recurrent state asks, and tanh(W [context; state]) speaks; with `input_feeding` that
-    goes into the next step's input. "bahdanau" (Bahdanau et al. 2015): the last state asks, the context goes into the cell, and
-    tanh(W [state; context; word]) speaks. "none" (Sutskever et al. 2014): all that is known of the source is the initial state.
+    Three wirings. "luong" (Luong et al. 2015): the recurrent state asks, and tanh(W [context;
+    state]) speaks; with `input_feeding` that goes into the next step's input. "bahdanau" (Bahdanau
+    et al. 2015): the last state asks, the context goes into the cell, and tanh(W [state; context;
+    word]) speaks. "none" (Sutskever et al. 2014): all that is known of the source is the initial
+    state.
 
-    "luong" without input feeding and "none" compute all steps of a training batch at once, on the fast GPU kernels. Input feeding,
-    "bahdanau" and scheduled sampling walk step by step: several times slower, on a GPU even more.
+    "luong" without input feeding and "none" compute all steps of a training batch at once, on the
+    fast GPU kernels. Input feeding, "bahdanau" and scheduled sampling walk step by step: several
+    times slower, on a GPU even more.
 
     Args:
         vocabulary_size: word numbers; 0 is padding.
@@ -134,11 +143,14 @@ class AttentionDecoder(keras.layers.Layer):
         cell, units, depth: of the recurrent layers.
         attention: "luong", "bahdanau" or "none".
         input_feeding: with "luong", see above.
-        dropout: on the word vectors, between the layers and before the logits, the same components at every step.
-        tie_weights: the output layer is the transposed embedding (Press and Wolf 2017); what speaks is then as wide as the embedding.
+        dropout: on the word vectors, between the layers and before the logits, the same components
+            at every step.
+        tie_weights: the output layer is the transposed embedding (Press and Wolf 2017); what speaks
+            is then as wide as the embedding.
         start: number of the start symbol.
-        scheduled_sampling: whether training may feed the decoder words of its own (Bengio et al. 2015). How often, is `sampling_rate`, a
-            variable from 0 (the default, teacher forcing) to 1 that a schedule sets: `decoder.sampling_rate.assign(0.2)`.
+        scheduled_sampling: whether training may feed the decoder words of its own (Bengio et al.
+            2015). How often, is `sampling_rate`, a variable from 0 (the default, teacher forcing)
+            to 1 that a schedule sets: `decoder.sampling_rate.assign(0.2)`.
     """
 
     def __init__(
@@ -192,11 +204,13 @@ class AttentionDecoder(keras.layers.Layer):
         )
         self.start, self.scheduled_sampling = start, scheduled_sampling
         self.supports_masking = True
-        # XLA cannot differentiate products of three axes by two inside a loop, which additive attention is.
+        # XLA cannot differentiate products of three axes by two inside a loop, which additive
+        # attention is.
         self.supports_jit = attention != "bahdanau"
         # Not the global policy, which may be another when the layer is loaded.
         policy = {"dtype": self.dtype_policy}
-        # Unit variance after the sum over a tied output; Keras' default of ±0.05 learns far more slowly.
+        # Unit variance after the sum over a tied output; Keras' default of ±0.05 learns far more
+        # slowly.
         vectors = keras.initializers.RandomNormal(stddev=embedding_size**-0.5)
         options = {"embeddings_initializer": vectors, "name": "embedding", **policy}
         if tie_weights:
@@ -293,8 +307,9 @@ class AttentionDecoder(keras.layers.Layer):
     def begin(self, memory, mask, states):
         """What `step` goes on from: (state, constants).
 
-        State has float[batch, units] cells and, with input feeding, what was said last; constants are the memory, its keys and its mask.
-        Beams multiply the rows of the state; the constants stay as they are.
+        State has float[batch, units] cells and, with input feeding, what was said last; constants
+        are the memory, its keys and its mask. Beams multiply the rows of the state; the constants
+        stay as they are.
         """
         state = {
             "cells": [[ops.cast(part, self.compute_dtype) for part in parts] for parts in states]
@@ -307,9 +322,11 @@ class AttentionDecoder(keras.layers.Layer):
         return state, {"keys": self.attention.keys(memory), "memory": memory, "mask": mask}
 
     def step(self, tokens, state, constants):
-        """One step of decoding, without dropout: (int32[rows] last words, state, constants) -> (float32[rows, vocabulary] logits, state).
+        """One step of decoding, without dropout: (int32[rows] last words, state, constants) ->
+        (float32[rows, vocabulary] logits, state).
 
-        Rows are the batch of the constants, or a multiple of it with the beams of one example side by side.
+        Rows are the batch of the constants, or a multiple of it with the beams of one example side
+        by side.
         """
         output, state, _ = self._advance(self.embedding(tokens), state, constants)
         return self._logits(output), state
@@ -342,7 +359,8 @@ class AttentionDecoder(keras.layers.Layer):
         return output, {"cells": after} | ({"fed": output} if self.input_feeding else {}), weights
 
     def _ask(self, query, constants):
-        # Beams of one example ask its memory together: nothing is copied for them, and the products are larger.
+        # Beams of one example ask its memory together: nothing is copied for them, and the products
+        # are larger.
         rows, memory = ops.shape(query)[0], constants["memory"]
         query = ops.reshape(query, (ops.shape(memory)[0], -1, self.units))
         context, weights = self.attention.attend(
@@ -364,7 +382,8 @@ class AttentionDecoder(keras.layers.Layer):
         )
 
     def _walk(self, before, state, constants, training):
-        """All outputs float[batch, t, width], step by step; in training with scheduled sampling some inputs are the decoder's own."""
+        """All outputs float[batch, t, width], step by step; in training with scheduled sampling
+        some inputs are the decoder's own."""
         time = tf.shape(before)[1]
         noise = [self._noise(before, training) for _ in self.rnns[1:]]
         sampling = self.scheduled_sampling and training

@@ -1,5 +1,5 @@
-"""From samples to what a recogniser reads: log-mel energies, their normalisation, and what hides some of them in training. All are Keras
-layers, so that they live in the model."""
+"""From samples to what a recogniser reads: log-mel energies, their normalisation, and what hides
+some of them in training. All are Keras layers, so that they live in the model."""
 
 import keras
 import numpy as np
@@ -14,17 +14,18 @@ _FLOOR = 1e-6  # of an energy of samples within [-1, 1]: below any microphone's 
 def mel_filters(
     *, bins: int, rate: float, bands: int, lowest: float, highest: float, warp: float = 1.0
 ) -> np.ndarray:
-    """Triangular filters, evenly spaced on the mel scale (O'Shaughnessy 1987: 2595 log10(1 + f / 700)): float32[bins, bands].
+    """Triangular filters, evenly spaced on the mel scale (O'Shaughnessy 1987: 2595 log10(1 + f /
+    700)): float32[bins, bands].
 
     Args:
         bins: frequencies of a spectrum, from 0 to half the rate.
         rate: Hz of the samples.
         bands: filters.
         lowest, highest: Hz that they span.
-        warp: the frequencies of a voice are taken to be so many times as high, up to where the band ends (vocal-tract length
-            perturbation: Jaitly and Hinton 2013).
+        warp: the frequencies of a voice are taken to be so many times as high, up to where the band
+            ends (vocal-tract length perturbation: Jaitly and Hinton 2013).
     """
-    mel = lambda hertz: 2595 * np.log10(1 + hertz / 700)  # noqa: E731
+    mel = lambda hertz: 2595 * np.log10(1 + hertz / 700)
     corners = 700 * (10 ** (np.linspace(mel(lowest), mel(highest), bands + 2) / 2595) - 1)
     border = 0.8 * highest * min(1 / warp, 1)  # a straight line from there to the end
     slope = (highest - border * warp) / (highest - border)
@@ -39,18 +40,20 @@ def mel_filters(
 class LogMel(ExplicitMask):
     """Logarithm of the energy in mel bands, frame by frame.
 
-    (float32[batch, samples], int32[batch] lengths) -> (float32[batch, frames, bands] in nats, int32[batch] frames)
+    (float32[batch, samples], int32[batch] lengths) -> (float32[batch, frames, bands] in nats,
+    int32[batch] frames)
 
-    A frame is a window (Hann) of samples; the first one begins with the first sample, and those that would reach beyond the length of a
-    sound are left out, but for the first, so that no sound has none. What is padding is 0, whatever stands there.
+    A frame is a window (Hann) of samples; the first one begins with the first sample, and those
+    that would reach beyond the length of a sound are left out, but for the first, so that no sound
+    has none. What is padding is 0, whatever stands there.
 
     Args:
         rate: Hz.
         window, hop: seconds of a frame, and from one to the next.
         bands: mel filters.
         lowest, highest: Hz that they span; 0 for half the rate.
-        warp: in training the frequencies of each sound are stretched or squeezed at random by up to this share, as those of longer and
-            shorter vocal tracts are (Jaitly and Hinton 2013).
+        warp: in training the frequencies of each sound are stretched or squeezed at random by up to
+            this share, as those of longer and shorter vocal tracts are (Jaitly and Hinton 2013).
     """
 
     def __init__(
@@ -90,7 +93,8 @@ class LogMel(ExplicitMask):
         if not 0 <= warp < 0.5:
             raise InputError(f"warp must be at least 0 and below 0.5, got {warp}")
         self.bins = 2 ** int(np.ceil(np.log2(self.length))) // 2 + 1
-        # The Fourier transform of a frame as a matrix product: of so few samples it costs little, and ONNX has no complex numbers.
+        # The Fourier transform of a frame as a matrix product: of so few samples it costs little,
+        # and ONNX has no complex numbers.
         angles = (
             2
             * np.pi
@@ -147,11 +151,13 @@ class LogMel(ExplicitMask):
 class UtteranceNormalization(ExplicitMask):
     """Each sound with mean 0 and variance 1 over its frames: how loud it is drops out.
 
-    (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features]; padding is 0.
+    (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features];
+    padding is 0.
 
     Args:
-        by_feature: each feature by itself, so that the colour of microphone and room drops out, too. Of a short sound, that of the one
-            vowel in it goes along: for sounds of several words.
+        by_feature: each feature by itself, so that the colour of microphone and room drops out,
+            too. Of a short sound, that of the one vowel in it goes along: for sounds of several
+            words.
     """
 
     def __init__(self, *, by_feature: bool = False, **kwargs):
@@ -180,14 +186,17 @@ class UtteranceNormalization(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class RunningNormalization(ExplicitMask):
-    """Each sound with mean 0 and variance 1 over the frames so far, for recognition while the sound comes in.
+    """Each sound with mean 0 and variance 1 over the frames so far, for recognition while the sound
+    comes in.
 
-    (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features]; padding is 0.
+    (float[batch, frames, features], int32[batch] frames) -> float32[batch, frames, features];
+    padding is 0.
 
     Before the first frame mean and variance are learnt numbers, which count as `prior` frames.
 
     Args:
-        by_feature: each feature by itself, see `UtteranceNormalization`; otherwise what is common to them, from learnt means of each.
+        by_feature: each feature by itself, see `UtteranceNormalization`; otherwise what is common
+            to them, from learnt means of each.
         prior: see there.
         mean, deviation: what learning begins with, such as those of log-mel energies.
     """
@@ -278,7 +287,8 @@ class RunningNormalization(ExplicitMask):
 
 
 class _InTraining(ExplicitMask):
-    """Features that `disturbed(features, lengths)` changes at random in training; in use, streams included, they stay as they are."""
+    """Features that `disturbed(features, lengths)` changes at random in training; in use, streams
+    included, they stay as they are."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -302,14 +312,16 @@ class _InTraining(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class RandomEqualizer(_InTraining):
-    """In training, the frequencies of each sound are louder or softer by a smooth curve of its own, the same in all its frames, as through
-    another microphone in another room (compare FilterAugment: Nam et al. 2022).
+    """In training, the frequencies of each sound are louder or softer by a smooth curve of its own,
+    the same in all its frames, as through another microphone in another room (compare
+    FilterAugment: Nam et al. 2022).
 
     (float[batch, frames, bands] in nats, int32[batch] frames) -> float32[batch, frames, bands]
 
     Args:
         gain: dB, standard deviation of the curve over bands and sounds.
-        waves: cosines that the curve is a sum of: half a wave over all bands, a whole one, and so on, the k-th of 1/k the size.
+        waves: cosines that the curve is a sum of: half a wave over all bands, a whole one, and so
+            on, the k-th of 1/k the size.
     """
 
     def __init__(self, gain: float, *, waves: int = 6, **kwargs):
@@ -339,7 +351,8 @@ class SpecAugment(_InTraining):
 
     Args:
         bands, widest_band: how many stretches of features, and how wide the widest may be.
-        stretches, longest_stretch: the same of frames; none takes more than `share` of a sound's frames.
+        stretches, longest_stretch: the same of frames; none takes more than `share` of a sound's
+            frames.
         share: see there.
     """
 
@@ -384,7 +397,7 @@ class SpecAugment(_InTraining):
 
     def _stretch(self, limit, lengths, size):
         """bool[batch, size]: at random at most `limit` in a row, within the length."""
-        draw = lambda: keras.random.uniform(tf.shape(lengths), seed=self.seed_generator)  # noqa: E731
+        draw = lambda: keras.random.uniform(tf.shape(lengths), seed=self.seed_generator)
         count = tf.cast(draw() * tf.cast(limit + 1, tf.float32), tf.int32)
         start = tf.cast(draw() * tf.cast(lengths - count + 1, tf.float32), tf.int32)
         place = tf.range(size)

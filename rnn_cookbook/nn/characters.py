@@ -14,11 +14,13 @@ KINDS = ("recurrent", "convolution")
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class CharacterEncoder(keras.layers.Layer):
-    """A vector for each word from its letters: int32[batch, time, letters] -> float[batch, time, units], twice that if recurrent.
+    """A vector for each word from its letters: int32[batch, time, letters] -> float[batch, time,
+    units], twice that if recurrent.
 
-    "recurrent" joins the last states of both directions (Lample et al. 2016), "convolution" takes the maximum of a convolution of width
-    3 (Ma and Hovy 2016). Letters are padded with 0 on the right; a word of no letters, padding itself, gets the vector of one unknown
-    letter.
+    "recurrent" joins the last states of both directions (Lample et al. 2016), "convolution" takes
+    the maximum of a convolution of width
+    3 (Ma and Hovy 2016). Letters are padded with 0 on the right; a word of no letters, padding
+    itself, gets the vector of one unknown letter.
 
     Args:
         vocabulary_size: letter numbers, 0 for padding included.

@@ -11,16 +11,18 @@ from rnn_cookbook.nn.masking import ExplicitMask, _without_padding
 class MaskedConv1D(ExplicitMask):
     """Convolution over time that neither reads padding nor depends on how much of it there is.
 
-    (float[batch, time, features], bool[batch, time]) -> (float[batch, time / strides, filters], bool[batch, time / strides]), rounded up
+    (float[batch, time, features], bool[batch, time]) -> (float[batch, time / strides, filters],
+    bool[batch, time / strides]), rounded up
 
-    Keras' own "same" padding of a strided convolution shifts the frames by one depending on the length of the batch. Here output i
-    belongs to input i * strides, in every batch.
+    Keras' own "same" padding of a strided convolution shifts the frames by one depending on the
+    length of the batch. Here output i belongs to input i * strides, in every batch.
 
     Args:
         filters: features of the output.
         kernel_size: steps that an output sees.
         strides: steps between outputs.
-        causal: see the past only, as streaming needs it; otherwise half of the kernel lies in the future.
+        causal: see the past only, as streaming needs it; otherwise half of the kernel lies in the
+            future.
         activation: name of an activation, or None.
     """
 
@@ -90,7 +92,8 @@ class MaskedConv1D(ExplicitMask):
         return {"past": (self.kernel_size - 1, self.features)}
 
     def stream(self, inputs, states):
-        # Chunks are multiples of the strides long (`streaming.Stream` sees to it), so the next one starts on an output again.
+        # Chunks are multiples of the strides long (`streaming.Stream` sees to it), so the next one
+        # starts on an output again.
         sequence, mask = inputs
         sequence = ops.concatenate(
             [ops.cast(states["past"], sequence.dtype), _without_padding(sequence, mask)], axis=1
@@ -110,14 +113,16 @@ class MaskedConv1D(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class LookAhead(ExplicitMask):
-    """Each feature together with what becomes of it in the next steps, in a weighted sum ("row convolution"): as much of the future as
-    recognition needs, and little enough to wait for (Wang et al. 2016, "Lookahead Convolution Layer for Unidirectional Recurrent
-    Neural Networks").
+    """Each feature together with what becomes of it in the next steps, in a weighted sum ("row
+    convolution"): as much of the future as recognition needs, and little enough to wait for (Wang
+    et al. 2016, "Lookahead Convolution Layer for Unidirectional Recurrent Neural Networks").
 
-    (float[batch, time, features], bool[batch, time]) -> float[batch, time, features]; after the end of a sequence come zeros
+    (float[batch, time, features], bool[batch, time]) -> float[batch, time, features]; after the end
+    of a sequence come zeros
 
-    For the output of a recurrent layer that reads forwards. A stream answers so many steps late, and waits for no more. Half of the
-    weights' sum is, in the beginning, that of the present step, and half that of all, evenly.
+    For the output of a recurrent layer that reads forwards. A stream answers so many steps late,
+    and waits for no more. Half of the weights' sum is, in the beginning, that of the present step,
+    and half that of all, evenly.
 
     Args:
         steps: of the future that an output sees; 0 or more.
@@ -168,15 +173,18 @@ class LookAhead(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class MaskedConv2D(MaskedConv1D):
-    """Convolution over time and frequency, and the maximum of neighbouring bands: what is heard a little higher or lower, as by another
-    voice, is heard as the same (Abdel-Hamid et al. 2014; Amodei et al. 2016). Over time it is a `MaskedConv1D`.
+    """Convolution over time and frequency, and the maximum of neighbouring bands: what is heard a
+    little higher or lower, as by another voice, is heard as the same (Abdel-Hamid et al. 2014;
+    Amodei et al. 2016). Over time it is a `MaskedConv1D`.
 
-    (float[batch, time, bands * channels], bool[batch, time]) -> (float[batch, time / strides, bands / pooling * filters],
-    bool[batch, time / strides]), rounded up; the channels of a band lie side by side.
+    (float[batch, time, bands * channels], bool[batch, time]) -> (float[batch, time / strides, bands
+    / pooling * filters], bool[batch, time / strides]), rounded up; the channels of a band lie side
+    by side.
 
     Args:
         filters: channels of the output.
-        kernel_size: steps, and bands, that an output sees; half of the bands are above it, and there are zeros beyond the last.
+        kernel_size: steps, and bands, that an output sees; half of the bands are above it, and
+            there are zeros beyond the last.
         channels: of the input: 1 of energies, the `filters` of a layer like this.
         pooling: bands that become one.
         strides, causal, activation: see `MaskedConv1D`.

@@ -1,17 +1,23 @@
-"""Linear-chain conditional random field (CRF): likelihood, best path, marginals, and the layer that learns the transitions.
+"""Linear-chain conditional random field (CRF): likelihood, best path, marginals, and the layer that
+learns the transitions.
 
-Lafferty et al. (2001, "Conditional Random Fields"); on top of a recurrent network: Huang et al. (2015, "Bidirectional LSTM-CRF Models
-for Sequence Tagging"), Lample et al. (2016, "Neural Architectures for Named Entity Recognition"). A path of tags is worth the sum of
-its scores, one a step, and of its transitions, one for each pair of neighbours; its probability is the softmax over all paths.
+Lafferty et al. (2001, "Conditional Random Fields"); on top of a recurrent network: Huang et al.
+(2015, "Bidirectional LSTM-CRF Models for Sequence Tagging"), Lample et al. (2016, "Neural
+Architectures for Named Entity Recognition"). A path of tags is worth the sum of its scores, one a
+step, and of its transitions, one for each pair of neighbours; its probability is the softmax over
+all paths.
 
-Scores float[batch, time, tags], finite; transitions float[tags, tags], from the row to the column; masks bool[batch, time],
-right-padded, every row with a step. What lies in the padding is never read. All sums are float32, whatever comes in.
+Scores float[batch, time, tags], finite; transitions float[tags, tags], from the row to the column;
+masks bool[batch, time], right-padded, every row with a step. What lies in the padding is never
+read. All sums are float32, whatever comes in.
 
-How it is computed. Two recursions run side by side in one loop, from both ends of each sequence to its middle; the gradient, written
-by hand, runs in one loop from the middle back to both ends: the arithmetic of the textbook's forward and backward recursion in half
-the loop steps. No mask takes part in the loops: the middle of each row is looked up afterwards. All is done with logarithms. Scaled
-probabilities would turn the large sums into matrix products, but in float32 they lose every path that falls 88 nats behind, and a
-constraint can make just that path the best one; with 9 or 17 tags they were not faster either, with 45 they would be.
+How it is computed. Two recursions run side by side in one loop, from both ends of each sequence to
+its middle; the gradient, written by hand, runs in one loop from the middle back to both ends: the
+arithmetic of the textbook's forward and backward recursion in half the loop steps. No mask takes
+part in the loops: the middle of each row is looked up afterwards. All is done with logarithms.
+Scaled probabilities would turn the large sums into matrix products, but in float32 they lose every
+path that falls 88 nats behind, and a constraint can make just that path the best one; with 9 or 17
+tags they were not faster either, with 45 they would be.
 """
 
 import weakref
@@ -29,19 +35,22 @@ FORBIDDEN = (
     -1e4
 )  # nats in training: a label that breaks a constraint costs much, not infinitely much
 _NEVER = -1e30  # nats in decoding: below anything that emissions can add up to
-# Layers by name, the last one loaded: Keras loads a model before its loss, which finds its layer here. It has no way of its own.
+# Layers by name, the last one loaded: Keras loads a model before its loss, which finds its layer
+# here. It has no way of its own.
 _LOADED: weakref.WeakValueDictionary[str, "CRF"] = weakref.WeakValueDictionary()
 
 
 def crf_log_likelihood(scores, tags, mask, transitions):
     """Logarithm of the probability of each given path, in nats.
 
-    (float[batch, time, tags], int[batch, time], bool[batch, time], float[tags, tags]) -> float32[batch]
+    (float[batch, time, tags], int[batch, time], bool[batch, time], float[tags, tags]) ->
+    float32[batch]
 
     The first gradient is exact; asking for a second one raises.
     """
     scores, mask, transitions = _prepare(scores, mask, transitions)
-    # The same number for all tags of a step changes nothing, and without it the difference of two large sums keeps its digits.
+    # The same number for all tags of a step changes nothing, and without it the difference of two
+    # large sums keeps its digits.
     scores -= tf.stop_gradient(tf.reduce_max(scores, axis=-1, keepdims=True))
     return _path_score(scores, tags, mask, transitions) - crf_log_partition(
         scores, mask, transitions
@@ -49,12 +58,15 @@ def crf_log_likelihood(scores, tags, mask, transitions):
 
 
 def crf_partial_log_likelihood(scores, tags, mask, transitions):
-    """Logarithm of the probability of all paths through the given tags, -1 leaving a step open, in nats.
+    """Logarithm of the probability of all paths through the given tags, -1 leaving a step open, in
+    nats.
 
-    (float[batch, time, tags], int[batch, time], bool[batch, time], float[tags, tags]) -> float32[batch]
+    (float[batch, time, tags], int[batch, time], bool[batch, time], float[tags, tags]) ->
+    float32[batch]
 
-    With all steps given it is `crf_log_likelihood`; with one, the logarithm of a marginal; with those of an entity, of how sure the model
-    is of it. As a loss it trains on sentences of which only parts are labelled (Tsuboi et al. 2008).
+    With all steps given it is `crf_log_likelihood`; with one, the logarithm of a marginal; with
+    those of an entity, of how sure the model is of it. As a loss it trains on sentences of which
+    only parts are labelled (Tsuboi et al. 2008).
     """
     scores, mask, transitions = _prepare(scores, mask, transitions)
     scores -= tf.stop_gradient(tf.reduce_max(scores, axis=-1, keepdims=True))
@@ -66,7 +78,8 @@ def crf_partial_log_likelihood(scores, tags, mask, transitions):
 
 
 def crf_log_partition(scores, mask, transitions):
-    """Logarithm of the sum over all paths: (float[batch, time, tags], bool[batch, time], float[tags, tags]) -> float32[batch].
+    """Logarithm of the sum over all paths: (float[batch, time, tags], bool[batch, time],
+    float[tags, tags]) -> float32[batch].
 
     The first gradient is exact; asking for a second one raises.
     """
@@ -90,7 +103,8 @@ def crf_log_partition(scores, mask, transitions):
 def crf_viterbi(scores, mask, transitions):
     """The best path of each sequence, and what it is worth.
 
-    (float[batch, time, tags], bool[batch, time], float[tags, tags]) -> (int32[batch, time], 0 at padding; float32[batch])
+    (float[batch, time, tags], bool[batch, time], float[tags, tags]) -> (int32[batch, time], 0 at
+    padding; float32[batch])
     """
     scores, mask, transitions = _prepare(scores, mask, transitions)
     path = _Chain(scores, mask, transitions, collect=tf.reduce_max).best_path()
@@ -112,19 +126,23 @@ def crf_marginals(scores, mask, transitions):
 def crf_conditionals(scores, tags, mask, transitions):
     """How sure each step of a path is: by itself, and given the step before it.
 
-    (float[batch, time, tags], int32[batch, time], bool[batch, time], float[tags, tags]) -> two times float32[batch, time], in nats, 0 at
-    padding: the logarithm of each tag's marginal, and of its probability given the tag before it (0 at the first step)
+    (float[batch, time, tags], int32[batch, time], bool[batch, time], float[tags, tags]) -> two
+    times float32[batch, time], in nats, 0 at padding: the logarithm of each tag's marginal, and of
+    its probability given the tag before it (0 at the first step)
 
-    A path from step a to step b has the probability exp(marginal[a] + the sum of the conditionals a + 1 to b): any number of stretches of a
-    sequence for one pass over it.
+    A path from step a to step b has the probability exp(marginal[a] + the sum of the conditionals a
+    + 1 to b): any number of stretches of a sequence for one pass over it.
     """
     scores, mask, transitions = _prepare(scores, mask, transitions)
     tags = tf.where(mask, tf.cast(tags, tf.int32), 0)
     steps, here = tf.transpose(scores, [1, 0, 2]), tf.transpose(mask)
 
     def step(
-        after, now
-    ):  # `after`: what follows a step is worth, for each of its tags; shifted, which no conditional notices
+        after,
+        now,
+        # `after`: what follows a step is worth, for each of its tags; shifted, which no conditional
+        # notices
+    ):
         scores, mask = now
         arriving = tf.where(mask[:, None], scores + after, 0.0)
         worth = _logsumexp(transitions + arriving[:, None], axis=2)
@@ -154,7 +172,8 @@ def _prepare(scores, mask, transitions):
 
 
 def _path_score(scores, tags, mask, transitions):
-    # One-hot vectors and a matrix product: gathering has a slower gradient, and zero vectors make the padding count nothing.
+    # One-hot vectors and a matrix product: gathering has a slower gradient, and zero vectors make
+    # the padding count nothing.
     path = tf.one_hot(tf.where(mask, tf.cast(tags, tf.int32), PADDING), scores.shape[-1])
     pairs = tf.tensordot(path[:, :-1], transitions, axes=1) * path[:, 1:]
     return tf.reduce_sum(scores * path, axis=[1, 2]) + tf.reduce_sum(pairs, axis=[1, 2])
@@ -167,13 +186,16 @@ def _logsumexp(x, axis):
 
 
 class _Chain:
-    """The recursions of a batch. Side 0 reads from the first step on, side 1 from the last step back, with transposed transitions.
+    """The recursions of a batch. Side 0 reads from the first step on, side 1 from the last step
+    back, with transposed transitions.
 
-    A row of n steps meets at its step n // 2, which is the last of side 0 and the last that side 1 looks at. Tensors are
-    [half, side, tags, batch]: the loops take them apart along the first axis, and the last one is long and contiguous.
+    A row of n steps meets at its step n // 2, which is the last of side 0 and the last that side 1
+    looks at. Tensors are [half, side, tags, batch]: the loops take them apart along the first axis,
+    and the last one is long and contiguous.
 
     Args:
-        collect: what a tag gets from its predecessors: logsumexp for sums over all paths, maximum for the best one.
+        collect: what a tag gets from its predecessors: logsumexp for sums over all paths, maximum
+            for the best one.
     """
 
     def __init__(self, scores, mask, transitions, *, collect: Callable):
@@ -186,7 +208,8 @@ class _Chain:
         self.collect = collect
         sides = tf.stack([scores[:, : self.half], self._reverse(scores)[:, : self.half]])
         sides = tf.transpose(sides, [2, 0, 3, 1])
-        # What each tag gets from before its step, and with the step itself, shifted so that the best tag of a step has 0.
+        # What each tag gets from before its step, and with the step itself, shifted so that the
+        # best tag of a step has 0.
         self.before = self._forward(sides)
         after = self.before + sides
         shift = tf.reduce_max(after, axis=2, keepdims=True)
@@ -231,7 +254,8 @@ class _Chain:
         )
 
     def marginals(self, weights):
-        """Marginals of each row times its weight, and the weighted sum of the expected pairs: the gradient of the total."""
+        """Marginals of each row times its weight, and the weighted sum of the expected pairs: the
+        gradient of the total."""
         begin = tf.where(self.meets[:, :, None], tf.nn.softmax(self.meeting, axis=0) * weights, 0.0)
         begins, after, before = (
             self._array(begin),
@@ -240,7 +264,8 @@ class _Chain:
         )
 
         def step(k, here, pairs, result):
-            # The probability of each predecessor given its successor is a softmax; nothing is subtracted from a total of the sequence.
+            # The probability of each predecessor given its successor is a softmax; nothing is
+            # subtracted from a total of the sequence.
             given = tf.exp(
                 after.read(k - 1)[:, :, None]
                 + self.transitions[..., None]
@@ -299,19 +324,24 @@ class _Chain:
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class CRF(keras.layers.Layer):
-    """Start and end scores and transitions, learnt: (float[batch, time, tags], bool[batch, time]) -> scores float32[batch, time, tags].
+    """Start and end scores and transitions, learnt: (float[batch, time, tags], bool[batch, time])
+    -> scores float32[batch, time, tags].
 
-    As the last layer of a model, on emissions without a softmax. Start scores are added at the first step and end scores at the last
-    one, so that its output and `transitions` are the whole model: `model.compile(loss=crf.loss)`, then `crf.viterbi(scores, mask)` and
-    `crf.marginals(scores, mask)`, or `decoding_model(model)`. The output alone is no classifier: its argmax knows no transitions.
+    As the last layer of a model, on emissions without a softmax. Start scores are added at the
+    first step and end scores at the last one, so that its output and `transitions` are the whole
+    model: `model.compile(loss=crf.loss)`, then `crf.viterbi(scores, mask)` and
+    `crf.marginals(scores, mask)`, or `decoding_model(model)`. The output alone is no classifier:
+    its argmax knows no transitions.
 
-    All weights start at zero: the model then is the softmax classifier of each step, which is where training should start from, and
-    there is no symmetry to break, since every weight has its own pair of tags. Always float32, also under mixed precision.
+    All weights start at zero: the model then is the softmax classifier of each step, which is where
+    training should start from, and there is no symmetry to break, since every weight has its own
+    pair of tags. Always float32, also under mixed precision.
 
     Args:
         tags: how many.
-        allowed: (start bool[tags], transitions bool[tags, tags], end bool[tags]) as from `tag_constraints`; everything when None.
-            What is not allowed scores -1e4 in training, so that a wrong label costs much but stays finite, and is never decoded.
+        allowed: (start bool[tags], transitions bool[tags, tags], end bool[tags]) as from
+            `tag_constraints`; everything when None. What is not allowed scores -1e4 in training, so
+            that a wrong label costs much but stays finite, and is never decoded.
     """
 
     def __init__(self, tags: int, *, allowed: Sequence | None = None, **kwargs):
@@ -359,15 +389,18 @@ class CRF(keras.layers.Layer):
         return CRFLoss(self)
 
     def viterbi(self, scores, mask):
-        """Best allowed path: this layer's output and the mask -> (int32[batch, time], 0 at padding; its score float32[batch])."""
+        """Best allowed path: this layer's output and the mask -> (int32[batch, time], 0 at padding;
+        its score float32[batch])."""
         return crf_viterbi(*self._decoding(scores, mask))
 
     def marginals(self, scores, mask):
-        """Probability of each tag at each step: this layer's output and the mask -> float32[batch, time, tags], 0 at padding."""
+        """Probability of each tag at each step: this layer's output and the mask -> float32[batch,
+        time, tags], 0 at padding."""
         return crf_marginals(*self._decoding(scores, mask))
 
     def conditionals(self, scores, tags, mask):
-        """Nats of each step of a path by itself and given the one before: output, int32[batch, time], mask -> see `crf_conditionals`."""
+        """Nats of each step of a path by itself and given the one before: output, int32[batch,
+        time], mask -> see `crf_conditionals`."""
         scores, mask, transitions = self._decoding(scores, mask)
         return crf_conditionals(scores, tags, mask, transitions)
 
@@ -416,10 +449,12 @@ def _add_borders(scores, mask, start, end):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class CRFLoss(keras.losses.Loss):
-    """Nats of each labelling: (int32[batch, time], scores float32[batch, time, tags] of the CRF layer) -> float32[batch], reduced.
+    """Nats of each labelling: (int32[batch, time], scores float32[batch, time, tags] of the CRF
+    layer) -> float32[batch], reduced.
 
-    Labels are padded with -1 on the right, as far as the mask that the layer was given: there must be a label for each of its steps.
-    The mean is over sequences, not over steps; sample weights are float[batch].
+    Labels are padded with -1 on the right, as far as the mask that the layer was given: there must
+    be a label for each of its steps. The mean is over sequences, not over steps; sample weights are
+    float[batch].
 
     Args:
         crf: the layer whose output is the model's.
@@ -460,8 +495,8 @@ class CRFLoss(keras.losses.Loss):
 class CRFDecoder(keras.layers.Layer):
     """Tags and probabilities in place of a CRF layer's scores.
 
-    (float[batch, time, tags], bool[batch, time]) -> {"tags": int32[batch, time], 0 at padding; "probabilities": float32[batch, time,
-    tags], the marginals, 0 at padding}
+    (float[batch, time, tags], bool[batch, time]) -> {"tags": int32[batch, time], 0 at padding;
+    "probabilities": float32[batch, time, tags], the marginals, 0 at padding}
 
     Args:
         crf: the layer; it is shared, not copied, and what it learns later shows here.
@@ -503,7 +538,8 @@ class CRFDecoder(keras.layers.Layer):
 
 
 def decoding_model(model: keras.Model) -> keras.Model:
-    """The model with a `CRFDecoder` in place of its CRF layer: the same inputs -> {"tags": …, "probabilities": …}; weights are shared."""
+    """The model with a `CRFDecoder` in place of its CRF layer: the same inputs -> {"tags": …,
+    "probabilities": …}; weights are shared."""
     found = [layer for layer in model.layers if isinstance(layer, CRF)]
     if len(found) != 1:
         raise InputError(
@@ -515,13 +551,17 @@ def decoding_model(model: keras.Model) -> keras.Model:
     )
 
 
-# Prefixes of each scheme, and whether `after` may follow `before`; beyond both ends of a sequence lies an O.
+# Prefixes of each scheme, and whether `after` may follow `before`; beyond both ends of a sequence
+# lies an O.
 _SCHEMES = {
-    # Begin, inside: every entity begins with a B (IOB2: Tjong Kim Sang and Veenstra 1999, "Representing Text Chunks").
+    # Begin, inside: every entity begins with a B (IOB2: Tjong Kim Sang and Veenstra 1999,
+    # "Representing Text Chunks").
     "bio": ("BI", lambda before, after, same: after != "I" or (before in "BI" and same)),
-    # A B only where an entity touches one of its own type (Ramshaw and Marcus 1995, "Text Chunking using Transformation-Based Learning").
+    # A B only where an entity touches one of its own type (Ramshaw and Marcus 1995, "Text Chunking
+    # using Transformation-Based Learning").
     "iob1": ("BI", lambda before, after, same: after != "B" or (before in "BI" and same)),
-    # Begin, inside, end, single (Ratinov and Roth 2009, "Design Challenges and Misconceptions in Named Entity Recognition").
+    # Begin, inside, end, single (Ratinov and Roth 2009, "Design Challenges and Misconceptions in
+    # Named Entity Recognition").
     "bioes": (
         "BIES",
         lambda before, after, same: (
@@ -534,11 +574,13 @@ _SCHEMES = {
 def tag_constraints(
     tags: Sequence[str], *, scheme: str = "bio"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a scheme allows: (bool[tags] at the start, bool[tags, tags] from the row to the column, bool[tags] at the end).
+    """What a scheme allows: (bool[tags] at the start, bool[tags, tags] from the row to the column,
+    bool[tags] at the end).
 
     Args:
         tags: such as "O", "B-PER", "I-PER", in the order of their numbers.
-        scheme: "bio" (every entity begins with a B), "iob1" (a B only between touching entities of one type) or "bioes".
+        scheme: "bio" (every entity begins with a B), "iob1" (a B only between touching entities of
+            one type) or "bioes".
     """
     if scheme not in _SCHEMES:
         raise InputError(f"unknown tag scheme {scheme!r}; accepted are {', '.join(_SCHEMES)}")

@@ -1,16 +1,21 @@
-"""Connectionist temporal classification (CTC) with true lengths: loss, greedy and prefix beam decoding, forced alignment.
+"""Connectionist temporal classification (CTC) with true lengths: loss, greedy and prefix beam
+decoding, forced alignment.
 
-Graves et al. (2006, "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks"). A
-network reads frames and gives each one a distribution over the symbols; merging equal neighbours and then deleting the blanks
-turns a path of one symbol a frame into a labelling. Equal labels in a row need a blank between them.
+Graves et al. (2006, "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data
+with Recurrent Neural Networks"). A network reads frames and gives each one a distribution over the
+symbols; merging equal neighbours and then deleting the blanks turns a path of one symbol a frame
+into a labelling. Equal labels in a row need a blank between them.
 
-Symbol 0 is the blank, and 0 pads label sequences: logits float32[batch, frames, symbols], labels int32[batch, labels].
+Symbol 0 is the blank, and 0 pads label sequences: logits float32[batch, frames, symbols], labels
+int32[batch, labels].
 
-What Keras and TensorFlow have is left aside, for cause (Keras 3.15, TensorFlow 2.21). `keras.losses.CTC` takes padded frames for
-frames. `tf.nn.ctc_loss` with dense labels takes labels out of range without a word, gives wrong finite numbers where no path can
-give the labels or a frame is worse than some 700 nats, and is many times slower than this on a CPU. With sparse labels it is fast,
-but raises on an empty labelling, gives infinity once one frame leaves its labels less than 1e-38, and does not compile with
-XLA. The beam search puts the blank last and fails when asked for more labellings than there are.
+What Keras and TensorFlow have is left aside, for cause (Keras 3.15, TensorFlow 2.21).
+`keras.losses.CTC` takes padded frames for frames. `tf.nn.ctc_loss` with dense labels takes labels
+out of range without a word, gives wrong finite numbers where no path can give the labels or a frame
+is worse than some 700 nats, and is many times slower than this on a CPU. With sparse labels it is
+fast, but raises on an empty labelling, gives infinity once one frame leaves its labels less than
+1e-38, and does not compile with XLA. The beam search puts the blank last and fails when asked for
+more labellings than there are.
 """
 
 from collections.abc import Callable
@@ -23,7 +28,8 @@ from keras import ops
 from rnn_cookbook.errors import InputError, listing
 
 ON_IMPOSSIBLE = ("error", "zero", "infinity")
-# Nats of what cannot be. Finite, since infinities have gradients that are not numbers, and beyond what any real path adds up to.
+# Nats of what cannot be. Finite, since infinities have gradients that are not numbers, and beyond
+# what any real path adds up to.
 _NEVER = -1e9
 _WRONG_LABELS = "labels must be 1 to symbols - 1 within their length (0 is blank and padding)"
 _IMPOSSIBLE = "no path gives these labels; too few frames (see frames_needed)"
@@ -31,12 +37,15 @@ _IMPOSSIBLE = "no path gives these labels; too few frames (see frames_needed)"
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class PadWithBlank(keras.layers.Layer):
-    """Padded frames emit the blank with certainty: (float[batch, frames, symbols], bool[batch, frames]) -> float32, as the logits.
+    """Padded frames emit the blank with certainty: (float[batch, frames, symbols], bool[batch,
+    frames]) -> float32, as the logits.
 
-    A certain blank adds nothing to a labelling and costs 0 nats: over all frames, CTC's loss, its gradient and every decoder then
-    give what they give over the true frames alone. The output carries its lengths, and nobody downstream can forget them.
+    A certain blank adds nothing to a labelling and costs 0 nats: over all frames, CTC's loss, its
+    gradient and every decoder then give what they give over the true frames alone. The output
+    carries its lengths, and nobody downstream can forget them.
 
-    As the last layer of a model. Always float32: half precision has no number as low as the one that means "never".
+    As the last layer of a model. Always float32: half precision has no number as low as the one
+    that means "never".
     """
 
     def __init__(self, **kwargs):
@@ -57,15 +66,18 @@ class PadWithBlank(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class CTCLoss(keras.losses.Loss):
-    """Nats of each labelling: (int32[batch, labels] padded with 0, logits float32[batch, frames, symbols]) -> float32[batch], reduced.
+    """Nats of each labelling: (int32[batch, labels] padded with 0, logits float32[batch, frames,
+    symbols]) -> float32[batch], reduced.
 
-    All frames count: the model's last layer must be `PadWithBlank` unless every example is as long as the batch.
+    All frames count: the model's last layer must be `PadWithBlank` unless every example is as long
+    as the batch.
 
     Args:
-        on_impossible: what to do with an example that no path can give, because it has fewer frames than `frames_needed(labels)`.
-            "error" stops with a message, for this is a fault of the data or of too much subsampling; "zero" leaves it out of the
-            gradient, but not out of the mean; "infinity" shows it as what it is. Never a gradient, and never not a number. Code
-            compiled by XLA cannot stop: there "error" shows as infinity.
+        on_impossible: what to do with an example that no path can give, because it has fewer frames
+            than `frames_needed(labels)`. "error" stops with a message, for this is a fault of the
+            data or of too much subsampling; "zero" leaves it out of the gradient, but not out of
+            the mean; "infinity" shows it as what it is. Never a gradient, and never not a number.
+            Code compiled by XLA cannot stop: there "error" shows as infinity.
         reduction, name, dtype: Keras' own.
     """
 
@@ -92,7 +104,8 @@ class CTCLoss(keras.losses.Loss):
 
 
 def frames_needed(labels, label_lengths=None):
-    """The least frames that can carry the labels, one each and a blank between equal ones: int32[batch, labels] -> int32[batch]."""
+    """The least frames that can carry the labels, one each and a blank between equal ones:
+    int32[batch, labels] -> int32[batch]."""
     labels = tf.cast(labels, tf.int32)
     lengths = _count(labels) if label_lengths is None else tf.cast(label_lengths, tf.int32)
     repeats = (labels[:, 1:] == labels[:, :-1]) & tf.sequence_mask(
@@ -102,15 +115,18 @@ def frames_needed(labels, label_lengths=None):
 
 
 def ctc_loss(labels, logits, label_lengths=None, logit_lengths=None):
-    """Minus the log-probability of each labelling, in nats: (int32[batch, labels], float[batch, frames, symbols]) -> float32[batch].
+    """Minus the log-probability of each labelling, in nats: (int32[batch, labels], float[batch,
+    frames, symbols]) -> float32[batch].
 
-    Infinite, and without a gradient, where no path gives the labels. An empty labelling is one like any other.
+    Infinite, and without a gradient, where no path gives the labels. An empty labelling is one like
+    any other.
 
     Args:
         labels: 1 to symbols - 1, padded with 0.
         logits: symbol 0 is the blank.
         label_lengths: int32[batch]; what is not 0 when None.
-        logit_lengths: int32[batch], from 1; all frames when None, which is also right after `PadWithBlank`.
+        logit_lengths: int32[batch], from 1; all frames when None, which is also right after
+            `PadWithBlank`.
     """
     logits = _logits(logits, logit_lengths)
     labels, lengths, right = _labels(labels, label_lengths, tf.shape(logits)[2])
@@ -120,13 +136,16 @@ def ctc_loss(labels, logits, label_lengths=None, logit_lengths=None):
 
 
 def ctc_greedy(logits, lengths=None):
-    """The labelling of the best path, which is not always the best labelling: float[batch, frames, symbols] -> its labels and nats.
+    """The labelling of the best path, which is not always the best labelling: float[batch, frames,
+    symbols] -> its labels and nats.
 
-    Returns int32[batch, labels], padded with 0 to the longest, and float32[batch], the log-probability of the path. Works inside
-    compiled functions too, but not under XLA, where no shape can depend on values.
+    Returns int32[batch, labels], padded with 0 to the longest, and float32[batch], the
+    log-probability of the path. Works inside compiled functions too, but not under XLA, where no
+    shape can depend on values.
 
     Args:
-        lengths: int32[batch], from 1; all frames when None, which is also right after `PadWithBlank`.
+        lengths: int32[batch], from 1; all frames when None, which is also right after
+            `PadWithBlank`.
     """
     log_probs = tf.nn.log_softmax(_logits(logits, lengths))
     path = tf.argmax(log_probs, axis=2, output_type=tf.int32)
@@ -146,24 +165,30 @@ def ctc_beam_search(
     weight: float = 1.0,
     insertion_bonus: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The most probable labellings: float[batch, frames, symbols] -> int32[batch, n_best, labels] and float32[batch, n_best], best first.
+    """The most probable labellings: float[batch, frames, symbols] -> int32[batch, n_best, labels]
+    and float32[batch, n_best], best first.
 
-    Prefix beam search (Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks", 7.5.3; with a language model:
-    Hannun et al. 2014, "First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs"). All paths
-    of a labelling count together, unless one of its prefixes fell out of the beam; so the score, log p(labels | logits) in nats
-    without language model and bonus, is a lower bound, and exact when nothing fell out. Labellings that do not exist (fewer
-    paths than `n_best`) are empty, with a score of minus infinity.
+    Prefix beam search (Graves 2012, "Supervised Sequence Labelling with Recurrent Neural Networks",
+    7.5.3; with a language model: Hannun et al. 2014, "First-Pass Large Vocabulary Continuous Speech
+    Recognition using Bi-Directional Recurrent DNNs"). All paths of a labelling count together,
+    unless one of its prefixes fell out of the beam; so the score, log p(labels | logits) in nats
+    without language model and bonus, is a lower bound, and exact when nothing fell out. Labellings
+    that do not exist (fewer paths than `n_best`) are empty, with a score of minus infinity.
 
     In NumPy, the whole batch a frame at a time.
 
     Args:
-        lengths: int32[batch], from 1; all frames when None, which is also right after `PadWithBlank`.
+        lengths: int32[batch], from 1; all frames when None, which is also right after
+            `PadWithBlank`.
         beam: prefixes kept after each frame.
         n_best: labellings returned, at most `beam`.
-        language_model: (prefix, symbol) -> log p(symbol | prefix) in nats, never above 0; it must give the same each time. Called once for
-            each pair in a call, and only where the pair could enter the beam.
-        weight: of the language model, 0 or more; score = log p(labels | logits) + weight * log p(labels) + insertion_bonus * labels.
-        insertion_bonus: nats for each label, against the language model's liking for short sequences.
+        language_model: (prefix, symbol) -> log p(symbol | prefix) in nats, never above 0; it must
+            give the same each time. Called once for each pair in a call, and only where the pair
+            could enter the beam.
+        weight: of the language model, 0 or more; score = log p(labels | logits) + weight * log
+            p(labels) + insertion_bonus * labels.
+        insertion_bonus: nats for each label, against the language model's liking for short
+            sequences.
     """
     if not 1 <= n_best <= beam:
         raise InputError(
@@ -180,8 +205,9 @@ def ctc_beam_search(
     batch, frames, symbols = log_probs.shape
     rows = np.arange(batch)[:, None]
     cache: dict[tuple[tuple[int, ...], int], float] = {}
-    # Of each prefix: nats of its paths that end in a blank and in its last label, nats on top (language model and bonus), last label.
-    # Prefixes are told apart by a rolling hash of 64 bits, wrapping around.
+    # Of each prefix: nats of its paths that end in a blank and in its last label, nats on top
+    # (language model and bonus), last label. Prefixes are told apart by a rolling hash of 64 bits,
+    # wrapping around.
     blank, label, extra = np.zeros((batch, 1)), np.full((batch, 1), -np.inf), np.zeros((batch, 1))
     last, key, parent_key = (
         np.zeros((batch, 1), np.int64),
@@ -199,7 +225,8 @@ def ctc_beam_search(
         )  # the same label anew only after a blank
         longer[..., 0] = -np.inf
         blank, label = total + now[:, :1], label + again
-        # A prefix may be in the beam beside the one that it extends: the paths from there join it instead of making a second copy.
+        # A prefix may be in the beam beside the one that it extends: the paths from there join it
+        # instead of making a second copy.
         alive = np.isfinite(total)
         row, child, parent = np.nonzero(
             (parent_key[..., None] == key[:, None])
@@ -216,7 +243,8 @@ def ctc_beam_search(
                 longer + extra[..., None] + insertion_bonus
             )  # no score gets higher: a language model only takes away
             heard = np.zeros(longer.shape, bool)
-            # The acoustically best first: with their scores known, few others can still enter the beam.
+            # The acoustically best first: with their scores known, few others can still enter the
+            # beam.
             for bar in (_least(above.reshape(batch, -1), beam), np.full(batch, -np.inf)):
                 known = np.where(heard, above + more - insertion_bonus, -np.inf).reshape(batch, -1)
                 needed = _least(np.concatenate([stay, known], axis=1), beam)
@@ -269,15 +297,17 @@ def ctc_beam_search(
 
 
 def ctc_align(logits, labels, lengths=None, label_lengths=None) -> np.ndarray:
-    """Where each label is: (float[batch, frames, symbols], int32[batch, labels]) -> spans of frames, int32[batch, labels, 2].
+    """Where each label is: (float[batch, frames, symbols], int32[batch, labels]) -> spans of
+    frames, int32[batch, labels, 2].
 
-    Forced alignment: the most probable path that gives the labels (Viterbi), as the first frame of each label and the one after its
-    last; 0, 0 for padding. Frames outside of all spans are blank. CTC learns peaks: a span says better when a label begins than how
-    long it lasts.
+    Forced alignment: the most probable path that gives the labels (Viterbi), as the first frame of
+    each label and the one after its last; 0, 0 for padding. Frames outside of all spans are blank.
+    CTC learns peaks: a span says better when a label begins than how long it lasts.
 
     Args:
         labels: 1 to symbols - 1, padded with 0.
-        lengths: int32[batch], from 1; all frames when None, which is also right after `PadWithBlank`.
+        lengths: int32[batch], from 1; all frames when None, which is also right after
+            `PadWithBlank`.
         label_lengths: int32[batch]; what is not 0 when None.
     """
     logits = _logits(logits, lengths)
@@ -359,8 +389,9 @@ def _labels(labels, lengths, symbols):
 
 
 def _lattice(log_probs, labels, lengths):
-    # States blank, label, blank, label, ..., blank: their symbols int32[batch, states], their nats float32[batch, frames, states], and
-    # what it costs to come from two states before: nothing between two labels that differ. States after the last blank are never.
+    # States blank, label, blank, label, ..., blank: their symbols int32[batch, states], their nats
+    # float32[batch, frames, states], and what it costs to come from two states before: nothing
+    # between two labels that differ. States after the last blank are never.
     batch, count = tf.shape(labels)[0], tf.shape(labels)[1]
     symbols = tf.reshape(tf.pad(labels[..., None], [[0, 0], [0, 0], [1, 0]]), [batch, 2 * count])
     symbols = tf.pad(symbols, [[0, 0], [0, 1]])
@@ -374,10 +405,11 @@ def _lattice(log_probs, labels, lengths):
 
 @tf.custom_gradient
 def _log_probability(log_probs, labels, lengths):
-    """Graves' forward and backward variables: (float32[batch, frames, symbols], int32[batch, labels], int32[batch]) -> nats float32[batch].
+    """Graves' forward and backward variables: (float32[batch, frames, symbols], int32[batch,
+    labels], int32[batch]) -> nats float32[batch].
 
-    The backward variables are the forward ones of the reversed labels over the reversed frames, so that one loop gives both, as
-    rows of one batch: half the steps.
+    The backward variables are the forward ones of the reversed labels over the reversed frames, so
+    that one loop gives both, as rows of one batch: half the steps.
     """
     batch = tf.shape(labels)[0]
 
@@ -386,7 +418,8 @@ def _log_probability(log_probs, labels, lengths):
         return tf.reverse_sequence(tf.reverse(values, [1]), 2 * lengths + 1, seq_axis=2)
 
     symbols, emissions, skip = _lattice(log_probs, labels, lengths)
-    # Between the same two labels the other way round: the cost stays with the pair, which now ends two states earlier.
+    # Between the same two labels the other way round: the cost stays with the pair, which now ends
+    # two states earlier.
     skip_back = tf.reverse_sequence(
         tf.pad(skip, [[0, 0], [0, 2]], constant_values=_NEVER)[:, 2:], 2 * lengths + 1, seq_axis=1
     )
@@ -400,7 +433,8 @@ def _log_probability(log_probs, labels, lengths):
         nats = (
             top + tf.math.log(tf.exp(nats - top) + tf.exp(one - top) + tf.exp(two - top)) + emission
         )
-        # Relative to the best state of each frame: small numbers keep their digits over long sequences.
+        # Relative to the best state of each frame: small numbers keep their digits over long
+        # sequences.
         best = tf.reduce_max(nats, axis=1, keepdims=True)
         return nats - best, best
 
@@ -420,7 +454,8 @@ def _log_probability(log_probs, labels, lengths):
     impossible = total < _NEVER / 2
 
     def gradient(upstream):
-        # How often each symbol is used in each frame, given the labels; a product with one-hot rows is the same on every device.
+        # How often each symbol is used in each frame, given the labels; a product with one-hot rows
+        # is the same on every device.
         used = tf.matmul(tf.nn.softmax(joint), tf.one_hot(symbols, tf.shape(log_probs)[2]))
         return tf.where(impossible[:, None, None], 0.0, upstream[:, None, None] * used), None, None
 

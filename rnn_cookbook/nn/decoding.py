@@ -12,13 +12,15 @@ A step function reads one symbol a row and rates all symbols as the next:
 - Its layers are built before the first call. Weights that change later are seen; Python's `if` and `for` over tensors want a `tf.function`
   around the step function.
 
-Each of `greedy_search`, `beam_search` and `sampler` returns a function that is compiled on its first call and kept; other batch sizes
-and lengths do not compile it again and again. Make it once, outside of loops. It is called with one start symbol an example:
+Each of `greedy_search`, `beam_search` and `sampler` returns a function that is compiled on its
+first call and kept; other batch sizes and lengths do not compile it again and again. Make it once,
+outside of loops. It is called with one start symbol an example:
 
     search(start_tokens int32[batch], state, constants=None, max_length=...) -> Hypotheses
 
-where `max_length` overrides the one given before: an int, or int32[batch] with one for each example. Symbol 0 is padding and is never
-generated; its share of the softmax stays, so log-probabilities are those of the model. Lengths count the end symbol.
+where `max_length` overrides the one given before: an int, or int32[batch] with one for each
+example. Symbol 0 is padding and is never generated; its share of the softmax stays, so
+log-probabilities are those of the model. Lengths count the end symbol.
 """
 
 import functools
@@ -39,13 +41,15 @@ _GROUP = 64  # symbols; see _Ratings
 class Hypotheses(NamedTuple):
     """What a search found, best first: `n_best` is 1 but for beam search.
 
-    Where an example has fewer hypotheses than asked for, the last ones have length 0 and minus infinity.
+    Where an example has fewer hypotheses than asked for, the last ones have length 0 and minus
+    infinity.
     """
 
     tokens: (
         tf.Tensor
     )  # int32[batch, n_best, time], with the end symbol, then 0; time is the longest length
-    scores: tf.Tensor  # float32[batch, n_best], nats: what the search ranks by, log_probabilities normalised by length
+    # float32[batch, n_best], nats: what the search ranks by, log_probabilities normalised by length
+    scores: tf.Tensor
     lengths: tf.Tensor  # int32[batch, n_best]
     log_probabilities: tf.Tensor  # float32[batch, n_best], nats: of all symbols up to the length
     finished: (
@@ -56,7 +60,8 @@ class Hypotheses(NamedTuple):
 def greedy_search(step: Callable, *, end: int | None, max_length: int) -> Callable[..., Hypotheses]:
     """Takes the most probable symbol at every step; of equal ones the first.
 
-    To the last bit what `beam_search` finds with a beam of 1, no length normalization and no `min_length`.
+    To the last bit what `beam_search` finds with a beam of 1, no length normalization and no
+    `min_length`.
 
     Args:
         step: see the module's docstring.
@@ -92,18 +97,23 @@ def sampler(
 
         search(start_tokens, state, constants=None, max_length=..., *, seed, temperature=...) -> Hypotheses
 
-    `seed` is an int, or int[batch] with one for each row. The same seed gives the same text. With one seed for all, the rows differ, and a
-    row's text depends on its number; with a seed for each row, it does not depend on what else is in the batch. `temperature` may be
-    float32[batch]. Scores and log-probabilities are the model's own, whatever the temperature and the cuts.
+    `seed` is an int, or int[batch] with one for each row. The same seed gives the same text. With
+    one seed for all, the rows differ, and a row's text depends on its number; with a seed for each
+    row, it does not depend on what else is in the batch. `temperature` may be float32[batch].
+    Scores and log-probabilities are the model's own, whatever the temperature and the cuts.
 
-    The cuts come after the temperature, `top_k` before `top_p`, which is then a share of what `top_k` left.
+    The cuts come after the temperature, `top_k` before `top_p`, which is then a share of what
+    `top_k` left.
 
     Args:
         step, end, max_length: see `greedy_search`.
-        temperature: divides the logits. Below 1 the probable gets more probable; 0 is `greedy_search`.
-        top_k: draw from the k most probable symbols only (Fan et al. 2018, "Hierarchical Neural Story Generation"); 0 for all.
-        top_p: draw from the fewest symbols that together have this probability (nucleus: Holtzman et al. 2020, "The Curious Case of
-            Neural Text Degeneration"). Without `top_k` this sorts the vocabulary at every step, which takes longer than most models.
+        temperature: divides the logits. Below 1 the probable gets more probable; 0 is
+            `greedy_search`.
+        top_k: draw from the k most probable symbols only (Fan et al. 2018, "Hierarchical Neural
+            Story Generation"); 0 for all.
+        top_p: draw from the fewest symbols that together have this probability (nucleus: Holtzman
+            et al. 2020, "The Curious Case of Neural Text Degeneration"). Without `top_k` this sorts
+            the vocabulary at every step, which takes longer than most models.
     """
     _check_lengths(end, max_length, needs_end=False)
     _check(top_k >= 0, f"top_k must be 0 (all symbols) or more, got {top_k}")
@@ -111,8 +121,8 @@ def sampler(
 
     @_compiled
     def run(tokens, state, constants, lengths, seeds, temperature):
-        # One number a row and step, drawn row by row, so that a row never sees the batch; float64, because float32 has no
-        # numbers to spare for rare symbols in large vocabularies.
+        # One number a row and step, drawn row by row, so that a row never sees the batch; float64,
+        # because float32 has no numbers to spare for rare symbols in large vocabularies.
         longest = tf.reduce_max(lengths)
         noise = tf.map_fn(
             lambda seed: tf.random.stateless_uniform([longest], seed=seed, dtype=tf.float64),
@@ -151,22 +161,26 @@ def beam_search(
     min_length: int = 0,
     tile: bool = False,
 ) -> Callable[..., Hypotheses]:
-    """Keeps the `beam` best unfinished hypotheses at every step, and the `n_best` finished ones in a pool beside them.
+    """Keeps the `beam` best unfinished hypotheses at every step, and the `n_best` finished ones in
+    a pool beside them.
 
-    A hypothesis finishes when its end symbol is among the `beam` best continuations of its example; the next best ones take the free
-    places, so finished hypotheses cost no beam. An example is done when no unfinished hypothesis can still reach the pool:
-    log-probabilities only fall, so the best that one can become is its own, normalised by the greatest length. What reaches
-    `max_length` without an end symbol comes after the finished ones, where these are fewer than `n_best`.
+    A hypothesis finishes when its end symbol is among the `beam` best continuations of its example;
+    the next best ones take the free places, so finished hypotheses cost no beam. An example is done
+    when no unfinished hypothesis can still reach the pool: log-probabilities only fall, so the best
+    that one can become is its own, normalised by the greatest length. What reaches `max_length`
+    without an end symbol comes after the finished ones, where these are fewer than `n_best`.
 
     Args:
         step, max_length: see `greedy_search`.
         end: symbol that ends a sequence.
         beam: width.
         n_best: hypotheses to return, at most `beam`.
-        length_normalization: "none" ranks by log-probability, which favours short hypotheses; "average" by log-probability per
-            symbol; "gnmt" by log-probability / ((5 + length) / 6) ** alpha (Wu et al. 2016, "Google's Neural Machine Translation System").
+        length_normalization: "none" ranks by log-probability, which favours short hypotheses;
+            "average" by log-probability per symbol; "gnmt" by log-probability / ((5 + length) / 6)
+            ** alpha (Wu et al. 2016, "Google's Neural Machine Translation System").
         alpha: of "gnmt"; 0 is "none".
-        min_length: the end symbol is barred from making hypotheses shorter than this, itself counted.
+        min_length: the end symbol is barred from making hypotheses shorter than this, itself
+            counted.
         tile: repeat the constants to rows = batch * beam, once before the loop; costs memory.
     """
     _check_lengths(end, max_length, needs_end=True)
@@ -177,7 +191,8 @@ def beam_search(
         length_normalization in LENGTH_NORMALIZATIONS,
         f"unknown length normalization {length_normalization!r}; accepted are {accepted}",
     )
-    # A negative one would rank short hypotheses above themselves continued, and the early stop would be wrong.
+    # A negative one would rank short hypotheses above themselves continued, and the early stop
+    # would be wrong.
     _check(alpha >= 0, f"alpha must be 0 or more, got {alpha}")
     _check(
         0 <= min_length <= max_length,
@@ -198,7 +213,7 @@ def beam_search(
     def run(tokens, state, constants, max_lengths):
         batch = _rows(tokens)
         first_rows = tf.range(batch)[:, None] * beam
-        tiled = lambda nest: _map(lambda x: tf.repeat(x, beam, axis=0), nest)  # noqa: E731
+        tiled = lambda nest: _map(lambda x: tf.repeat(x, beam, axis=0), nest)
         constants = tiled(constants) if tile else constants
 
         def unfinished(t, tokens, state, live, steps, done, pool, trail):
@@ -207,7 +222,8 @@ def beam_search(
         def advance(t, tokens, state, live, steps, done, pool, trail):
             logits, state = _step(step, tf.reshape(tokens, [-1]), state, constants, end)
             barred = [(0, True)] + ([(end, t + 1 < min_length)] if min_length > 1 else [])
-            # Every beam has one end symbol, so among twice as many there is a full beam to go on with.
+            # Every beam has one end symbol, so among twice as many there is a full beam to go on
+            # with.
             sums, symbols, parents = _best(_rated(logits), live, 2 * beam, barred)
             ended = symbols == end
 
@@ -288,7 +304,8 @@ def beam_search(
 
 
 def ensemble(steps: Sequence[Callable]) -> Callable:
-    """One step function of several: what they think together is the mean of their probabilities, at every step.
+    """One step function of several: what they think together is the mean of their probabilities, at
+    every step.
 
     Its state is a tuple with one of each, and so are its constants; all rate the same vocabulary.
 
@@ -334,14 +351,15 @@ def _merge(pool: _Pool, arrived: _Pool, count: int) -> _Pool:
 def _trace_back(trail, slots, lengths):
     """Follows the beams from the last step to the first.
 
-    (int32[time, 2, batch, beam] symbols and the beams they continue, int32[batch, n], int32[batch, n]) -> int32[batch, n, time]
+    (int32[time, 2, batch, beam] symbols and the beams they continue, int32[batch, n], int32[batch,
+    n]) -> int32[batch, n, time]
     """
 
     def back(carried, now):
         slots, _ = carried
         t, (symbols, parents) = now[0], tf.unstack(now[1])
         inside = t < lengths
-        follow = lambda x, outside: tf.where(inside, tf.gather(x, slots, batch_dims=1), outside)  # noqa: E731
+        follow = lambda x, outside: tf.where(inside, tf.gather(x, slots, batch_dims=1), outside)
         return follow(parents, slots), follow(symbols, 0)
 
     _, symbols = tf.scan(
@@ -354,7 +372,8 @@ def _trace_back(trail, slots, lengths):
 
 
 def _generate(step, choose, tokens, state, constants, max_lengths, end) -> Hypotheses:
-    """One hypothesis an example, whose next symbols are `choose(t, ratings, likeliest int32[batch])`: greedy search, sampling."""
+    """One hypothesis an example, whose next symbols are `choose(t, ratings, likeliest
+    int32[batch])`: greedy search, sampling."""
     batch = _rows(tokens)
 
     def unfinished(t, tokens, state, sums, lengths, finished, trail):
@@ -393,7 +412,8 @@ def _generate(step, choose, tokens, state, constants, max_lengths, end) -> Hypot
 
 
 def _draw(ratings, temperature, noise, top_k, top_p):
-    """Inverse of the cumulative distribution: (_Ratings, float32[rows], float64[rows] in [0, 1)) -> int32[rows]."""
+    """Inverse of the cumulative distribution: (_Ratings, float32[rows], float64[rows] in [0, 1)) ->
+    int32[rows]."""
     size = ratings.grouped.shape[1] * _GROUP
     if top_k or top_p < 1:
         logits, symbols, _ = _best(
@@ -418,8 +438,9 @@ def _draw(ratings, temperature, noise, top_k, top_p):
 class _Ratings(NamedTuple):
     """Logits in groups of `_GROUP` symbols, the last one filled up with minus infinity.
 
-    `top_k` and `reduce_logsumexp` over a vocabulary together take as long on a CPU as the matrix product that made the logits. The largest
-    values lie in the groups with the largest maxima, and maxima are cheap.
+    `top_k` and `reduce_logsumexp` over a vocabulary together take as long on a CPU as the matrix
+    product that made the logits. The largest values lie in the groups with the largest maxima, and
+    maxima are cheap.
     """
 
     grouped: tf.Tensor  # float32[rows, groups, _GROUP]
@@ -433,30 +454,35 @@ def _rated(logits) -> _Ratings:
         logits = tf.pad(logits, [[0, 0], [0, -size % _GROUP]], constant_values=_NEVER)
     grouped = tf.reshape(logits, [-1, logits.shape[1] // _GROUP, _GROUP])
     maxima = tf.reduce_max(grouped, axis=2)
-    # One fused softmax takes half the time of the four passes of reduce_logsumexp; its largest share loses no digits.
+    # One fused softmax takes half the time of the four passes of reduce_logsumexp; its largest
+    # share loses no digits.
     shares = tf.reshape(tf.nn.softmax(logits), tf.shape(grouped))
     share = tf.reduce_max(tf.gather(shares, tf.argmax(maxima, axis=1), batch_dims=1), axis=1)
     log_normalizer = tf.cast(tf.reduce_max(maxima, axis=1), tf.float64) - tf.math.log(
         tf.cast(share, tf.float64)
     )
-    # A step function may forbid every symbol by minus infinity; their sum is no number then, and none of them shall win.
+    # A step function may forbid every symbol by minus infinity; their sum is no number then, and
+    # none of them shall win.
     return _Ratings(
         grouped, maxima, tf.where(tf.math.is_finite(log_normalizer), log_normalizer, float("inf"))
     )
 
 
 def _gains(logits, log_normalizer):
-    # float64, because sums over many steps lose digits, and sums that round to the same number would lose the order of the logits.
-    # Rounding must not lift a log-probability above 0: the early stop of beam search relies on it.
+    # float64, because sums over many steps lose digits, and sums that round to the same number
+    # would lose the order of the logits. Rounding must not lift a log-probability above 0: the
+    # early stop of beam search relies on it.
     return tf.minimum(tf.cast(logits, tf.float64) - log_normalizer, 0)
 
 
 def _best(ratings, live, count, barred):
     """The best continuations of each example, in falling order; the first of equal ones first.
 
-    (_Ratings of batch * beam rows, float64[batch, beam] log-probabilities so far) -> float64, symbols int32, beams int32[batch, count]
+    (_Ratings of batch * beam rows, float64[batch, beam] log-probabilities so far) -> float64,
+    symbols int32, beams int32[batch, count]
 
-    `barred` are pairs of a symbol and whether it is barred. What is barred or continues nothing has minus infinity and symbol 0.
+    `barred` are pairs of a symbol and whether it is barred. What is barred or continues nothing has
+    minus infinity and symbol 0.
     """
     beam, groups = live.shape[1], ratings.grouped.shape[1]
     log_normalizer = tf.reshape(ratings.log_normalizer, [-1, beam, 1])
@@ -489,7 +515,8 @@ def _best(ratings, live, count, barred):
 
 
 def _step(step, tokens, state, constants, end):
-    """Calls the step function and checks what it returns: the loop needs its state as it was, and says so less clearly."""
+    """Calls the step function and checks what it returns: the loop needs its state as it was, and
+    says so less clearly."""
     logits, new = step(tokens, state, constants)
     try:
         tf.nest.assert_same_structure(state, new, check_types=False)
@@ -519,13 +546,15 @@ def _step(step, tokens, state, constants, end):
 
 
 def _compiled(function):
-    # Without AutoGraph: nothing here needs it, and it warns about step functions whose source it cannot read.
-    # A `partial`, because TensorFlow counts compilations by code: five searches in a row would warn of one compiled five times.
+    # Without AutoGraph: nothing here needs it, and it warns about step functions whose source it
+    # cannot read. A `partial`, because TensorFlow counts compilations by code: five searches in a
+    # row would warn of one compiled five times.
     return tf.function(functools.partial(function), autograph=False, reduce_retracing=True)
 
 
 def _inputs(start_tokens, state, constants, max_length):
-    """Everything as tensors, so that no call compiles anew for another number or array: tokens, state, constants, int32[batch]."""
+    """Everything as tensors, so that no call compiles anew for another number or array: tokens,
+    state, constants, int32[batch]."""
     tokens = tf.convert_to_tensor(start_tokens)
     if tokens.shape.rank != 1 or not tokens.dtype.is_integer:
         raise InputError(f"start tokens must be int32[batch], got {_shapes(tokens)}")

@@ -1,4 +1,5 @@
-"""What a recurrent model will do, before hours go into it: does it run on the fast GPU kernels, and how far back do gradients reach?"""
+"""What a recurrent model will do, before hours go into it: does it run on the fast GPU kernels, and
+how far back do gradients reach?"""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,8 @@ _MASKS = (PaddingMask, LengthMask, SplitSegments, MaskedConv1D)
 
 
 class GpuKernel(NamedTuple):
-    """Whether one recurrent layer runs on the fast GPU kernel (cuDNN's), and which settings prevent it ("" when it does)."""
+    """Whether one recurrent layer runs on the fast GPU kernel (cuDNN's), and which settings prevent
+    it ("" when it does)."""
 
     layer: str
     eligible: bool
@@ -38,14 +40,18 @@ class GpuKernel(NamedTuple):
 
 
 def gpu_kernels(model: keras.Layer) -> list[GpuKernel]:
-    """Which recurrent layers of a model (or layer) will use the fast kernels where there is a GPU, in the model's order.
+    """Which recurrent layers of a model (or layer) will use the fast kernels where there is a GPU,
+    in the model's order.
 
-    On a GPU a layer off the fast kernels runs step by step, several times slower, and Keras says nothing. The rule is that of Keras'
-    TensorFlow backend: an LSTM or a GRU with tanh, sigmoid, biases, `reset_after`, and without recurrent dropout, unrolling and
-    `use_cudnn=False`. The mask counts too, but only when a batch arrives: rows that are not right-padded, or without a step, raise.
+    On a GPU a layer off the fast kernels runs step by step, several times slower, and Keras says
+    nothing. The rule is that of Keras' TensorFlow backend: an LSTM or a GRU with tanh, sigmoid,
+    biases, `reset_after`, and without recurrent dropout, unrolling and `use_cudnn=False`. The mask
+    counts too, but only when a batch arrives: rows that are not right-padded, or without a step,
+    raise.
 
-    Layers are found wherever they are held: in nested models, wrappers, attributes of other layers. The two directions of a
-    Bidirectional layer are listed one by one; so is a cell that a layer of your own steps by hand.
+    Layers are found wherever they are held: in nested models, wrappers, attributes of other layers.
+    The two directions of a Bidirectional layer are listed one by one; so is a cell that a layer of
+    your own steps by hand.
     """
     kernels = []
     for layer in _held(model, (keras.layers.RNN, *_CELLS)):
@@ -96,7 +102,8 @@ def _shown(value) -> str:
 def _held(
     layer: keras.Layer, kinds: tuple[type, ...], seen: set[int] | None = None
 ) -> Iterator[keras.Layer]:
-    """The outermost layers of `kinds` in `layer`, each once and in the model's order (Keras' own recursive list is partly backwards)."""
+    """The outermost layers of `kinds` in `layer`, each once and in the model's order (Keras' own
+    recursive list is partly backwards)."""
     seen = set() if seen is None else seen
     if id(layer) in seen:
         return
@@ -110,12 +117,14 @@ def _held(
 
 @dataclass(frozen=True)
 class GradientFlow:
-    """How the gradient of a loss at the end of sequences decays with the distance in time, as `gradient_flow` measured it.
+    """How the gradient of a loss at the end of sequences decays with the distance in time, as
+    `gradient_flow` measured it.
 
     Attributes:
         layer: the recurrent layer whose input sequence x it was measured on.
         distances: int[time], steps back from each sequence's last one: 0, 1, 2, ...
-        norms: float64[time], mean of ‖∂loss/∂x‖ over the sequences that reach so far back, in units of the loss per unit of x.
+        norms: float64[time], mean of ‖∂loss/∂x‖ over the sequences that reach so far back, in units
+            of the loss per unit of x.
         sequences: int[time], how many these are.
     """
 
@@ -125,7 +134,8 @@ class GradientFlow:
     sequences: np.ndarray
 
     def horizon(self, share: float = 0.01) -> int | None:
-        """Steps: the smallest distance from which on the norm stays below `share` of that at distance 0; None if it never does."""
+        """Steps: the smallest distance from which on the norm stays below `share` of that at
+        distance 0; None if it never does."""
         if not 0 < share < 1:
             raise InputError(f"the share of the gradient must be above 0 and below 1, got {share}")
         first = int(np.flatnonzero(~(self.norms < share * self.norms[0]))[-1]) + 1
@@ -138,9 +148,11 @@ class GradientFlow:
 
     @property
     def rate(self) -> float:
-        """Nats per step: slope of the line through ln(norm) over distance, by least squares; each step back multiplies by exp(rate).
+        """Nats per step: slope of the line through ln(norm) over distance, by least squares; each
+        step back multiplies by exp(rate).
 
-        Below 0 gradients vanish, above 0 they explode. Norms below 1e-30, where float32 runs out, are left out (float16 runs out at
+        Below 0 gradients vanish, above 0 they explode. Norms below 1e-30, where float32 runs out,
+        are left out (float16 runs out at
         1e-7: measure in float32); not a number where fewer than two are left.
         """
         usable = np.isfinite(self.norms) & (self.norms > 1e-30)
@@ -169,28 +181,36 @@ def gradient_flow(
     loss: Callable | None = None,
     layer: str | None = None,
 ) -> GradientFlow:
-    """Measures how the gradient of a loss at the end of sequences vanishes, or explodes, with the distance in time.
+    """Measures how the gradient of a loss at the end of sequences vanishes, or explodes, with the
+    distance in time.
 
-    For every distance d the mean over the sequences of ‖∂loss/∂x_(T-1-d)‖, where x is what a recurrent layer reads (of a model of tokens
-    the embedded words) and T the true length of a sequence: padding has no part in it. The product of Jacobians behind it shrinks
-    or grows geometrically (Hochreiter 1991; Bengio et al. 1994; Pascanu et al. 2013), and where it has shrunk to nothing, the model
-    cannot learn from what was there.
+    For every distance d the mean over the sequences of ‖∂loss/∂x_(T-1-d)‖, where x is what a
+    recurrent layer reads (of a model of tokens the embedded words) and T the true length of a
+    sequence: padding has no part in it. The product of Jacobians behind it shrinks or grows
+    geometrically (Hochreiter 1991; Bengio et al. 1994; Pascanu et al. 2013), and where it has
+    shrunk to nothing, the model cannot learn from what was there.
 
-    A Bidirectional layer is measured through both directions at once: at the last step its backward half has read that step only, so with
-    the default loss it adds to distance 0, and deeper in a stack to all. A loss that pools over all steps has no distance of its own;
-    the result then is how much each step counts. Only gradients through the layer count, not those around it (residual connections).
-    Dropout is off, and states that layers carry between batches are put back.
+    A Bidirectional layer is measured through both directions at once: at the last step its backward
+    half has read that step only, so with the default loss it adds to distance 0, and deeper in a
+    stack to all. A loss that pools over all steps has no distance of its own; the result then is
+    how much each step counts. Only gradients through the layer count, not those around it (residual
+    connections). Dropout is off, and states that layers carry between batches are put back.
 
     Args:
-        model: any built model that calls its recurrent layers outside loops; its sequences must not mix (each row's loss is its own).
-        inputs: a batch, as the model takes it; masks right-padded. An input of booleans is taken for the mask of sequences of its shape.
-        lengths: int[batch], steps of each sequence, the rest being padding. Needed where nothing in the model says so: in a language model,
-            a decoder, a tagger without a CRF. By default the layer's own mask counts, or else the one mask of its sequence's shape that
-            the model makes; where there is none, every step does.
-        loss: the model's output -> float[batch], one number a sequence, by operations of TensorFlow or keras.ops. By default a
-            fixed random projection (onto a direction of length one) of the last true step of what the last recurrent layer puts
-            out: this works whatever the model's head, and without targets.
-        layer: name of the recurrent layer whose input is x; by default the first that the model calls.
+        model: any built model that calls its recurrent layers outside loops; its sequences must not
+            mix (each row's loss is its own).
+        inputs: a batch, as the model takes it; masks right-padded. An input of booleans is taken
+            for the mask of sequences of its shape.
+        lengths: int[batch], steps of each sequence, the rest being padding. Needed where nothing in
+            the model says so: in a language model, a decoder, a tagger without a CRF. By default
+            the layer's own mask counts, or else the one mask of its sequence's shape that the model
+            makes; where there is none, every step does.
+        loss: the model's output -> float[batch], one number a sequence, by operations of TensorFlow
+            or keras.ops. By default a fixed random projection (onto a direction of length one) of
+            the last true step of what the last recurrent layer puts out: this works whatever the
+            model's head, and without targets.
+        layer: name of the recurrent layer whose input is x; by default the first that the model
+            calls.
     """
     layers = list(_held(model, (keras.layers.RNN, keras.layers.Bidirectional)))
     names = [held.name for held in layers]
@@ -228,7 +248,8 @@ def gradient_flow(
         return gradient, first.mask, last.mask
 
     with _states_kept(model):
-        # As a graph, several times as fast as step by step; not by calling a tf.function, which would warn of retracing.
+        # As a graph, several times as fast as step by step; not by calling a tf.function, which
+        # would warn of retracing.
         gradient, *masks = tf.function(measured, autograph=False).get_concrete_function()()
     for name, mask in zip(used, masks, strict=False):
         _check_padding(np.asarray(mask), name)
@@ -253,12 +274,13 @@ class _Call(NamedTuple):
 def _recorded(
     layers: Sequence[keras.Layer], tape: tf.GradientTape, masks: Sequence
 ) -> Iterator[tuple[list[_Call], list[tf.Tensor]]]:
-    """The calls of `layers` while it lasts, in order, with what Keras gave them: the mask is there also where it travelled unseen.
+    """The calls of `layers` while it lasts, in order, with what Keras gave them: the mask is there
+    also where it travelled unseen.
 
     Beside them the tensors among `masks`, and those that the layers among them make.
 
-    Listening in beats a clone of the model with a probe in it: that is for functional models without nested ones alone, and leaves a
-    trace in the layers it shares.
+    Listening in beats a clone of the model with a probe in it: that is for functional models
+    without nested ones alone, and leaves a trace in the layers it shares.
     """
     calls, graph = [], tf.compat.v1.get_default_graph()
     makers = [mask for mask in masks if isinstance(mask, keras.Layer)]
@@ -318,7 +340,8 @@ def _with_mask(call: _Call, model: keras.Model, made: Sequence[tf.Tensor], lengt
                 f"lengths must be {shape[0]} numbers from 1 to {shape[1]}, got {lengths.tolist()}"
             )
         mask = tf.sequence_mask(lengths, shape[1])
-    # `recurrent.rnn_stack` spares its layers the mask. A layer held by another layer, as in a decoder, reads a sequence of its own.
+    # `recurrent.rnn_stack` spares its layers the mask. A layer held by another layer, as in a
+    # decoder, reads a sequence of its own.
     elif mask is None and any(layer is call.layer for layer in _called_by(model)):
         mask = next((mask for mask in reversed(made) if mask.shape == shape), None)
     return call._replace(
@@ -337,7 +360,8 @@ def _called_by(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def _choose(calls: list[_Call], name: str | None) -> tuple[_Call, _Call]:
-    """The call whose input to measure, and the last one; a layer that is called several times reads no one sequence."""
+    """The call whose input to measure, and the last one; a layer that is called several times reads
+    no one sequence."""
     once = [call for call in calls if sum(other.layer is call.layer for other in calls) == 1]
     chosen = [call for call in once if name in (None, call.layer.name)]
     if not chosen:
@@ -382,15 +406,19 @@ def memory_horizon(
     features: int = 16,
     batch: int = 16,
 ) -> pd.DataFrame:
-    """How far back each type of cell reaches before it has learnt anything: one row a cell, all on the same standard normal noise.
+    """How far back each type of cell reaches before it has learnt anything: one row a cell, all on
+    the same standard normal noise.
 
-    What to expect: with no recurrent weights the gradient of an LSTM would travel through the forget gates alone, which start at
-    sigmoid(1) = 0.73 (Jozefowicz et al. 2015), that of a GRU through update gates of 0.5. The orthogonal recurrent kernels add a
-    second way: 0.82 and 0.63 a step are measured. A SimpleRNN keeps nearly all on small inputs, where tanh is a line, and loses
-    more than an LSTM on these, where it saturates. All of it moves with training; `gradient_flow` measures a trained model.
+    What to expect: with no recurrent weights the gradient of an LSTM would travel through the
+    forget gates alone, which start at sigmoid(1) = 0.73 (Jozefowicz et al. 2015), that of a GRU
+    through update gates of 0.5. The orthogonal recurrent kernels add a second way: 0.82 and 0.63 a
+    step are measured. A SimpleRNN keeps nearly all on small inputs, where tanh is a line, and loses
+    more than an LSTM on these, where it saturates. All of it moves with training; `gradient_flow`
+    measures a trained model.
 
-    Columns: "cell"; "horizon" and "half_life", steps after which the gradient stays below `share` and one half (missing where `time` is too
-    short to see it); "rate", nats per step, and "factor" = exp(rate), what each step back multiplies the gradient by (`gradient_flow`).
+    Columns: "cell"; "horizon" and "half_life", steps after which the gradient stays below `share`
+    and one half (missing where `time` is too short to see it); "rate", nats per step, and "factor"
+    = exp(rate), what each step back multiplies the gradient by (`gradient_flow`).
 
     Args:
         cells: of `recurrent.rnn_stack`.

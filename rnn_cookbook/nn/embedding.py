@@ -7,7 +7,8 @@ from rnn_cookbook.errors import InputError
 
 
 def _unit(size: int):
-    # Vectors of about unit length. Keras' default, uniform ±0.05, makes a language model learn a good deal more slowly.
+    # Vectors of about unit length. Keras' default, uniform ±0.05, makes a language model learn a
+    # good deal more slowly.
     return keras.initializers.RandomNormal(stddev=size**-0.5)
 
 

@@ -1,4 +1,5 @@
-"""Layers of the forecasters: windows normalised and cut into segments, the future laid out side by side, forecasts as distributions."""
+"""Layers of the forecasters: windows normalised and cut into segments, the future laid out side by
+side, forecasts as distributions."""
 
 from collections.abc import Sequence
 
@@ -15,11 +16,13 @@ HEADS = ("point", "quantiles", "gaussian", "student_t")
 class Normalize(keras.layers.Layer):
     """Each window and channel on a scale of its own.
 
-    float[batch, time, channels] -> (float[batch, time, channels], float[batch, 1, channels] offset, float[batch, 1, channels] scale)
+    float[batch, time, channels] -> (float[batch, time, channels], float[batch, 1, channels] offset,
+    float[batch, 1, channels] scale)
 
     Args:
-        kind: "last" subtracts the last value; "last_scaled" divides by the standard deviation, too; "standard" subtracts the mean and
-            divides by the standard deviation; "none" does nothing.
+        kind: "last" subtracts the last value; "last_scaled" divides by the standard deviation, too;
+            "standard" subtracts the mean and divides by the standard deviation; "none" does
+            nothing.
     """
 
     def __init__(self, kind: str = "last", **kwargs):
@@ -51,10 +54,12 @@ class Normalize(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class Denormalize(keras.layers.Layer):
-    """Undoes `Normalize` for a forecast: (float[batch, horizon, channels, (values)], offset, scale) -> the same, in the window's units.
+    """Undoes `Normalize` for a forecast: (float[batch, horizon, channels, (values)], offset, scale)
+    -> the same, in the window's units.
 
     Args:
-        spread: which of the values are a spread (1) or nothing in the series' units (2), rather than a level (0); () for a point forecast.
+        spread: which of the values are a spread (1) or nothing in the series' units (2), rather
+            than a level (0); () for a point forecast.
     """
 
     def __init__(self, spread: Sequence[int] = (), **kwargs):
@@ -78,7 +83,8 @@ class Denormalize(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class Scale(keras.layers.Layer):
-    """What `Normalize` did to the window, done to more values: (float[batch, horizon, channels], offset, scale) -> the same shape."""
+    """What `Normalize` did to the window, done to more values: (float[batch, horizon, channels],
+    offset, scale) -> the same shape."""
 
     def call(self, inputs):
         values, offset, scale = (ops.cast(part, "float32") for part in inputs)
@@ -90,13 +96,16 @@ class Scale(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class FoldSegments(keras.layers.Layer):
-    """Channels become rows, and `length` steps one: float[batch, time, channels] -> float[batch * channels, time / length, length].
+    """Channels become rows, and `length` steps one: float[batch, time, channels] -> float[batch *
+    channels, time / length, length].
 
-    With (window, float[batch, time, covariates]) each row has the covariates of its steps, too: length * (1 + covariates) numbers.
+    With (window, float[batch, time, covariates]) each row has the covariates of its steps, too:
+    length * (1 + covariates) numbers.
 
     Args:
         length: steps of a segment.
-        joint: the channels stay together: -> float[batch, time / length, length * (channels + covariates)].
+        joint: the channels stay together: -> float[batch, time / length, length * (channels +
+            covariates)].
     """
 
     def __init__(self, length: int, *, joint: bool = False, **kwargs):
@@ -130,9 +139,10 @@ class FoldSegments(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class UnfoldSegments(keras.layers.Layer):
-    """What the future's segments say, as steps: float[batch * channels * segments, 1, length * width] -> float[batch, horizon, channels,
-    width]; with the channels together float[batch * segments, 1, length * channels * width]. Of the last segment only what is left of the
-    horizon is used."""
+    """What the future's segments say, as steps: float[batch * channels * segments, 1, length *
+    width] -> float[batch, horizon, channels, width]; with the channels together float[batch *
+    segments, 1, length * channels * width]. Of the last segment only what is left of the horizon is
+    used."""
 
     def __init__(self, horizon: int, *, channels: int, width: int, joint: bool = False, **kwargs):
         super().__init__(**kwargs)
@@ -161,13 +171,14 @@ class UnfoldSegments(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class FutureSegments(keras.layers.Layer):
-    """One step for every segment of the future, and the last states of the past repeated for each of them.
+    """One step for every segment of the future, and the last states of the past repeated for each
+    of them.
 
     (*states float[batch * channels, units], with covariates also float[batch, horizon, covariates])
     -> (float[batch * channels * segments, 1, size], *states float[batch * channels * segments, units])
 
-    A segment is told from the others by a learnt vector of its position and one of its channel (Lin et al. 2023), and by the covariates
-    in it.
+    A segment is told from the others by a learnt vector of its position and one of its channel (Lin
+    et al. 2023), and by the covariates in it.
 
     Args:
         segments: of the future.
@@ -249,10 +260,12 @@ class FutureSegments(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class ForecastHead(keras.layers.Layer):
-    """Raw outputs to a forecast: float[..., width] -> float[...] for "point", else float[..., width].
+    """Raw outputs to a forecast: float[..., width] -> float[...] for "point", else float[...,
+    width].
 
-    "quantiles" rise by construction: the first is free, the others add softplus steps. "gaussian" gives (mean, scale), "student_t"
-    (mean, scale, degrees of freedom above 2, so that the variance exists). Scales are softplus, in the series' units.
+    "quantiles" rise by construction: the first is free, the others add softplus steps. "gaussian"
+    gives (mean, scale), "student_t" (mean, scale, degrees of freedom above 2, so that the variance
+    exists). Scales are softplus, in the series' units.
 
     Args:
         kind: "point", "quantiles", "gaussian" or "student_t".
@@ -290,7 +303,8 @@ class ForecastHead(keras.layers.Layer):
         return len(self.spread) or 1
 
     def centre(self, forecast):
-        """The one value that a forecast comes down to: itself, its mean, or its quantile nearest to the median."""
+        """The one value that a forecast comes down to: itself, its mean, or its quantile nearest to
+        the median."""
         if self.kind == "point":
             return forecast
         nearest = min(range(len(self.quantiles)), key=lambda i: abs(self.quantiles[i] - 0.5))
@@ -315,13 +329,17 @@ class ForecastHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class MixLinear(keras.layers.Layer):
-    """A forecast moved towards a linear one by a fixed share (combination of forecasts: Bates and Granger 1969).
+    """A forecast moved towards a linear one by a fixed share (combination of forecasts: Bates and
+    Granger 1969).
 
-    (float[batch, horizon, channels, (values)] forecast, float[batch, lookback, channels] window) -> the forecast's shape
+    (float[batch, horizon, channels, (values)] forecast, float[batch, lookback, channels] window) ->
+    the forecast's shape
 
-    The linear forecast is the window's last value, plus a function of the window from which that is subtracted, one for all channels.
-    Levels move together, and lie closer to each other by a fixed factor, `spread`; so do distributions. Kernel, bias and share are 0 at
-    first, the factor 1, and none is ever trained: `forecasts.mix_linear` sets them, of one linear forecast or the mean of several.
+    The linear forecast is the window's last value, plus a function of the window from which that is
+    subtracted, one for all channels. Levels move together, and lie closer to each other by a fixed
+    factor, `spread`; so do distributions. Kernel, bias and share are 0 at first, the factor 1, and
+    none is ever trained: `forecasts.mix_linear` sets them, of one linear forecast or the mean of
+    several.
 
     Args:
         head: that made the forecast.
@@ -373,15 +391,18 @@ class MixLinear(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class FeedbackCell(keras.layers.Layer):
-    """A recurrent cell that hears its own last forecast, or, in training, what really came (teacher forcing: Williams and Zipser 1989).
+    """A recurrent cell that hears its own last forecast, or, in training, what really came (teacher
+    forcing: Williams and Zipser 1989).
 
-    For `keras.layers.RNN`: (float[batch, channels + covariates], [float[batch, channels] last forecast, *states]) ->
-    (float[batch, channels * width] raw outputs of `head`, the same states). Inputs begin with the value before each step, which is
-    listened to in training only; the covariates of the step follow.
+    For `keras.layers.RNN`: (float[batch, channels + covariates], [float[batch, channels] last
+    forecast, *states]) -> (float[batch, channels * width] raw outputs of `head`, the same states).
+    Inputs begin with the value before each step, which is listened to in training only; the
+    covariates of the step follow.
 
     Args:
         cells: one cell a layer, from the lowest on.
-        head: what makes a forecast of the raw outputs; the next step hears its centre, see `ForecastHead.centre`.
+        head: what makes a forecast of the raw outputs; the next step hears its centre, see
+            `ForecastHead.centre`.
         channels: series side by side.
         teacher: listen to the inputs in training; otherwise to its own forecasts there, too.
     """
@@ -457,10 +478,12 @@ class FeedbackCell(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class TeacherInput(keras.layers.Layer):
-    """What a `FeedbackCell` reads: the value before every step of the future, and the covariates of the step.
+    """What a `FeedbackCell` reads: the value before every step of the future, and the covariates of
+    the step.
 
-    (float[batch, lookback, channels] window, (float[batch, horizon, channels] target), (float[batch, horizon, covariates])), both scaled as
-    the network sees them -> float[batch, horizon, channels + covariates]; zeros in place of a target that is not there.
+    (float[batch, lookback, channels] window, (float[batch, horizon, channels] target),
+    (float[batch, horizon, covariates])), both scaled as the network sees them -> float[batch,
+    horizon, channels + covariates]; zeros in place of a target that is not there.
 
     Args:
         horizon: steps.
@@ -499,7 +522,8 @@ class TeacherInput(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class RepeatOver(keras.layers.Layer):
-    """One vector at every step of a sequence: (float[batch, size], float[batch, time, features]) -> float[batch, time, size]."""
+    """One vector at every step of a sequence: (float[batch, size], float[batch, time, features]) ->
+    float[batch, time, size]."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -1,5 +1,5 @@
-"""Losses that Keras lacks: of words without their padding, of quantiles and of distributions. Those of CRF and CTC live beside their
-layers."""
+"""Losses that Keras lacks: of words without their padding, of quantiles and of distributions. Those
+of CRF and CTC live beside their layers."""
 
 import math
 from collections.abc import Sequence
@@ -13,14 +13,17 @@ from rnn_cookbook.errors import InputError
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class PaddedCrossEntropy(keras.losses.Loss):
-    """Mean cross-entropy of the steps that are not padding, in nats: (int32[batch, time] labels, float32[batch, time, classes] logits)
+    """Mean cross-entropy of the steps that are not padding, in nats: (int32[batch, time] labels,
+    float32[batch, time, classes] logits)
     -> scalar.
 
-    The mean is over all steps of the batch, not over sequences first: a word counts the same in a short sequence as in a long one.
+    The mean is over all steps of the batch, not over sequences first: a word counts the same in a
+    short sequence as in a long one.
 
     Args:
         padding: the label that does not count: 0 for words, -1 for tags.
-        label_smoothing: share of the probability that is spread over all classes (Szegedy et al. 2016), 0 <= label_smoothing < 1.
+        label_smoothing: share of the probability that is spread over all classes (Szegedy et al.
+            2016), 0 <= label_smoothing < 1.
     """
 
     def __init__(
@@ -68,7 +71,8 @@ class PaddedCrossEntropy(keras.losses.Loss):
 class QuantileLoss(keras.losses.Loss):
     """Pinball loss (Koenker and Bassett 1978), mean over the quantiles, in the series' units.
 
-    (float[batch, horizon, channels], float[batch, horizon, channels, quantiles]) -> float[batch, horizon, channels]
+    (float[batch, horizon, channels], float[batch, horizon, channels, quantiles]) -> float[batch,
+    horizon, channels]
 
     Args:
         quantiles: those of the forecast, in its order.
@@ -112,8 +116,8 @@ class GaussianLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class StudentTLoss(keras.losses.Loss):
-    """Negative log-likelihood in nats of Student's t, which forgives outliers: (float[...], float[..., (mean, scale, degrees)]) ->
-    float[...]."""
+    """Negative log-likelihood in nats of Student's t, which forgives outliers: (float[...],
+    float[..., (mean, scale, degrees)]) -> float[...]."""
 
     def __init__(self, *, name: str = "student_t_loss", **kwargs):
         super().__init__(name=name, **kwargs)

@@ -1,10 +1,11 @@
 """The LSTM with a training step for CPUs: Keras' layer and its numbers, in about half the time.
 
-TensorFlow differentiates Keras' loop operation by operation: on the way back every step multiplies, and adds to the gradients of both
-kernels and of the bias, by some forty small operations. Here the way there is one kernel that TensorFlow has (BlockLSTMV2), and the way
-back is written out: its loop carries what has to go from step to step and nothing else, and the gradients of kernels, bias and input
-follow as one large product each, as fast kernels of GPUs have it (Appleyard et al. 2016, "Optimizing Performance of Recurrent Neural
-Networks on GPUs").
+TensorFlow differentiates Keras' loop operation by operation: on the way back every step multiplies,
+and adds to the gradients of both kernels and of the bias, by some forty small operations. Here the
+way there is one kernel that TensorFlow has (BlockLSTMV2), and the way back is written out: its loop
+carries what has to go from step to step and nothing else, and the gradients of kernels, bias and
+input follow as one large product each, as fast kernels of GPUs have it (Appleyard et al. 2016,
+"Optimizing Performance of Recurrent Neural Networks on GPUs").
 """
 
 import keras
@@ -16,11 +17,14 @@ from tensorflow.python.ops.control_flow_util import (
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class LSTM(keras.layers.LSTM):
-    """`keras.layers.LSTM` (Hochreiter and Schmidhuber 1997), weights and results included, that trains faster where there is no GPU.
+    """`keras.layers.LSTM` (Hochreiter and Schmidhuber 1997), weights and results included, that
+    trains faster where there is no GPU.
 
-    The fast training step is for the layer by the book, in float32. A mask must be right-padded there, as fast kernels of GPUs need it;
-    rows without a step give their initial states. With Keras' own dropouts, other activations, unrolled, in half precision, under XLA, on
-    a GPU and for predictions it is Keras' layer. It has first derivatives only; TensorFlow says so where second ones are asked for.
+    The fast training step is for the layer by the book, in float32. A mask must be right-padded
+    there, as fast kernels of GPUs need it; rows without a step give their initial states. With
+    Keras' own dropouts, other activations, unrolled, in half precision, under XLA, on a GPU and for
+    predictions it is Keras' layer. It has first derivatives only; TensorFlow says so where second
+    ones are asked for.
 
     Raises:
         tf.errors.InvalidArgumentError: in training, a mask that is not right-padded.
@@ -54,7 +58,9 @@ class LSTM(keras.layers.LSTM):
         outputs = tf.transpose(hidden, [1, 0, 2])
         if (
             mask is not None
-        ):  # what Keras has at padding: the last output again, or, where padding is read first, none yet
+            # what Keras has at padding: the last output again, or, where padding is read first, none
+            # yet
+        ):
             zero = self.go_backwards or self.zero_output_for_mask
             outputs = tf.where(mask[..., None], outputs, 0.0 if zero else last[:, None])
             if self.go_backwards:
@@ -105,7 +111,8 @@ def _lengths(mask) -> tf.Tensor:
 
 @tf.custom_gradient
 def _lstm(x, h, c, kernel, recurrent_kernel, bias):
-    """float32[time, batch, features] from the states float32[batch, units] -> h and c of every step."""
+    """float32[time, batch, features] from the states float32[batch, units] -> h and c of every
+    step."""
     units = recurrent_kernel.shape[0]
     no_peepholes = dict.fromkeys(("wci", "wcf", "wco"), tf.zeros(units))
     weights = tf.concat([kernel, recurrent_kernel], axis=0)
@@ -129,7 +136,8 @@ def _lstm(x, h, c, kernel, recurrent_kernel, bias):
             there.co,
         )  # gates i, f, o; candidates g = tanh(...); tanh(c)
         before = tf.concat([c[None], there.cs[:-1]], axis=0)
-        # d gates = (what comes to c, three times; what comes to h) * slopes; all that a step needs lies in one row.
+        # d gates = (what comes to c, three times; what comes to h) * slopes; all that a step needs
+        # lies in one row.
         slopes = [g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), g_c * o * (1 - o)]
         rows = _in_turn(tf.concat([*slopes, o * (1 - g_c * g_c), f], axis=2))
         given, transposed = _in_turn(tf.concat([dh, dc], axis=2)), tf.transpose(recurrent_kernel)

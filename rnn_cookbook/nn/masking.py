@@ -1,5 +1,5 @@
-"""Layers that Keras lacks, for sequences: dropout of words, a language model beside the task, segments, convolution and pooling over time
-that respect the mask."""
+"""Layers that Keras lacks, for sequences: dropout of words, a language model beside the task,
+segments, convolution and pooling over time that respect the mask."""
 
 import keras
 import tensorflow as tf
@@ -7,7 +7,8 @@ from keras import ops
 
 
 class ExplicitMask(keras.layers.Layer):
-    """Takes its mask as an input. A mask that Keras has attached to the inputs besides is the same one, and ends here."""
+    """Takes its mask as an input. A mask that Keras has attached to the inputs besides is the same
+    one, and ends here."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -24,10 +25,12 @@ def _with_first_step(mask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class PaddingMask(keras.layers.Layer):
-    """True where there is a word: int32[batch, time] -> bool[batch, time]; the first step is always True.
+    """True where there is a word: int32[batch, time] -> bool[batch, time]; the first step is always
+    True.
 
-    Explicit, because masks that travel with Keras tensors get lost without a word in layers that do not know them; and never
-    all False, because the fast GPU kernels raise on a sequence without a step.
+    Explicit, because masks that travel with Keras tensors get lost without a word in layers that do
+    not know them; and never all False, because the fast GPU kernels raise on a sequence without a
+    step.
     """
 
     def call(self, tokens):
@@ -44,8 +47,8 @@ class PaddingMask(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class LengthMask(ExplicitMask):
-    """True before each sequence's length: (float[batch, time, features], int32[batch]) -> bool[batch, time]; the first step is always
-    True."""
+    """True before each sequence's length: (float[batch, time, features], int32[batch]) ->
+    bool[batch, time]; the first step is always True."""
 
     def call(self, inputs):
         sequence, lengths = inputs
@@ -74,7 +77,8 @@ def _without_padding(sequence, mask):
 class ReverseSequence(ExplicitMask):
     """Turns the steps before each sequence's end round; padding stays behind.
 
-    (float[batch, time, features], bool[batch, time]) -> float[batch, time, features]; the mask may be left out.
+    (float[batch, time, features], bool[batch, time]) -> float[batch, time, features]; the mask may
+    be left out.
     """
 
     def call(self, inputs):

@@ -1,4 +1,5 @@
-"""N-gram language models of symbols such as characters: a second opinion for speech, a baseline for text."""
+"""N-gram language models of symbols such as characters: a second opinion for speech, a baseline for
+text."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,10 +16,11 @@ _FILE = "ngrams.npz"
 
 
 class NGrams:
-    """Interpolated modified Kneser-Ney smoothing (Chen and Goodman 1999), with a discount each for n-grams seen once, twice and more often.
+    """Interpolated modified Kneser-Ney smoothing (Chen and Goodman 1999), with a discount each for
+    n-grams seen once, twice and more often.
 
-    Below the highest order an n-gram counts as often as there are different symbols before it. Below the lowest all symbols are alike,
-    so none is impossible.
+    Below the highest order an n-gram counts as often as there are different symbols before it.
+    Below the lowest all symbols are alike, so none is impossible.
 
     Args:
         counts: of each order, from 1: how often each n-gram, a tuple of symbols, was seen.
@@ -124,7 +126,8 @@ class NGrams:
 
 
 def _discounts(once: int, twice: int, thrice: int, more: int) -> tuple[float, float, float]:
-    """Of n-grams that were seen once, twice, and more often, from how many were seen 1, 2, 3 and 4 times."""
+    """Of n-grams that were seen once, twice, and more often, from how many were seen 1, 2, 3 and 4
+    times."""
     if not (once and twice):
         return 0.5, 0.75, 0.75  # too little to tell
     base = once / (once + 2 * twice)

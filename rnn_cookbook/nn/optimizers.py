@@ -6,18 +6,22 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class LazyAdam(keras.optimizers.Adam):
-    """Adam (Kingma and Ba 2015) that touches only those rows of an embedding that occur in the batch.
+    """Adam (Kingma and Ba 2015) that touches only those rows of an embedding that occur in the
+    batch.
 
-    Keras' Adam turns the sparse gradient of an embedding into a dense one, in its clipping already, and rewrites every row and
-    both its moments in every step. Here rows that do not occur stay as they are, moments included; other variables
-    are updated as by Adam. TensorFlow Addons, which is retired, had it under this name. The gradient of a word is the sum over its
-    occurrences before it is squared, as Adam has it; Keras 3.15 squares the occurrences one by one, in the second moment and in the norm.
+    Keras' Adam turns the sparse gradient of an embedding into a dense one, in its clipping already,
+    and rewrites every row and both its moments in every step. Here rows that do not occur stay as
+    they are, moments included; other variables are updated as by Adam. TensorFlow Addons, which is
+    retired, had it under this name. The gradient of a word is the sum over its occurrences before
+    it is squared, as Adam has it; Keras 3.15 squares the occurrences one by one, in the second
+    moment and in the norm.
 
     Args:
         learning_rate: a number or a schedule.
-        clip_norm: largest global norm of the gradient, over all variables together; None leaves it as it is. Keras'
-            `global_clipnorm` would make the gradient dense.
-        kwargs: of `keras.optimizers.Adam`. A weight decay is Keras' own and rewrites every variable whole.
+        clip_norm: largest global norm of the gradient, over all variables together; None leaves it
+            as it is. Keras' `global_clipnorm` would make the gradient dense.
+        kwargs: of `keras.optimizers.Adam`. A weight decay is Keras' own and rewrites every variable
+            whole.
     """
 
     def __init__(self, learning_rate=0.001, *, clip_norm: float | None = None, **kwargs):
@@ -60,7 +64,8 @@ class LazyAdam(keras.optimizers.Adam):
 
 
 def _sum_duplicates(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """A word that occurs twice in the batch has two rows in the gradient; their sum is its gradient."""
+    """A word that occurs twice in the batch has two rows in the gradient; their sum is its
+    gradient."""
     rows, position = tf.unique(gradient.indices)
     return tf.IndexedSlices(
         tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows)),

@@ -18,10 +18,11 @@ class MaskedPooling(ExplicitMask):
     (float[batch, time, features], bool[batch, time]) -> float[batch, features * len(modes)]
 
     Args:
-        modes: one or several, as a list or joined by +, of "last" (the last step that is not padding), "mean", "max", and "attention" (a
-            learned softmax over the steps: Yang et al. 2016, "Hierarchical Attention Networks"); the results are concatenated.
-        bidirectional: the second half of the features was read from the end: their "last" step is the first one. (At the last step a
-            backward layer has read a single step.)
+        modes: one or several, as a list or joined by +, of "last" (the last step that is not
+            padding), "mean", "max", and "attention" (a learned softmax over the steps: Yang et al.
+            2016, "Hierarchical Attention Networks"); the results are concatenated.
+        bidirectional: the second half of the features was read from the end: their "last" step is
+            the first one. (At the last step a backward layer has read a single step.)
     """
 
     def __init__(self, modes: Sequence[str] = ("max",), *, bidirectional: bool = False, **kwargs):
@@ -137,5 +138,6 @@ def _weighted(sequence, weights, mask):
 
 
 def _hide(values, mask):
-    # The lowest half-precision number, not minus infinity: a softmax over infinities has gradients that are not numbers.
+    # The lowest half-precision number, not minus infinity: a softmax over infinities has gradients
+    # that are not numbers.
     return ops.where(mask, values, ops.cast(-65504.0, values.dtype))

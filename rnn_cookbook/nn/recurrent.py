@@ -1,4 +1,5 @@
-"""Recurrent encoders: SimpleRNN, LSTM or GRU, in one or both directions, several deep, with every dropout of the literature."""
+"""Recurrent encoders: SimpleRNN, LSTM or GRU, in one or both directions, several deep, with every
+dropout of the literature."""
 
 import contextlib
 
@@ -13,7 +14,8 @@ MERGES = ("concat", "sum", "mul", "ave", None)
 
 
 class _WeightDrop:
-    """Drops entries of the recurrent kernel while training: one mask a batch, the same at every step (Merity et al. 2018).
+    """Drops entries of the recurrent kernel while training: one mask a batch, the same at every
+    step (Merity et al. 2018).
 
     The layer is computed as ever, on another matrix: on a GPU it stays on the fast kernels.
     """
@@ -72,10 +74,12 @@ _WEIGHT_DROPPED = {"simple_rnn": WeightDropSimpleRNN, "lstm": WeightDropLSTM, "g
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class Bidirectional(keras.layers.Bidirectional):
-    """`keras.layers.Bidirectional` that reads right-padded sequences without handing the mask to its layers.
+    """`keras.layers.Bidirectional` that reads right-padded sequences without handing the mask to
+    its layers.
 
-    Padding comes after all that the forward layer reads, and the backward layer reads each sequence turned round, its padding still behind
-    it. That saves a masked loop; what stands at padding is arbitrary. Where final states are returned, it is Keras' own.
+    Padding comes after all that the forward layer reads, and the backward layer reads each sequence
+    turned round, its padding still behind it. That saves a masked loop; what stands at padding is
+    arbitrary. Where final states are returned, it is Keras' own.
     """
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
@@ -107,14 +111,17 @@ class Bidirectional(keras.layers.Bidirectional):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class CarriedState(keras.layers.Wrapper):
-    """A recurrent layer that starts each batch in the state in which it left the last one: truncated backpropagation through time.
+    """A recurrent layer that starts each batch in the state in which it left the last one:
+    truncated backpropagation through time.
 
-    (float[batch, time, features], bool[batch] starts, bool[batch, time] mask) -> (float[batch, time, units], *states)
+    (float[batch, time, features], bool[batch] starts, bool[batch, time] mask) -> (float[batch,
+    time, units], *states)
 
-    Row i of a batch goes on with row i of the batch before, unless `starts[i]`: then a new sequence begins, from a state of zeros.
-    No gradient travels back into the batch before (Williams and Peng 1990). Training and inference have a state each, so that an evaluation
-    between two epochs, or between two steps, leaves the training's alone. The states are variables: checkpoints hold
-    them, and a resumed training goes on in the middle of a sequence.
+    Row i of a batch goes on with row i of the batch before, unless `starts[i]`: then a new sequence
+    begins, from a state of zeros. No gradient travels back into the batch before (Williams and Peng
+    1990). Training and inference have a state each, so that an evaluation between two epochs, or
+    between two steps, leaves the training's alone. The states are variables: checkpoints hold them,
+    and a resumed training goes on in the middle of a sequence.
 
     Args:
         layer: SimpleRNN, LSTM or GRU with return_sequences and return_state.
@@ -202,40 +209,52 @@ def rnn_stack(
 ):
     """Recurrent layers over a padded sequence, one on top of the other.
 
-    (float[batch, time, features], bool[batch, time]) -> float[batch, time, units], twice the units when bidirectional and concatenated.
+    (float[batch, time, features], bool[batch, time]) -> float[batch, time, units], twice the units
+    when bidirectional and concatenated.
 
-    Keras' defaults are by the book and stay: orthogonal recurrent kernels (Saxe et al. 2014), forget-gate bias one (Jozefowicz et al.
-    2015), tanh and sigmoid. They also keep LSTM and GRU eligible for the fast GPU kernels; `recurrent_dropout` and `reset_after=False` give
-    that up (`diagnostics.gpu_kernels` says what a model will use). SimpleRNN has no fast kernel.
+    Keras' defaults are by the book and stay: orthogonal recurrent kernels (Saxe et al. 2014),
+    forget-gate bias one (Jozefowicz et al.
+    2015), tanh and sigmoid. They also keep LSTM and GRU eligible for the fast GPU kernels;
+    `recurrent_dropout` and `reset_after=False` give that up (`diagnostics.gpu_kernels` says what a
+    model will use). SimpleRNN has no fast kernel.
 
     Args:
         sequence: what to read, a Keras tensor.
-        mask: True where there is a step; right-padded, and every row has a step (`layers.PaddingMask`). None where nothing is padded.
-            Padding comes after all that is read, so the recurrent layers are not handed the mask, which costs 15 to 30% of the training
-            time on a CPU: backward layers read each sequence turned round instead, and what stands at padding is arbitrary. Only
-            final states need the mask.
-        cell: "simple_rnn" (Elman 1990), "lstm" (Hochreiter and Schmidhuber 1997) or "gru" (Cho et al. 2014).
+        mask: True where there is a step; right-padded, and every row has a step
+            (`layers.PaddingMask`). None where nothing is padded. Padding comes after all that is
+            read, so the recurrent layers are not handed the mask, which costs 15 to 30% of the
+            training time on a CPU: backward layers read each sequence turned round instead, and
+            what stands at padding is arbitrary. Only final states need the mask.
+        cell: "simple_rnn" (Elman 1990), "lstm" (Hochreiter and Schmidhuber 1997) or "gru" (Cho et
+            al. 2014).
         units: size of the state, in each direction.
         depth: number of layers.
-        bidirectional: read from both ends (Schuster and Paliwal 1997): no use where the future is not known yet.
-        merge: of the two directions: "concat", "sum", "mul", "ave"; None gives them apart, as a pair, and is for one layer.
+        bidirectional: read from both ends (Schuster and Paliwal 1997): no use where the future is
+            not known yet.
+        merge: of the two directions: "concat", "sum", "mul", "ave"; None gives them apart, as a
+            pair, and is for one layer.
         residual: add each layer's input to its output, from the second layer on (Wu et al. 2016).
-        layer_norm: normalise each layer's output, after the residual sum (Ba et al. 2016). Between the layers, not inside the
-            cells, which would turn the fast GPU kernels off.
+        layer_norm: normalise each layer's output, after the residual sum (Ba et al. 2016). Between
+            the layers, not inside the cells, which would turn the fast GPU kernels off.
         input_dropout: on the components of the input. Costs next to nothing, on a GPU as well.
         dropout: between the layers; not after the last. Costs next to nothing, on a GPU as well.
-        variational: the dropouts above drop the same components at every step of a sequence (Gal and Ghahramani 2016); False draws
-            anew at every step (Zaremba et al. 2014).
-        recurrent_dropout: on the state from step to step, the same mask at every step (Gal and Ghahramani 2016). Turns the fast GPU kernels
-            off: several times slower there. Use `weight_drop` on a GPU.
-        weight_drop: share of the recurrent kernel's entries dropped, one mask a batch (Merity et al. 2018). Regularises the recurrence like
-            `recurrent_dropout`, and keeps the fast GPU kernels: a GPU pays one mask of units x gates x units numbers a step.
-        reset_after: of the GRU: reset gate after the matrix product, as cuDNN has it; False is the original GRU, without fast GPU kernel.
+        variational: the dropouts above drop the same components at every step of a sequence (Gal
+            and Ghahramani 2016); False draws anew at every step (Zaremba et al. 2014).
+        recurrent_dropout: on the state from step to step, the same mask at every step (Gal and
+            Ghahramani 2016). Turns the fast GPU kernels off: several times slower there. Use
+            `weight_drop` on a GPU.
+        weight_drop: share of the recurrent kernel's entries dropped, one mask a batch (Merity et
+            al. 2018). Regularises the recurrence like `recurrent_dropout`, and keeps the fast GPU
+            kernels: a GPU pays one mask of units x gates x units numbers a step.
+        reset_after: of the GRU: reset gate after the matrix product, as cuDNN has it; False is the
+            original GRU, without fast GPU kernel.
         initial_states: one list of states a layer, as `return_states` gives them; zeros otherwise.
-        return_states: return (sequence, states) with one list of final states a layer: [h] or, for the LSTM, [h, c], float[batch, units]
-            each; of a bidirectional layer the forward states, then the backward ones.
-        starts: bool[batch], True where a row begins a new sequence: the other rows go on where the last batch ended (`CarriedState`).
-            Needs `batch_size`, the fixed number of rows; not for bidirectional layers.
+        return_states: return (sequence, states) with one list of final states a layer: [h] or, for
+            the LSTM, [h, c], float[batch, units] each; of a bidirectional layer the forward states,
+            then the backward ones.
+        starts: bool[batch], True where a row begins a new sequence: the other rows go on where the
+            last batch ended (`CarriedState`). Needs `batch_size`, the fixed number of rows; not for
+            bidirectional layers.
         batch_size: see `starts`.
         name: of the layers, which are numbered from 1.
     """

@@ -9,16 +9,19 @@ from rnn_cookbook.nn.masking import ExplicitMask
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class SplitSegments(ExplicitMask):
-    """Cuts long sequences into segments that a recurrent layer reads side by side, as rows of the batch.
+    """Cuts long sequences into segments that a recurrent layer reads side by side, as rows of the
+    batch.
 
-    (float[batch, time, features], bool[batch, time]) -> (float[batch * segments, length, features], bool[batch * segments, length])
+    (float[batch, time, features], bool[batch, time]) -> (float[batch * segments, length, features],
+    bool[batch * segments, length])
 
-    Johnson and Zhang (2016, "Supervised and Semi-Supervised Text Categorization using LSTM for Region Embeddings") do this to
-    documents. The recurrent layer takes `length` steps instead of `time`, each on a larger matrix, and gradients travel
-    `length` steps at most; what is lost is context across the cuts. `JoinSegments` puts the result together again.
+    Johnson and Zhang (2016, "Supervised and Semi-Supervised Text Categorization using LSTM for
+    Region Embeddings") do this to documents. The recurrent layer takes `length` steps instead of
+    `time`, each on a larger matrix, and gradients travel `length` steps at most; what is lost is
+    context across the cuts. `JoinSegments` puts the result together again.
 
-    A segment that is padding throughout gets a mask with its first step True, since the fast GPU kernels raise on rows without
-    a step; pooling with the true mask ignores it.
+    A segment that is padding throughout gets a mask with its first step True, since the fast GPU
+    kernels raise on rows without a step; pooling with the true mask ignores it.
     """
 
     def __init__(self, length: int, **kwargs):
@@ -50,7 +53,8 @@ class SplitSegments(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class JoinSegments(ExplicitMask):
-    """Undoes `SplitSegments`: (float[batch * segments, length, features], bool[batch, time]) -> float[batch, time, features]."""
+    """Undoes `SplitSegments`: (float[batch * segments, length, features], bool[batch, time]) ->
+    float[batch, time, features]."""
 
     def call(self, inputs):
         segments, mask = inputs

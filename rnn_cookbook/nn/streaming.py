@@ -1,5 +1,5 @@
-"""Causal models as step functions with explicit state: a stream in chunks of any size gives what the whole would give, in constant
-memory."""
+"""Causal models as step functions with explicit state: a stream in chunks of any size gives what
+the whole would give, in constant memory."""
 
 from collections.abc import Callable
 from math import prod
@@ -26,7 +26,8 @@ from rnn_cookbook.nn.words import (
 
 RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
 
-# What these make of a step depends on that step alone (`_mixes_steps` says where their settings make it otherwise).
+# What these make of a step depends on that step alone (`_mixes_steps` says where their settings
+# make it otherwise).
 STEPWISE = (
     CharacterEncoder,
     EmbeddingDropout,
@@ -52,12 +53,15 @@ _ACTIVATIONS = {function for function in vars(keras.activations).values() if cal
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class Step(keras.layers.Wrapper):
-    """A layer with its state outside: (inputs, states) -> (outputs, states). States are dictionaries of tensors, zeros in the beginning.
+    """A layer with its state outside: (inputs, states) -> (outputs, states). States are
+    dictionaries of tensors, zeros in the beginning.
 
-    SimpleRNN, LSTM and GRU, and every layer with two methods: `stream_states()`, the shapes of its states without the batch by name, and
-    `stream(inputs, states) -> (outputs, states)`. A layer that waits for the future has the steps as its `stream_delay`: its outputs come
-    so many steps late, and once its state "ended" is 1 it takes what else comes for nothing. A row whose sequence has ended may be fed
-    padding; it cannot pause and go on, since not all layers are told where padding is.
+    SimpleRNN, LSTM and GRU, and every layer with two methods: `stream_states()`, the shapes of its
+    states without the batch by name, and `stream(inputs, states) -> (outputs, states)`. A layer
+    that waits for the future has the steps as its `stream_delay`: its outputs come so many steps
+    late, and once its state "ended" is 1 it takes what else comes for nothing. A row whose sequence
+    has ended may be fed padding; it cannot pause and go on, since not all layers are told where
+    padding is.
     """
 
     def __init__(self, layer, **kwargs):
@@ -83,7 +87,8 @@ class Step(keras.layers.Wrapper):
         if not mask:
             outputs, *after = self.layer(sequence, initial_state=before)
         else:
-            # The fast GPU kernels raise on a row without a step: it takes one, which is then undone.
+            # The fast GPU kernels raise on a row without a step: it takes one, which is then
+            # undone.
             steps = ops.concatenate([ops.ones_like(mask[0][:, :1]), mask[0][:, 1:]], axis=1)
             outputs, *after = self.layer(sequence, initial_state=before, mask=steps)
             took = ops.any(mask[0], axis=1)[:, None]
@@ -98,22 +103,27 @@ class Step(keras.layers.Wrapper):
 
 
 def streaming_model(model: keras.Model) -> keras.Model:
-    """The step function of a causal model: (inputs, states) -> (outputs, states), weights shared with `model`.
+    """The step function of a causal model: (inputs, states) -> (outputs, states), weights shared
+    with `model`.
 
-    `inputs` are a chunk of what the model takes, `states` a dictionary of float32[batch, ...] that starts as zeros (`initial_states`).
-    Outputs are those of the chunk's steps; after a pooling over time, of all that came so far. Feeding the chunks of a sequence one
-    after the other, each with the states of the one before, gives the outputs of feeding it whole. It is a `keras.Model` as any other:
-    it can be saved, exported, and called inside a compiled loop. Outputs above a `layers.LookAhead` come `delay_of(model)` steps late:
-    so many of the first ones are of no step, and the last ones come with steps fed after states that are named "….ended" are set to 1
+    `inputs` are a chunk of what the model takes, `states` a dictionary of float32[batch, ...] that
+    starts as zeros (`initial_states`). Outputs are those of the chunk's steps; after a pooling over
+    time, of all that came so far. Feeding the chunks of a sequence one after the other, each with
+    the states of the one before, gives the outputs of feeding it whole. It is a `keras.Model` as
+    any other: it can be saved, exported, and called inside a compiled loop. Outputs above a
+    `layers.LookAhead` come `delay_of(model)` steps late: so many of the first ones are of no step,
+    and the last ones come with steps fed after states that are named "….ended" are set to 1
     (`Stream` does both).
 
-    Inputs that only say where sequences begin and end (`starts` of carried states, `lengths`) fall away: a chunk's steps are all there, and
-    to begin a new sequence is to put zeros into the states.
+    Inputs that only say where sequences begin and end (`starts` of carried states, `lengths`) fall
+    away: a chunk's steps are all there, and to begin a new sequence is to put zeros into the
+    states.
 
     Raises:
-        InputError: a layer reads the future (bidirectional, segments, convolutions that are not causal, ...), or is not known to be
-            causal. Give a layer of your own `stream_states` and `stream` (see `Step`). Or outputs that come late are read by a layer
-            with a state, or beside others that do not.
+        InputError: a layer reads the future (bidirectional, segments, convolutions that are not
+            causal, ...), or is not known to be causal. Give a layer of your own `stream_states` and
+            `stream` (see `Step`). Or outputs that come late are read by a layer with a state, or
+            beside others that do not.
     """
     calls: dict[str, int] = {}
     states: dict[str, keras.KerasTensor] = {}
@@ -160,7 +170,8 @@ def streaming_model(model: keras.Model) -> keras.Model:
             [outputs, *(new[name] for name in names)] if isinstance(inner, RECURRENT) else outputs
         )
 
-    # No fixed batch: a stream may have any number of rows. The states are outputs, too, or cloning would not know their inputs.
+    # No fixed batch: a stream may have any number of rows. The states are outputs, too, or cloning
+    # would not know their inputs.
     inputs = [keras.Input(x.shape[1:], dtype=x.dtype, name=x.name) for x in model.inputs]
     whole = keras.Model([*model.inputs, *states.values()], [model.outputs, list(states.values())])
     cloned = keras.models.clone_model(
@@ -185,7 +196,8 @@ def streaming_model(model: keras.Model) -> keras.Model:
 
 
 def _streamed(layer):
-    """The layer whose state has to be carried, None for those that need none; raises for those that cannot stream."""
+    """The layer whose state has to be carried, None for those that need none; raises for those that
+    cannot stream."""
     if isinstance(layer, CarriedState):
         return layer.layer
     if isinstance(layer, RECURRENT):
@@ -248,7 +260,8 @@ def _only_boundaries(model, tensor) -> bool:
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        # `layer.input` is that of its first call, which another model may have made of shared layers.
+        # `layer.input` is that of its first call, which another model may have made of shared
+        # layers.
         for i, x in (
             (i, x) for node in layer._inbound_nodes for i, x in enumerate(node.input_tensors)
         ):
@@ -274,8 +287,8 @@ def initial_states(step_model: keras.Model, batch_size: int = 1) -> dict[str, tf
 
 
 def token_step(model: keras.Model) -> tuple[Callable, Callable[[int], dict]]:
-    """A language model as `decoding` wants it: (step, initial), step(int32[rows], state, None) -> (logits float32[rows, vocabulary],
-    state).
+    """A language model as `decoding` wants it: (step, initial), step(int32[rows], state, None) ->
+    (logits float32[rows, vocabulary], state).
 
     `initial(rows)` gives the first state. Any causal model from tokens to logits will do.
     """
@@ -311,7 +324,8 @@ class Stream:
     def __init__(self, model: keras.Model, *, batch_size: int = 1):
         self.model = streaming_model(model)
         self.batch_size = batch_size
-        # Strided convolutions give an output for every `stride` steps: what is left over waits for its next chunk.
+        # Strided convolutions give an output for every `stride` steps: what is left over waits for
+        # its next chunk.
         self.stride, self.delay = stride_of(model), delay_of(model)
         self._step = tf.function(self.model, reduce_retracing=True)
         self._last: Any = None
@@ -327,12 +341,14 @@ class Stream:
         self._ended = False
 
     def feed(self, *chunk: np.ndarray) -> Any:
-        """The outputs of the chunk's steps, those of the past that were waiting for them included, in the structure of the model's.
+        """The outputs of the chunk's steps, those of the past that were waiting for them included,
+        in the structure of the model's.
 
         Takes one array per input of the model, of one length.
 
         Raises:
-            InputError: not the batch size of the stream, inputs of different length, or a stream that has ended.
+            InputError: not the batch size of the stream, inputs of different length, or a stream
+                that has ended.
         """
         expected = keras.tree.flatten(self.model.input[0])
         arrays = [np.asarray(part, x.dtype) for part, x in zip(chunk, expected, strict=False)]
@@ -425,7 +441,8 @@ class Stream:
         )
 
     def _over_time(self, function: Callable, outputs):
-        """`function` of the outputs that go on step by step; the others, of all that came so far, stay as they are."""
+        """`function` of the outputs that go on step by step; the others, of all that came so far,
+        stay as they are."""
         return keras.tree.map_structure(
             lambda x, spec: function(x) if _goes_on(spec) else x, outputs, self.model.output[0]
         )

@@ -1,4 +1,5 @@
-"""What happens to words before the recurrent layers: dropout, features, and a language model as a second objective."""
+"""What happens to words before the recurrent layers: dropout, features, and a language model as a
+second objective."""
 
 from collections.abc import Sequence
 
@@ -11,17 +12,19 @@ from rnn_cookbook.nn.masking import ExplicitMask
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class WordDropout(keras.layers.Layer):
-    """Replaces words by the unknown word at random while training: int32[batch, time] -> int32[batch, time].
+    """Replaces words by the unknown word at random while training: int32[batch, time] ->
+    int32[batch, time].
 
-    Iyyer et al. (2015, "Deep Unordered Composition Rivals Syntactic Methods"). The model learns not to lean on single words,
-    and what to do with words that it never saw. Padding (0) stays padding.
+    Iyyer et al. (2015, "Deep Unordered Composition Rivals Syntactic Methods"). The model learns not
+    to lean on single words, and what to do with words that it never saw. Padding (0) stays padding.
 
     Args:
         rate: probability of each word, 0 <= rate < 1.
         unknown: number of the unknown word.
-        rare_from: words from this number on are rare; None where the numbers do not say. They are replaced with `rare_rate` instead:
-            the unknown word then learns from just those words whose like it will stand for (Lample et al. 2016 take those that
-            occur once in the training data, at one half).
+        rare_from: words from this number on are rare; None where the numbers do not say. They are
+            replaced with `rare_rate` instead: the unknown word then learns from just those words
+            whose like it will stand for (Lample et al. 2016 take those that occur once in the
+            training data, at one half).
         rare_rate: probability of each rare word.
         seed: of the random numbers; drawn from Keras' global seed when None.
     """
@@ -65,12 +68,14 @@ class WordDropout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class EmbeddingDropout(ExplicitMask):
-    """Drops whole words of the vocabulary while training, wherever they stand in the batch; the others grow to keep the sum.
+    """Drops whole words of the vocabulary while training, wherever they stand in the batch; the
+    others grow to keep the sum.
 
-    (int32[batch, time] tokens, float[batch, time, features] their vectors) -> float[batch, time, features]
+    (int32[batch, time] tokens, float[batch, time, features] their vectors) -> float[batch, time,
+    features]
 
-    Gal and Ghahramani (2016), section 4.2; Merity et al. (2018) call it embedding dropout. It costs one random number a word of the
-    vocabulary and batch, on a GPU too.
+    Gal and Ghahramani (2016), section 4.2; Merity et al. (2018) call it embedding dropout. It costs
+    one random number a word of the vocabulary and batch, on a GPU too.
 
     Args:
         rate: probability of each word of the vocabulary, 0 <= rate < 1.
@@ -110,23 +115,29 @@ class EmbeddingDropout(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class LanguageModelObjective(ExplicitMask):
-    """Makes a recurrent layer predict the next word while training, and its backward half the previous one (Rei 2017).
+    """Makes a recurrent layer predict the next word while training, and its backward half the
+    previous one (Rei 2017).
 
-    (float[batch, time, units] states, int32[batch, time] tokens, bool[batch, time] mask) -> the states, unchanged
+    (float[batch, time, units] states, int32[batch, time] tokens, bool[batch, time] mask) -> the
+    states, unchanged
 
-    Labels are rare and words are not: a tagger that must also know which words go together learns more of each sentence. The loss is
-    added to the model's own (`add_loss`) in training only: `weight` times the cross-entropy in nats, of both directions together, through a
-    tanh layer of `size` for each. Words from number `vocabulary_size` on count as the unknown word; what stands before the first
-    word and after the last is predicted as 0.
+    Labels are rare and words are not: a tagger that must also know which words go together learns
+    more of each sentence. The loss is added to the model's own (`add_loss`) in training only:
+    `weight` times the cross-entropy in nats, of both directions together, through a tanh layer of
+    `size` for each. Words from number `vocabulary_size` on count as the unknown word; what stands
+    before the first word and after the last is predicted as 0.
 
-    The states must not have seen the words that they predict: those of one recurrent layer, whose directions are concatenated.
+    The states must not have seen the words that they predict: those of one recurrent layer, whose
+    directions are concatenated.
 
     Args:
         vocabulary_size: word numbers that are told apart, 0 and the unknown word included.
         weight: of the loss.
         size: of the layer between the states and the words.
-        bidirectional: the first half of the states reads forward, the second backward; otherwise all of them forward.
-        per: "sequence" sums over the words of a sequence, as the loss of a CRF does; "word" takes their mean.
+        bidirectional: the first half of the states reads forward, the second backward; otherwise
+            all of them forward.
+        per: "sequence" sums over the words of a sequence, as the loss of a CRF does; "word" takes
+            their mean.
         unknown: number of the unknown word.
     """
 
@@ -210,7 +221,8 @@ class LanguageModelObjective(ExplicitMask):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class FeatureEmbedding(keras.layers.Layer):
-    """A vector for each of several features of a word, joined: int32[batch, time, features] -> float[batch, time, features * size].
+    """A vector for each of several features of a word, joined: int32[batch, time, features] ->
+    float[batch, time, features * size].
 
     Args:
         counts: how many values each feature has: 0 to count - 1.

@@ -1,4 +1,5 @@
-"""The bundle: everything that is needed to predict from raw input, in another process, without the training data."""
+"""The bundle: everything that is needed to predict from raw input, in another process, without the
+training data."""
 
 import hashlib
 import importlib
@@ -19,8 +20,8 @@ FORMAT = 1  # of the folder; raised when an older library could not read it
 
 
 def register_layers() -> None:
-    """Imports every module of `nn` and `tasks` that registers something with Keras: a `.keras` file names
-    its layers, losses and optimizers, and Keras must know them before it reads the file."""
+    """Imports every module of `nn` and `tasks` that registers something with Keras: a `.keras` file
+    names its layers, losses and optimizers, and Keras must know them before it reads the file."""
     home = Path(__file__).parent.parent
     for file in sorted([*home.glob("nn/*.py"), *home.glob("tasks/*/*.py")]):
         if "register_keras_serializable" in file.read_text(encoding="utf-8"):
@@ -29,7 +30,8 @@ def register_layers() -> None:
 
 
 def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
-    """A model of this library from its `.keras` file, in any process: `keras.saving.load_model` in safe mode, all layers known.
+    """A model of this library from its `.keras` file, in any process: `keras.saving.load_model` in
+    safe mode, all layers known.
 
     Raises:
         what Keras raises where there is no such file, or it holds something else.
@@ -40,7 +42,8 @@ def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle. `facts` is what the recipe learnt from the data, such as the names of the classes."""
+    """A loaded bundle. `facts` is what the recipe learnt from the data, such as the names of the
+    classes."""
 
     path: Path
     recipe: str
@@ -58,7 +61,8 @@ def save_bundle(
     model: keras.Model,
     encoders: list[Callable[[Path], None]],
 ) -> None:
-    """Writes `model.keras`, what each of `encoders` writes into the folder that it is given, and `bundle.json` with their checksums.
+    """Writes `model.keras`, what each of `encoders` writes into the folder that it is given, and
+    `bundle.json` with their checksums.
 
     The folder appears whole or not at all.
 
@@ -95,8 +99,8 @@ def save_bundle(
 
 
 def load_bundle(path: str | Path) -> Bundle:
-    """Loads a bundle from its folder, or from the run folder that it is in, to answer in full precision. Keras' safe mode stays on: no code
-    in it is run.
+    """Loads a bundle from its folder, or from the run folder that it is in, to answer in full
+    precision. Keras' safe mode stays on: no code in it is run.
 
     Raises:
         InputError: no bundle there, of another format, or incomplete.
@@ -146,8 +150,9 @@ def load_bundle(path: str | Path) -> Bundle:
 
 
 def in_full_precision(model: keras.Model) -> keras.Model:
-    """The same weights in float32 arithmetic. Half precision is for training on GPUs: elsewhere it is slow, some formats do not hold it,
-    and its answers are not the same on every machine. A model that has none of it is given back as it is."""
+    """The same weights in float32 arithmetic. Half precision is for training on GPUs: elsewhere it
+    is slow, some formats do not hold it, and its answers are not the same on every machine. A model
+    that has none of it is given back as it is."""
     structure = model.to_json()
     if _HALF not in structure:
         return model

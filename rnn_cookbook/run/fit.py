@@ -1,4 +1,5 @@
-"""Training that survives being killed: seeding, schedule, fit, early stopping, checkpoint and resume."""
+"""Training that survives being killed: seeding, schedule, fit, early stopping, checkpoint and
+resume."""
 
 import json
 import math
@@ -22,7 +23,8 @@ from rnn_cookbook.run.folder import Run
 
 
 def seed_everything(seed: int) -> None:
-    """Same seed, same numbers on a CPU; on a GPU the fast kernels' sums may differ in the last digits."""
+    """Same seed, same numbers on a CPU; on a GPU the fast kernels' sums may differ in the last
+    digits."""
     keras.utils.set_random_seed(seed)
     gpus = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
     log.info("computing on %s", ", ".join(gpus) or "the CPU")
@@ -31,14 +33,16 @@ def seed_everything(seed: int) -> None:
 
 
 def set_precision(mixed: bool) -> None:
-    """Half-precision arithmetic with float32 weights for GPUs; losses are scaled by Keras so that small gradients survive."""
+    """Half-precision arithmetic with float32 weights for GPUs; losses are scaled by Keras so that
+    small gradients survive."""
     keras.mixed_precision.set_global_policy("mixed_float16" if mixed else "float32")
 
 
 def warmup_cosine(
     peak: float, *, steps: int, warmup: float = 0.05
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Learning rate: linear from 0 to `peak` in the first `warmup` share of the steps, then a half cosine to a fiftieth of it."""
+    """Learning rate: linear from 0 to `peak` in the first `warmup` share of the steps, then a half
+    cosine to a fiftieth of it."""
     rise = max(1, round(warmup * steps))
     return keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - rise), alpha=0.02, warmup_target=peak, warmup_steps=rise
@@ -54,8 +58,8 @@ class Plan(NamedTuple):
 
 
 def plan(config, *, examples: int) -> Plan:
-    """`config.epochs` passes over so many examples, or as many as it takes to make `config.least_steps` steps of `config.batch_size`; the
-    patience in proportion."""
+    """`config.epochs` passes over so many examples, or as many as it takes to make
+    `config.least_steps` steps of `config.batch_size`; the patience in proportion."""
     steps = -(-examples // config.batch_size)
     epochs = max(config.epochs, -(-config.least_steps // steps))
     return Plan(epochs, epochs * steps, config.patience * epochs // config.epochs)
@@ -78,28 +82,37 @@ def fit(
     scores: Callable[[], dict[str, float]] | None = None,
     tensorboard: bool = True,
 ) -> dict:
-    """Trains `model`, keeps its best weights or the mean of its last ones, and can go on after a kill as if nothing had happened.
+    """Trains `model`, keeps its best weights or the mean of its last ones, and can go on after a
+    kill as if nothing had happened.
 
-    After every epoch the weights, the optimizer's and the random generators' state, the weights to keep, and the history are written
-    to `checkpoints/last.npz` in one atomic step. A resumed run starts with the first epoch that did not finish; the order of
-    the batches depends on the epoch alone, so it ends with the numbers of an uninterrupted run.
+    After every epoch the weights, the optimizer's and the random generators' state, the weights to
+    keep, and the history are written to `checkpoints/last.npz` in one atomic step. A resumed run
+    starts with the first epoch that did not finish; the order of the batches depends on the epoch
+    alone, so it ends with the numbers of an uninterrupted run.
 
     Args:
         model: compiled; built for the batches' shapes.
-        train, validation: `encode.batches.Batches`, or anything with `dataset()`, `epoch` and `examples`.
+        train, validation: `encode.batches.Batches`, or anything with `dataset()`, `epoch` and
+            `examples`.
         epochs: the most passes over the training data.
-        run: where checkpoints, `history.csv` and TensorBoard logs go; says whether to resume and whether to be quiet.
-        patience: stop after so many epochs without a better `monitor`; 0 goes through all the epochs.
-        average: above 1 the model ends with the mean of its weights after the last so many epochs (checkpoint averaging, as in Vaswani et
-            al. 2017) instead of those of the best epoch. Each of them goes into the checkpoint.
-        monitor: what decides which weights are the best; smaller is better unless its name ends in accuracy, f1, auc or bleu.
-        scores: called after every epoch for what no Keras metric can say, such as {"val_f1": ...} of whole entities.
+        run: where checkpoints, `history.csv` and TensorBoard logs go; says whether to resume and
+            whether to be quiet.
+        patience: stop after so many epochs without a better `monitor`; 0 goes through all the
+            epochs.
+        average: above 1 the model ends with the mean of its weights after the last so many epochs
+            (checkpoint averaging, as in Vaswani et al. 2017) instead of those of the best epoch.
+            Each of them goes into the checkpoint.
+        monitor: what decides which weights are the best; smaller is better unless its name ends in
+            accuracy, f1, auc or bleu.
+        scores: called after every epoch for what no Keras metric can say, such as {"val_f1": ...}
+            of whole entities.
         tensorboard: write logs to `run.path / "tensorboard"`.
 
     Returns:
-        "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "averaged" (the weights of how many epochs), "epochs",
-        "seconds" (validation included; "seconds_here" without those before a resume) and "examples_per_second". The model has the
-        weights that were kept.
+        "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "averaged" (the
+        weights of how many epochs), "epochs", "seconds" (validation included; "seconds_here"
+        without those before a resume) and "examples_per_second". The model has the weights that
+        were kept.
 
     Raises:
         Diverged: the loss is not a number. The checkpoint of the epoch before stands.
@@ -130,7 +143,8 @@ def fit(
                 keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False)
             )
         try:
-            # shuffle: the batches have their order already, and Keras warns that it cannot shuffle a tf.data pipeline.
+            # shuffle: the batches have their order already, and Keras warns that it cannot shuffle
+            # a tf.data pipeline.
             model.fit(
                 train.dataset(),
                 validation_data=validation.dataset(),
@@ -164,7 +178,8 @@ def fit(
 
 
 class _Keeper(keras.callbacks.Callback):
-    """Batch order, divergence, best weights, early stopping and the checkpoint: what has to be resumed together is kept together."""
+    """Batch order, divergence, best weights, early stopping and the checkpoint: what has to be
+    resumed together is kept together."""
 
     def __init__(
         self,
@@ -310,7 +325,8 @@ class _Keeper(keras.callbacks.Callback):
 
 
 def _means(weights: list[list[np.ndarray]]) -> list[np.ndarray]:
-    """Of each variable the mean; of what is not a floating-point number, such as a random generator's state, the last."""
+    """Of each variable the mean; of what is not a floating-point number, such as a random
+    generator's state, the last."""
     return [
         np.mean(values, axis=0, dtype=values[0].dtype)
         if np.issubdtype(values[0].dtype, np.floating)
@@ -324,8 +340,9 @@ _FORWARD: WeakKeyDictionary = WeakKeyDictionary()
 
 def _forward(model: keras.Model) -> Callable:
     if model not in _FORWARD:  # tracing anew for every call would cost more than a small batch
-        # Through a reference, or what is kept by the model would keep the model for ever; and as a partial, for TensorFlow counts the
-        # tracings of a function or lambda by its code, and would warn of the fifth of several models' first calls.
+        # Through a reference, or what is kept by the model would keep the model for ever; and as a
+        # partial, for TensorFlow counts the tracings of a function or lambda by its code, and would
+        # warn of the fifth of several models' first calls.
         _FORWARD[model] = tf.function(partial(_answer, ref(model)), reduce_retracing=True)
     return _FORWARD[model]
 
@@ -337,7 +354,8 @@ def _answer(alive: ref, inputs):
 def predict(
     model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
-    """The model's outputs in the order of the sequences: float32[examples, ...]. `progress` gets the batches done and their number."""
+    """The model's outputs in the order of the sequences: float32[examples, ...]. `progress` gets
+    the batches done and their number."""
     outputs = []
     for batch in batches.dataset():
         outputs.append(_forward(model)(batch[0] if isinstance(batch, tuple) else batch).numpy())
@@ -347,7 +365,8 @@ def predict(
 
 
 def predict_sequences(model: keras.Model, batches) -> list:
-    """The model's outputs step by step, in the order of the sequences: one [time, ...] an example, without its padding.
+    """The model's outputs step by step, in the order of the sequences: one [time, ...] an example,
+    without its padding.
 
     Where the model puts out a dictionary, so does each example.
     """

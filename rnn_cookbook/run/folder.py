@@ -21,13 +21,15 @@ class Run:
     Args:
         recipe: name of the recipe.
         config: the recipe's frozen dataclass; written to `config.json`.
-        output: the folder; `runs/<recipe>/<time>` by default. It must be absent or empty unless `resume`.
-        resume: go on with an interrupted run in `output`, or, without `output`, with the recipe's latest one.
+        output: the folder; `runs/<recipe>/<time>` by default. It must be absent or empty unless
+            `resume`.
+        resume: go on with an interrupted run in `output`, or, without `output`, with the recipe's
+            latest one.
         quiet: log to `log.txt` only, except for warnings.
 
     Raises:
-        InputError: the folder exists and `resume` is off; there is nothing to resume; or the configuration differs from
-            the one that the run began with.
+        InputError: the folder exists and `resume` is off; there is nothing to resume; or the
+            configuration differs from the one that the run began with.
     """
 
     def __init__(
@@ -58,7 +60,8 @@ class Run:
         self._log_to_file()
 
     def _lock(self) -> None:
-        """Two processes in one folder would overwrite each other's checkpoints. The lock goes with the process, however it ends."""
+        """Two processes in one folder would overwrite each other's checkpoints. The lock goes with
+        the process, however it ends."""
         try:
             import fcntl
         except ImportError:  # Windows
@@ -85,14 +88,16 @@ class Run:
         write_lines(self.path / name, rows)
 
     def discard_if_untrained(self) -> None:
-        """Removes the folder of a run that failed before its first checkpoint: nothing is lost, and its name is free again."""
+        """Removes the folder of a run that failed before its first checkpoint: nothing is lost, and
+        its name is free again."""
         if not self.resumed and not (self.path / "checkpoints").exists():
             _close_log()
             shutil.rmtree(self.path, ignore_errors=True)
 
 
 def saved_settings(recipe: str, output: str | Path | None) -> dict:
-    """The recipe's settings that the run to be resumed began with: the one in `output`, or the recipe's latest unfinished one."""
+    """The recipe's settings that the run to be resumed began with: the one in `output`, or the
+    recipe's latest unfinished one."""
     file = (Path(output) if output else latest_unfinished(Path("runs") / recipe)) / "config.json"
     if not file.exists():
         raise InputError(f"--resume found no config.json in {file.parent}: it is not a run folder")

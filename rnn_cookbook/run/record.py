@@ -1,5 +1,6 @@
-"""`run --record`: several seeds of one setting, summed up in `recipes/results/<recipe>.json`; `compare --record`: its table, in
-`recipes/results/<recipe>/cells.json`; and the README's tables from these."""
+"""`run --record`: several seeds of one setting, summed up in `recipes/results/<recipe>.json`;
+`compare --record`: its table, in `recipes/results/<recipe>/cells.json`; and the README's tables
+from these."""
 
 import json
 import re
@@ -38,11 +39,13 @@ def record(
     resume: bool,
     quiet: bool,
 ) -> str:
-    """Runs seeds 0 to `seeds - 1`, each in a folder of its own, and writes the record of `setting`; returns it as text.
+    """Runs seeds 0 to `seeds - 1`, each in a folder of its own, and writes the record of `setting`;
+    returns it as text.
 
-    With `resume`, finished seeds are taken as they are and the interrupted one goes on. On the recipe's benchmark, whose test split
-    is fixed, the baselines are trained once; elsewhere, and where a setting splits it otherwise, the split depends on the seed, and they
-    are trained on every one.
+    With `resume`, finished seeds are taken as they are and the interrupted one goes on. On the
+    recipe's benchmark, whose test split is fixed, the baselines are trained once; elsewhere, and
+    where a setting splits it otherwise, the split depends on the seed, and they are trained on
+    every one.
     """
     if seeds < 1:
         raise InputError(f"--seeds needs 1 or more, got {seeds}")
@@ -167,7 +170,8 @@ def _mean_baselines(reports: list[dict]) -> dict:
 
 
 def _commit() -> str:
-    """The commit of the checkout that the code was run from, "+" where it had changes; empty outside a checkout."""
+    """The commit of the checkout that the code was run from, "+" where it had changes; empty
+    outside a checkout."""
     root = Path(__file__).parent.parent
     try:
         commit = subprocess.run(
@@ -197,18 +201,21 @@ def _read(file: Path) -> list[dict]:
 
 
 def recorded(folder: Path | None = None) -> list[dict]:
-    """One dictionary for each record of every recipe, of those that come with the library unless a folder of records is given.
+    """One dictionary for each record of every recipe, of those that come with the library unless a
+    folder of records is given.
 
-    "recipe", "setting", "data", "metric", "higher_is_better"; "mean", "std" and "seeds" (how many) of the network's test score; "baseline",
-    the name of the best method without a network, with its "baseline_score" and "baseline_seconds"; "network_wins"; "published", what is
-    printed at a public source, in words; "minutes" of training a seed; "hardware".
+    "recipe", "setting", "data", "metric", "higher_is_better"; "mean", "std" and "seeds" (how many)
+    of the network's test score; "baseline", the name of the best method without a network, with its
+    "baseline_score" and "baseline_seconds"; "network_wins"; "published", what is printed at a
+    public source, in words; "minutes" of training a seed; "hardware".
     """
     folder = folder or next(iter(recipe_files().values())).parent / "results"
     rows, others = [], folder.parent / "published.json"
     published = json.loads(others.read_text(encoding="utf-8")) if others.exists() else {}
     for file in sorted(folder.glob("*.json")):
         records = _read(file)
-        # Settings that were recorded without baselines are compared with another's on the same test split.
+        # Settings that were recorded without baselines are compared with another's on the same test
+        # split.
         shared = {
             _test_split(record): record["baselines"] for record in records if record["baselines"]
         }
@@ -243,7 +250,8 @@ def recorded(folder: Path | None = None) -> list[dict]:
 
 
 def table(folder: Path) -> str:
-    """Markdown: a row for every record of every recipe in `folder`, the best of model and baselines in bold."""
+    """Markdown: a row for every record of every recipe in `folder`, the best of model and baselines
+    in bold."""
     lines = [
         "| recipe | setting | data | metric | this model, test | best baseline, same run | wins | published | minutes a seed | hardware |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -333,7 +341,8 @@ def measured(record: dict) -> str:
 
 
 def update_docstring(recipe: Path, results: Path) -> None:
-    """Rewrites the line that begins with "Measured: " in the recipe, from its `default` record, if there is one."""
+    """Rewrites the line that begins with "Measured: " in the recipe, from its `default` record, if
+    there is one."""
     line = next(
         (measured(record) for record in _read(results) if record["setting"] == "default"), None
     )

@@ -1,4 +1,5 @@
-"""What every run leaves behind: `metrics.json`, its training curves, and the table that puts the model beside its baselines."""
+"""What every run leaves behind: `metrics.json`, its training curves, and the table that puts the
+model beside its baselines."""
 
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def write_metrics(
     training: dict,
     scorer: str = "",
 ) -> dict:
-    """Writes `metrics.json`, the last file of a run: a run that has it is finished. Returns its contents.
+    """Writes `metrics.json`, the last file of a run: a run that has it is finished. Returns its
+    contents.
 
     `scorer` says how the scores were counted, where that is not one way only.
     """
@@ -103,10 +105,11 @@ def plot_training(
     training: str = "training (with dropout)",
     unit: str = "nats",
 ) -> None:
-    """`plots/training.png`: loss and `metric`, where they were measured on the training and the validation split, by epoch.
+    """`plots/training.png`: loss and `metric`, where they were measured on the training and the
+    validation split, by epoch.
 
-    What was kept is marked, one epoch or several. `history` is what `training.fit` returns, `training` what the legend says of the
-    training split, `unit` that of the loss.
+    What was kept is marked, one epoch or several. `history` is what `training.fit` returns,
+    `training` what the legend says of the training split, `unit` that of the loss.
     """
     best, averaged, history = history["best_epoch"], history["averaged"], history["history"]
     epochs = [row["epoch"] + 1 for row in history]

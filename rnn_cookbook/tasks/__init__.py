@@ -1,4 +1,5 @@
-"""The applications, a folder each, with the same file names in every one of them; none imports another."""
+"""The applications, a folder each, with the same file names in every one of them; none imports
+another."""
 
 from rnn_cookbook._lazy import lazy_submodules
 

@@ -1,4 +1,5 @@
-"""LSTM or GRU? A recipe with one cell after the other: what each reaches on validation, and what it costs."""
+"""LSTM or GRU? A recipe with one cell after the other: what each reaches on validation, and what it
+costs."""
 
 import time
 from collections.abc import Callable
@@ -35,9 +36,9 @@ def compare(
 ) -> str:
     """Trains a recipe with each cell and seed, each in a process of its own; returns a table.
 
-    Writes `comparison.csv` (a row for each training), `summary.csv` and `plots/comparison.png`. Scores are those of the validation split.
-    "horizon" is how many steps back the gradient reaches before training, down to a hundredth (`diagnostics.memory_horizon`), in one
-    direction.
+    Writes `comparison.csv` (a row for each training), `summary.csv` and `plots/comparison.png`.
+    Scores are those of the validation split. "horizon" is how many steps back the gradient reaches
+    before training, down to a hundredth (`diagnostics.memory_horizon`), in one direction.
 
     Args:
         module, recipe: the recipe, and its name or file.

@@ -1,4 +1,5 @@
-"""keras-tuner's search with what it lacks: an end by time, trials that fail, and workers on other machines that are lost in a trial."""
+"""keras-tuner's search with what it lacks: an end by time, trials that fail, and workers on other
+machines that are lost in a trial."""
 
 import contextlib
 import functools
@@ -48,7 +49,8 @@ class UnknownObjective(keras_tuner.errors.FatalError, InputError):
 
 
 def _locked(method: Callable) -> Callable:
-    """keras-tuner's lock, which it does not give back after an exception: a full disk would block a chief for ever."""
+    """keras-tuner's lock, which it does not give back after an exception: a full disk would block a
+    chief for ever."""
     inner = keras_tuner.synchronized(method)
 
     @functools.wraps(method)
@@ -66,8 +68,8 @@ def _locked(method: Callable) -> Callable:
 
 
 class _Watch:
-    """What keras-tuner's oracles lack: an end by time and by the number of trials, workers that are lost in a trial, and files that are
-    written whole or not at all."""
+    """What keras-tuner's oracles lack: an end by time and by the number of trials, workers that are
+    lost in a trial, and files that are written whole or not at all."""
 
     deadline, most, silence = float("inf"), float("inf"), _SILENCE
 
@@ -101,7 +103,8 @@ class _Watch:
         return trial
 
     def populate_space(self, trial_id):
-        """Hyperband waits for every trial of a round to be completed; here those that failed count as the worst of it."""
+        """Hyperband waits for every trial of a round to be completed; here those that failed count
+        as the worst of it."""
         failed = [trial for trial in self.trials.values() if trial.status == "FAILED"]
         waits = isinstance(self, keras_tuner.oracles.HyperbandOracle)
         for trial in failed if waits else ():
@@ -123,7 +126,9 @@ class _Watch:
 
     @_locked
     def update_trial(self, trial_id, metrics, step=0):
-        for name in metrics:  # keras-tuner would make a Keras metric to find its direction out, and so take the GPU from the trials
+        # keras-tuner would make a Keras metric to find its direction out, and so take the GPU from
+        # the trials
+        for name in metrics:
             if not self.trials[trial_id].metrics.exists(name):
                 direction = self.objective.direction if name == self.objective.name else "min"
                 self.trials[trial_id].metrics.register(name, direction=direction)
@@ -134,7 +139,8 @@ class _Watch:
         return super().end_trial(trial)
 
     def reload(self):
-        """keras-tuner's grid forgets where it was: here it goes on after the trials that have begun, each made from the one before."""
+        """keras-tuner's grid forgets where it was: here it goes on after the trials that have
+        begun, each made from the one before."""
         super().reload()
         for each in set(self.trials) - set(
             self.start_order
@@ -178,7 +184,8 @@ class RecipeTuner(keras_tuner.Tuner):
 
     Args:
         oracle: which chooses them.
-        run: (configuration, folder, values of the parameters, what to call now and then) -> as `trials.train_apart`.
+        run: (configuration, folder, values of the parameters, what to call now and then) -> as
+            `trials.train_apart`.
         configuration: parameters (keras_tuner.HyperParameters) -> configuration.
         folder: of the search.
     """
@@ -311,7 +318,8 @@ def make_oracle(
 
 
 def _iterations(trials: int | None) -> int:
-    """Of hyperband: one goes through all its brackets; with a number of trials it is that which ends the search."""
+    """Of hyperband: one goes through all its brackets; with a number of trials it is that which
+    ends the search."""
     return 1 if trials is None else 1_000
 
 
@@ -330,7 +338,8 @@ def best_trial(oracle):
 
 
 def shown(values: dict) -> dict:
-    """What a reader wants to know of a trial: not how keras-tuner's hyperband got there, but for how many epochs."""
+    """What a reader wants to know of a trial: not how keras-tuner's hyperband got there, but for
+    how many epochs."""
     return {name: value for name, value in values.items() if not name.startswith("tuner/")} | (
         {"epochs budget": values["tuner/epochs"]} if "tuner/epochs" in values else {}
     )
@@ -377,14 +386,16 @@ def find_chief() -> None:
 
 
 def watch_workers(oracle) -> None:
-    """In the chief, beside its server: lost workers are found though nobody asks for a trial, and the end of the time is seen."""
+    """In the chief, beside its server: lost workers are found though nobody asks for a trial, and
+    the end of the time is seen."""
 
     def watch() -> None:
         while True:
             time.sleep(min(5.0, oracle.silence / 2))
             oracle.bury()
             if time.time() > oracle.deadline and not oracle.ongoing_trials and not oracle.tuner_ids:
-                # keras-tuner's chief ends once it has told somebody that nothing is left; here nobody is there who would ask.
+                # keras-tuner's chief ends once it has told somebody that nothing is left; here
+                # nobody is there who would ask.
                 oracle_client.OracleClient(oracle).create_trial("the watch")
                 return
 

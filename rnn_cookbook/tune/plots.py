@@ -1,4 +1,5 @@
-"""What a search shows: the score of its trials one after the other, what the parameters are worth, and all of them side by side."""
+"""What a search shows: the score of its trials one after the other, what the parameters are worth,
+and all of them side by side."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,9 +57,11 @@ def plot_search(
 
 
 def plot_comparison(folder: Path, done: pd.DataFrame, *, metric: str) -> None:
-    """`plots/comparison.png`: of each network the score, the parameters, the time and the memory, with the spread over the seeds.
+    """`plots/comparison.png`: of each network the score, the parameters, the time and the memory,
+    with the spread over the seeds.
 
-    `done` has a row for each training: "network", `metric`, "parameters", "seconds_an_epoch" and "peak_memory_mb".
+    `done` has a row for each training: "network", `metric`, "parameters", "seconds_an_epoch" and
+    "peak_memory_mb".
     """
     names = list(dict.fromkeys(done["network"]))
     measures = {
@@ -82,8 +85,8 @@ def plot_comparison(folder: Path, done: pd.DataFrame, *, metric: str) -> None:
 
 
 def importance(done: pd.DataFrame, parameters: Sequence[str]) -> list[float]:
-    """How much of the score each parameter explains, by the impurity that a random forest (Breiman 2001) takes away with it; the shares sum
-    to 1, or are all 0."""
+    """How much of the score each parameter explains, by the impurity that a random forest (Breiman
+    2001) takes away with it; the shares sum to 1, or are all 0."""
     from sklearn.ensemble import RandomForestRegressor
 
     forest = RandomForestRegressor(200, min_samples_leaf=2, random_state=0)
@@ -127,8 +130,9 @@ def _plot_parallel(
 
 
 def _places(column: pd.Series) -> tuple[np.ndarray, list[tuple[float, str]]]:
-    """Where the values of a parameter lie between 0 and 1, and what to write there: numbers by size, on a logarithmic scale where they
-    span more than a factor of 50; others in alphabetical order."""
+    """Where the values of a parameter lie between 0 and 1, and what to write there: numbers by
+    size, on a logarithmic scale where they span more than a factor of 50; others in alphabetical
+    order."""
     values = column.to_numpy()
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if not numeric:

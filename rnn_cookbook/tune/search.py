@@ -1,5 +1,5 @@
-"""Tuning a recipe by keras-tuner's own search: over what its `search_space` names, on the validation split alone, on one machine or on
-many, with every trial in a process of its own."""
+"""Tuning a recipe by keras-tuner's own search: over what its `search_space` names, on the
+validation split alone, on one machine or on many, with every trial in a process of its own."""
 
 import json
 import os
@@ -71,25 +71,30 @@ def tune(
     resume: bool = False,
     quiet: bool = False,
 ) -> str:
-    """Searches a recipe's space on validation, trains the best configuration anew, and reads the test once; returns a report.
+    """Searches a recipe's space on validation, trains the best configuration anew, and reads the
+    test once; returns a report.
 
-    With KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT in the environment, as keras-tuner has it, a process whose id
-    has "chief" in it hands out the trials, and the others work on them.
+    With KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT in the environment, as
+    keras-tuner has it, a process whose id has "chief" in it hands out the trials, and the others
+    work on them.
 
     Args:
         module, recipe: the recipe, and its name or file.
         config: what the search starts from.
         tuner: one of `TUNERS`.
         trials: at most; by default 20, for hyperband and grid as many as they have.
-        objective: a score of the recipe's `evaluate`, or "val_loss"; the recipe's METRIC by default.
-        direction: "min" or "max"; by the name of the objective when empty: errors and losses are made small.
+        objective: a score of the recipe's `evaluate`, or "val_loss"; the recipe's METRIC by
+            default.
+        direction: "min" or "max"; by the name of the objective when empty: errors and losses are
+            made small.
         max_minutes: after which no trial begins; 0 for no end.
         output: folder of the search; `runs/<recipe>/tune-<time>` by default.
         resume: go on with the search in it.
         quiet: warnings only.
 
     Raises:
-        InputError: nothing to search, no such tuner or objective, a folder of another search, no chief.
+        InputError: nothing to search, no such tuner or objective, a folder of another search, no
+            chief.
     """
     name = Path(recipe).stem
     if not hasattr(module, "search_space"):
@@ -109,7 +114,8 @@ def tune(
         Path(output) if output else Path("runs") / name / time.strftime("tune-%Y-%m-%d_%H-%M-%S")
     )
     log_to_console(30 if quiet else 20)
-    # For the usual two nothing need be asked. A chief, whose workers wait for it, tells after the first trial.
+    # For the usual two nothing need be asked. A chief, whose workers wait for it, tells after the
+    # first trial.
     fresh = not folder.exists() or not any(folder.iterdir())
     if part == "alone" and fresh and objective not in (usual, "val_loss"):
         log.info("which scores there are, by a network that is not trained")
@@ -210,16 +216,19 @@ def search(
     folder: str | Path = "tuning",
     seed: int = 0,
 ) -> tuple[object, pd.DataFrame]:
-    """Tunes a model of your own; in this process, unlike `tune`, since what you give may not fit through to another one.
+    """Tunes a model of your own; in this process, unlike `tune`, since what you give may not fit
+    through to another one.
 
     Args:
         build_model: configuration -> compiled keras.Model.
         search_space: parameters (keras_tuner.HyperParameters) -> configuration, of any kind.
-        data: what `model.fit` takes, and what it is validated on; or configuration -> such a pair, where data settings are tuned, too.
+        data: what `model.fit` takes, and what it is validated on; or configuration -> such a pair,
+            where data settings are tuned, too.
         objective: of the history of `fit`; the best epoch counts.
         direction, tuner, trials, max_minutes: see `tune`.
         epochs: the most, of each model.
-        folder: where everything is written; the same search is gone on with, another one is refused.
+        folder: where everything is written; the same search is gone on with, another one is
+            refused.
         seed: of the search, the weights and the order.
 
     Returns:
@@ -308,10 +317,12 @@ def search(
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
-    """A recipe for tuner code of your own: `keras_tuner.RandomSearch(RecipeHyperModel(sentiment, config), objective=…)`.
+    """A recipe for tuner code of your own: `keras_tuner.RandomSearch(RecipeHyperModel(sentiment,
+    config), objective=…)`.
 
-    The configuration decides what the data are, so `search` needs no arguments: `fit` trains on them, scores the validation split, and
-    returns those scores, among which the objective is looked up.
+    The configuration decides what the data are, so `search` needs no arguments: `fit` trains on
+    them, scores the validation split, and returns those scores, among which the objective is looked
+    up.
 
     Args:
         module: the recipe.
@@ -348,7 +359,8 @@ class _Alive(keras.callbacks.Callback):
 
 
 def write_search(folder: Path, oracle, *, default: dict | None, direction: str) -> pd.DataFrame:
-    """`trials.csv`, a row for each trial in the order of their beginnings, and the plots; returns the table."""
+    """`trials.csv`, a row for each trial in the order of their beginnings, and the plots; returns
+    the table."""
     name, rows = oracle.objective.name, []
     for each in oracle.start_order:
         trial = oracle.trials[each]
@@ -436,7 +448,8 @@ def _claim(folder: Path, about: dict, limits: dict, *, resume: bool) -> None:
 
 
 def _final(module: ModuleType, name: str, config, search: Path, trial: str, *, quiet: bool) -> str:
-    """The report of the best configuration, trained in `best/`; in a folder by the name of its trial where `best/` has another one."""
+    """The report of the best configuration, trained in `best/`; in a folder by the name of its
+    trial where `best/` has another one."""
     folder = search / "best"
     if (folder / "config.json").exists():
         before = json.loads((folder / "config.json").read_text(encoding="utf-8"))

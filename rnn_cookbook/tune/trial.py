@@ -1,4 +1,5 @@
-"""One configuration of a recipe, trained and scored on validation in a process of its own: what breaks there, breaks nothing else."""
+"""One configuration of a recipe, trained and scored on validation in a process of its own: what
+breaks there, breaks nothing else."""
 
 import json
 import logging
@@ -39,8 +40,8 @@ def train_apart(
 ) -> dict:
     """Trains a configuration in another process, and waits for it.
 
-    What was interrupted goes on after its last epoch, what was finished is taken as it is; what failed is tried again. What the folder has
-    of another configuration is thrown away.
+    What was interrupted goes on after its last epoch, what was finished is taken as it is; what
+    failed is tried again. What the folder has of another configuration is thrown away.
 
     Args:
         recipe: name, or path of a file.
@@ -50,8 +51,9 @@ def train_apart(
         alive: called every few seconds.
 
     Returns:
-        "scores" (those of the recipe's `evaluate` on the validation split, and "val_loss"), "seconds" (all of it), "epochs",
-        "seconds_an_epoch" (training alone), "parameters" and "peak_memory_mb"; or an "error".
+        "scores" (those of the recipe's `evaluate` on the validation split, and "val_loss"),
+        "seconds" (all of it), "epochs", "seconds_an_epoch" (training alone), "parameters" and
+        "peak_memory_mb"; or an "error".
     """
     file, settings = folder / _RESULT, asdict(config)
     before = _read(file)
@@ -88,8 +90,8 @@ def train_apart(
 
 
 def score_names(recipe: str, config) -> list[str]:
-    """What can be an objective, by a network that is not trained: what the recipe's `evaluate` gives, and "val_loss". Empty where a
-    network that is not trained cannot be scored.
+    """What can be an objective, by a network that is not trained: what the recipe's `evaluate`
+    gives, and "val_loss". Empty where a network that is not trained cannot be scored.
 
     Raises:
         InputError: what the recipe raised, such as data that are not there.
@@ -107,7 +109,8 @@ def score_names(recipe: str, config) -> list[str]:
 
 
 def processes() -> BaseContext:
-    """Where new processes come from: a server that has imported TensorFlow once, for all; without one, each imports it."""
+    """Where new processes come from: a server that has imported TensorFlow once, for all; without
+    one, each imports it."""
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":

@@ -1,4 +1,5 @@
-"""Copies of recipes: they hold what they use and nothing else, run where nothing else is installed, and overwrite nothing."""
+"""Copies of recipes: they hold what they use and nothing else, run where nothing else is installed,
+and overwrite nothing."""
 
 import ast
 import json

@@ -1,4 +1,5 @@
-"""The command line as a user meets it: every bad input gives one clear line and exit code 2, at once where it can."""
+"""The command line as a user meets it: every bad input gives one clear line and exit code 2, at
+once where it can."""
 
 import dataclasses
 import io
@@ -172,7 +173,8 @@ def test_an_output_below_a_file(tmp_path, capsys):
 
 
 def test_predict_ends_quietly_when_its_reader_leaves(tmp_path):
-    """`predict … | head -1` with standard input still open: no abort while the reading thread waits."""
+    """`predict … | head -1` with standard input still open: no abort while the reading thread
+    waits."""
     code = "from rnn_cookbook import cli\nfor batch in cli._as_they_come(cli_input()): print(batch, flush=True); break\n"
     script = (
         "import sys, os\nfrom rnn_cookbook.data.lines import read_inputs\ncli_input = lambda: read_inputs('-')\n"
@@ -257,7 +259,8 @@ def test_list_has_a_line_for_every_recipe(capsys):
 
 
 class TestAnswers:
-    """How answers leave: lines or a table, on standard output or in a file, with the options of the recipe that trained the model."""
+    """How answers leave: lines or a table, on standard output or in a file, with the options of the
+    recipe that trained the model."""
 
     RECIPE = """
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""Sound files: every format, rate and number of channels gives the same sound, and what is no sound is said."""
+"""Sound files: every format, rate and number of channels gives the same sound, and what is no sound
+is said."""
 
 import io
 

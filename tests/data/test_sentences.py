@@ -1,4 +1,5 @@
-"""Raw text to sentences and tokens: the cuts of the CoNLL-2003 files, and places that are never wrong, whatever the text."""
+"""Raw text to sentences and tokens: the cuts of the CoNLL-2003 files, and places that are never
+wrong, whatever the text."""
 
 from pathlib import Path
 from tempfile import gettempdir
@@ -104,7 +105,8 @@ def check(text):
             assert not any(c.isspace() for c in token.text)
             covered.update(range(token.start, token.end))
             end = token.end
-    # Only these part words and are themselves in none: white space, the zero-width space, the byte-order mark.
+    # Only these part words and are themselves in none: white space, the zero-width space, the
+    # byte-order mark.
     assert all(c.isspace() or c in "\u200b\ufeff" for i, c in enumerate(text) if i not in covered)
     return found
 

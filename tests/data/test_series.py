@@ -1,4 +1,5 @@
-"""The user's own series: every table gives the same values on an even grid, and what is uneven is told or refused."""
+"""The user's own series: every table gives the same values on an even grid, and what is uneven is
+told or refused."""
 
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def test_times_in_many_forms(tmp_path, text, first):
 
 @pytest.mark.parametrize("day_first", [True, False])
 def test_a_whole_year_of_days_is_read_in_its_order(tmp_path, day_first):
-    """Read the wrong way, 144 of its days change places with each other and the set of days stays the same."""
+    """Read the wrong way, 144 of its days change places with each other and the set of days stays
+    the same."""
     days = pd.date_range("2024-01-01", periods=366)
     write(
         tmp_path / "a.csv",
@@ -130,7 +132,8 @@ def test_days_are_those_of_the_calendar_where_clocks_change(tmp_path):
 
 
 def test_an_index_of_times_is_the_time(tmp_path):
-    """As pandas users write Parquet: the times in the index, with a name or without, alone or beside the series' names."""
+    """As pandas users write Parquet: the times in the index, with a name or without, alone or
+    beside the series' names."""
     for name in (None, "when"):
         frame = pd.DataFrame({"a": np.arange(6.0)}, index=pd.DatetimeIndex(HOURS[:6], name=name))
         frame.to_parquet(tmp_path / "a.parquet")

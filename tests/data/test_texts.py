@@ -1,4 +1,5 @@
-"""The user's own files, splits, generators, data sets on disk; and every way in which a file can be wrong."""
+"""The user's own files, splits, generators, data sets on disk; and every way in which a file can be
+wrong."""
 
 import hashlib
 import json
@@ -328,7 +329,8 @@ class TestReviews:
         assert flipped == pytest.approx(REVIEW_NOISE, abs=0.01)
 
     def test_contrast_is_in_the_order_alone(self):
-        """Around "but" and "although" both verdicts are always opposite: the words without their order tell nothing."""
+        """Around "but" and "although" both verdicts are always opposite: the words without their
+        order tell nothing."""
         polarity = {**dict.fromkeys(_GOOD, 1), **dict.fromkeys(_BAD, -1)}
 
         def verdict(part):
@@ -353,7 +355,8 @@ class TestReviews:
 
 
 def _told(tokens):
-    """The spans of a sentence of the generator with the types that its words tell; "?" where they tell none."""
+    """The spans of a sentence of the generator with the types that its words tell; "?" where they
+    tell none."""
     capitals = {*_DAYS, *(opening.split()[0] for opening in _OPENINGS if opening), "Nobody", "We"}
     named, found, end = [token[0].isupper() and token not in capitals for token in tokens], [], 0
     named = [
@@ -447,7 +450,8 @@ class TestTaggedSentences:
         assert sum(capitals) / len(capitals) > 0.2
 
     def test_most_types_are_told_beyond_a_window_of_two(self):
-        """Of the names that do not show their type, most have no telling word among the two tokens on either side."""
+        """Of the names that do not show their type, most have no telling word among the two tokens
+        on either side."""
         telling = {*_RELATIONS, *(noun for nouns in _NOUNS.values() for noun in nouns)}
         telling |= {
             word for deeds in _DEEDS.values() for deed in deeds for word in deed.split()
@@ -465,8 +469,9 @@ class TestTaggedSentences:
         assert sum(far) / len(far) > 0.5
 
     def test_the_order_of_the_words_tells(self):
-        """The same words in another order tell other types: of names that do not show theirs, where two stand in a relation or one is
-        corrected. Shuffled, the words beside the names tell them no more."""
+        """The same words in another order tell other types: of names that do not show theirs, where
+        two stand in a relation or one is corrected. Shuffled, the words beside the names tell them
+        no more."""
         part, rng, relations, corrections, right = (
             tagged_sentences(2000, seed=0, noise=0.0),
             random.Random(0),
@@ -581,7 +586,8 @@ class TestDownload:
 
 class TestSeasonalSeries:
     def test_the_floor_is_that_of_who_knows_the_law(self):
-        """The season and the trend by regression, the noise by its mean given the last one: no forecast can do better."""
+        """The season and the trend by regression, the noise by its mean given the last one: no
+        forecast can do better."""
         series, time = seasonal_series(40_000, seed=0), np.arange(40_000)
         angles = 2 * np.pi * np.outer(time, [1, 2]) / SERIES_SEASON
         known = np.concatenate(

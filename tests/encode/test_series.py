@@ -1,4 +1,5 @@
-"""Windows of series: every one of them once, nothing of the future in them, in an order that a resumed run repeats."""
+"""Windows of series: every one of them once, nothing of the future in them, in an order that a
+resumed run repeats."""
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,8 @@ def test_all_windows_and_what_follows_each():
 
 
 def test_targets_stay_in_their_span_and_windows_reach_back():
-    """As the ETT benchmark has it: 2,880 test steps have 2,880 - horizon + 1 windows, the first of which looks at validation data."""
+    """As the ETT benchmark has it: 2,880 test steps have 2,880 - horizon + 1 windows, the first of
+    which looks at validation data."""
     windows = Windows(
         [np.arange(14_400.0)[:, None]], [(11_520, 14_400)], lookback=336, horizon=96, batch_size=512
     )

@@ -12,7 +12,8 @@ QUICK = settings(derandomize=True, deadline=None, max_examples=40, database=None
 
 
 def read(streams):
-    """What each row reads between two starts: lists of (inputs, targets), and all weights seen at padding."""
+    """What each row reads between two starts: lists of (inputs, targets), and all weights seen at
+    padding."""
     pieces, open_pieces = [], [None] * streams.rows
     for (inputs, starts), targets, weights in streams._batches():
         for row in range(streams.rows):

@@ -167,8 +167,8 @@ class TestBatchesOfSeveralThings:
     STEPS = {
         "tokens": SEQUENCES,
         "letters": [np.stack([row, row + 1, row + 2], axis=1) for row in SEQUENCES],
-    }  # noqa: RUF012
-    TAGS = [row % 5 for row in SEQUENCES]  # noqa: RUF012
+    }
+    TAGS = [row % 5 for row in SEQUENCES]
 
     @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"multiple_of": 7}, {"pad_to": 50}])
     def test_go_together_and_targets_are_padded_with_minus_one(self, options):

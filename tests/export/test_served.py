@@ -1,4 +1,5 @@
-"""From raw input to the answer in one graph: what is served answers as the library does by its own way."""
+"""From raw input to the answer in one graph: what is served answers as the library does by its own
+way."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""Exported networks answer as their bundles do, in formats that know nothing of this library; what fails leaves nothing behind."""
+"""Exported networks answer as their bundles do, in formats that know nothing of this library; what
+fails leaves nothing behind."""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"""Attention against a loop in float64, and the decoder: what it sees, what it says step by step, and whose words it hears."""
+"""Attention against a loop in float64, and the decoder: what it sees, what it says step by step,
+and whose words it hears."""
 
 import keras
 import numpy as np
@@ -192,7 +193,8 @@ class TestScheduledSampling:
         np.testing.assert_array_equal(model([SOURCE, TARGET]), forced)
 
     def test_what_it_hears_is_drawn_from_what_it_said(self):
-        """An output layer that always says word 9: fed with itself the decoder goes on as if the target were 9, 9, 9."""
+        """An output layer that always says word 9: fed with itself the decoder goes on as if the
+        target were 9, 9, 9."""
         model = translator(scheduled_sampling=True, tie_weights=False)
         decoder = model.get_layer("decoder")
         kernel, bias = decoder.output_layer.get_weights()
@@ -208,7 +210,8 @@ class TestScheduledSampling:
 
 @pytest.mark.parametrize("attention", ["luong", pytest.param("bahdanau", marks=pytest.mark.slow)])
 def test_a_translator_learns_to_turn_sequences_round(attention):
-    """Reversal needs the whole source; 40 seconds of learning would be a recipe, so six symbols of ten, up to 6 long."""
+    """Reversal needs the whole source; 40 seconds of learning would be a recipe, so six symbols of
+    ten, up to 6 long."""
     keras.utils.set_random_seed(3)
     rng = np.random.default_rng(3)
     lengths = rng.integers(2, 7, 3000)

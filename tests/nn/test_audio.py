@@ -1,4 +1,5 @@
-"""Features of sound against NumPy in float64; padding and neighbours change nothing; what is hidden in training is what was asked for."""
+"""Features of sound against NumPy in float64; padding and neighbours change nothing; what is hidden
+in training is what was asked for."""
 
 import keras
 import numpy as np

@@ -53,7 +53,8 @@ def logsumexp(x, axis=None):
 
 
 def reference_states(scores, transitions):
-    """float64[time, tags], one row by the textbook's recursion from left to right: for what is too long to enumerate."""
+    """float64[time, tags], one row by the textbook's recursion from left to right: for what is too
+    long to enumerate."""
     scores, transitions = np.asarray(scores, np.float64), np.asarray(transitions, np.float64)
     states = [scores[0]]
     for step in scores[1:]:
@@ -187,7 +188,8 @@ def per_row(*arguments):
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_compiled_gives_the_same(jit_compile):
-    """Batch and time are unknown while the graph is built, and XLA knows other sums, other orders and no dynamic arrays."""
+    """Batch and time are unknown while the graph is built, and XLA knows other sums, other orders
+    and no dynamic arrays."""
     unknown = [
         tf.TensorSpec([None, None, TAGS]),
         *(tf.TensorSpec([None, None], dtype) for dtype in (tf.int32, tf.bool)),
@@ -205,7 +207,8 @@ def test_compiled_gives_the_same(jit_compile):
 
 
 def test_padding_is_never_read():
-    """More of it, and anything in it, even what is not a number, changes nothing, nor do its labels."""
+    """More of it, and anything in it, even what is not a number, changes nothing, nor do its
+    labels."""
     plain = per_row(SCORES, LABELS, MASK)
     padded = np.pad(
         np.where(MASK[..., None], SCORES, np.nan), [(0, 0), (0, 5), (0, 0)], constant_values=np.nan
@@ -230,7 +233,8 @@ def test_batch_equals_one_by_one():
 
 
 def test_long_sequences_of_large_scores_under_constraints():
-    """2,000 steps of ±100 and transitions of -1e4: where float32 sums lose digits and scaled probabilities lose paths."""
+    """2,000 steps of ±100 and transitions of -1e4: where float32 sums lose digits and scaled
+    probabilities lose paths."""
     rng = np.random.default_rng(5)
     _, allowed, _ = tag_constraints(NER)
     transitions = np.where(allowed, rng.normal(size=(5, 5)), -1e4).astype(np.float32)
@@ -298,7 +302,8 @@ def test_what_is_added_to_all_tags_of_a_step_costs_no_digits():
 
 
 def test_a_path_a_thousand_nats_behind_can_still_win():
-    """What scaled probabilities in float32 lose: the only way to the last tag leads through bad scores."""
+    """What scaled probabilities in float32 lose: the only way to the last tag leads through bad
+    scores."""
     transitions = np.where(np.eye(2, dtype=bool), 0, -1e4).astype(np.float32)
     scores = np.zeros((1, 20, 2), np.float32)
     scores[0, :10, 1], scores[0, 10:, 1] = -100, 101
@@ -428,7 +433,8 @@ def test_every_weight_gets_a_gradient_but_the_forbidden(allowed):
     ("tags", "scheme"), [(NER, "bio"), (["O", "B-X", "I-X", "I-Y"], "iob1"), (BIOES, "bioes")]
 )
 def test_constraints_hold_whatever_the_emissions(tags, scheme):
-    """Forbidden paths are offered up to a million nats more than allowed ones, and the best allowed path is still found."""
+    """Forbidden paths are offered up to a million nats more than allowed ones, and the best allowed
+    path is still found."""
     start, allowed, end = tag_constraints(tags, scheme=scheme)
     crf = CRF(len(tags), allowed=(start, allowed, end))
     crf.build([(None, None, len(tags)), (None, None)])
@@ -468,7 +474,8 @@ def test_a_wrong_label_costs_much_but_stays_finite():
 
 
 def test_learns_what_only_transitions_can_decide():
-    """Tags alternate from a visible first one; all later inputs say nothing. The best classifier of single steps guesses."""
+    """Tags alternate from a visible first one; all later inputs say nothing. The best classifier of
+    single steps guesses."""
     rng = np.random.default_rng(4)
     first, lengths = rng.integers(0, 2, size=256), rng.integers(2, 9, size=256)
     mask = np.arange(8) < lengths[:, None]
@@ -542,7 +549,8 @@ def test_reload_predicts_and_trains_on_the_same(tmp_path):
         assert again.train_on_batch([FEATURES, MASK], labels) == pytest.approx(
             model.train_on_batch([FEATURES, MASK], labels), rel=1e-6
         )
-    # That the loss reads the transitions that are trained, and not a copy of them, shows in the second step.
+    # That the loss reads the transitions that are trained, and not a copy of them, shows in the
+    # second step.
     np.testing.assert_allclose(layer.transitions, crf.transitions, atol=1e-6)
 
 
@@ -688,7 +696,8 @@ def test_bad_arguments_are_named(make, message):
 
 
 def spans_of(tags, scheme):
-    """Entities (type, begin, end) of a sequence read strictly, or None where it breaks the scheme: written from the definitions."""
+    """Entities (type, begin, end) of a sequence read strictly, or None where it breaks the scheme:
+    written from the definitions."""
     spans, begin, kind = [], None, None
     for position, tag in enumerate([*tags, "O"]):
         prefix, _, name = tag.partition("-")
@@ -729,7 +738,8 @@ def write(spans, length, scheme):
 
 @pytest.mark.parametrize("scheme", ["bio", "iob1", "bioes"])
 def test_allowed_are_exactly_the_sequences_that_entities_can_give(scheme):
-    """All sequences of up to four tags of two types: allowed are those which come back when their entities are written down again."""
+    """All sequences of up to four tags of two types: allowed are those which come back when their
+    entities are written down again."""
     prefixes = {"bio": "BI", "iob1": "BI", "bioes": "BIES"}[scheme]
     tags = ["O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC-X") for prefix in prefixes)]
     start, transitions, end = tag_constraints(tags, scheme=scheme)

@@ -1,4 +1,5 @@
-"""CTC against the sum over all paths in float64: loss, gradient, decoders, alignment; true lengths, and what padding must not change."""
+"""CTC against the sum over all paths in float64: loss, gradient, decoders, alignment; true lengths,
+and what padding must not change."""
 
 import itertools
 from collections import defaultdict
@@ -175,7 +176,7 @@ class TestLoss:
             )
 
     def test_compiled_by_xla_is_the_same(self):
-        function = lambda logits: ctc_loss(LABELS, logits, logit_lengths=LENGTHS)  # noqa: E731
+        function = lambda logits: ctc_loss(LABELS, logits, logit_lengths=LENGTHS)
         compiled = tf.function(
             lambda logits: tf.gradients(tf.reduce_sum(function(logits)), logits)[0],
             jit_compile=True,

@@ -1,4 +1,5 @@
-"""The searches against enumeration, a beam search in plain Python and the softmax itself, all in float64."""
+"""The searches against enumeration, a beam search in plain Python and the softmax itself, all in
+float64."""
 
 import functools
 import itertools
@@ -32,7 +33,8 @@ def nothing_is_logged(caplog):
 
 
 class Recurrent:
-    """A recurrent step function with random weights, and its log-probabilities in float64; padding (0) is its favourite symbol."""
+    """A recurrent step function with random weights, and its log-probabilities in float64; padding
+    (0) is its favourite symbol."""
 
     def __init__(self, symbols: int = SYMBOLS, units: int = 4, sharpness: float = 2.0):
         self.shapes, self.sharpness = (
@@ -58,7 +60,8 @@ class Recurrent:
         return h @ self.weights["output"] + self.bias, {"h": h}
 
     def log_probabilities(self, h):
-        """The function from the symbols so far to the log-probabilities of the next, for one example that starts with state `h`."""
+        """The function from the symbols so far to the log-probabilities of the next, for one
+        example that starts with state `h`."""
         w = {name: np.array(weight, np.float64) for name, weight in self.weights.items()}
 
         @functools.cache
@@ -207,7 +210,7 @@ def test_search_ends_with_the_last_example():
 def test_greedy_is_a_beam_of_one_to_the_last_bit(symbols, favour):
     """Ties included: rounded logits have them at every step."""
     model = Recurrent(symbols)
-    coarse = lambda *args: ((r := model.step(*args))[0] // 0.5 * 0.5, r[1])  # noqa: E731
+    coarse = lambda *args: ((r := model.step(*args))[0] // 0.5 * 0.5, r[1])
     model.bias[END] = favour
     greedy, beam = (
         greedy_search(coarse, end=END, max_length=12),
@@ -228,7 +231,7 @@ def test_greedy_is_a_beam_of_one_to_the_last_bit(symbols, favour):
 @pytest.mark.parametrize("symbols", [2, 63, 64, 65, 700])
 def test_greedy_takes_the_first_of_the_largest(symbols):
     logits = np.random.default_rng(0).integers(-4, 5, size=(200, symbols)).astype(np.float32)
-    step = lambda tokens, state, constants: (constants, state)  # noqa: E731
+    step = lambda tokens, state, constants: (constants, state)
     found = greedy_search(step, end=None, max_length=1)(np.ones(200, np.int32), (), logits)
     expected = logits[:, 1:].argmax(axis=1) + 1
     np.testing.assert_array_equal(found.tokens[:, 0, 0], expected)
@@ -246,7 +249,7 @@ def test_beam_finds_what_greedy_misses():
     table[START, [3, 4]] = 0.6, 0.4
     table[3, 1:] = 0.25
     table[4, END] = 1
-    step = lambda tokens, state, constants: (tf.math.log(tf.gather(table, tokens)), state)  # noqa: E731
+    step = lambda tokens, state, constants: (tf.math.log(tf.gather(table, tokens)), state)
     start = np.array([START])
     greedy = greedy_search(step, end=END, max_length=5)(start, ())
     beam = beam_search(step, end=END, beam=2, max_length=5)(start, ())
@@ -263,7 +266,8 @@ TABLE = (
 
 
 def whole_history(tokens, state, constants):
-    """Logits that depend on every symbol and its place; the state is nested, with whole numbers in it."""
+    """Logits that depend on every symbol and its place; the state is nested, with whole numbers in
+    it."""
     (history, (place,)), extra = state["read"], state["extra"]
     history = tf.where(tf.range(TIME + 1) == place[:, None], tokens[:, None], history)
     rows = tf.stack(tf.broadcast_dynamic_shape([1, 1], tf.shape(history)))[0]
@@ -580,7 +584,7 @@ def test_successive_draws_are_independent():
 
 def test_temperature_zero_is_greedy():
     model = Recurrent(300)
-    coarse = lambda *args: ((r := model.step(*args))[0] // 1, r[1])  # noqa: E731
+    coarse = lambda *args: ((r := model.step(*args))[0] // 1, r[1])
     start, state = inputs(30)
     greedy = greedy_search(coarse, end=END, max_length=8)(start, state)
     for options in ({}, {"top_k": 4, "top_p": 0.5}):
@@ -600,7 +604,7 @@ def test_seeds_give_texts():
     model = Recurrent(50)
     search = sampler(model.step, end=None, max_length=12)
     start, state = inputs(8)
-    text = lambda **options: search(start, state, **{"seed": 1, **options}).tokens.numpy()[:, 0]  # noqa: E731
+    text = lambda **options: search(start, state, **{"seed": 1, **options}).tokens.numpy()[:, 0]
     np.testing.assert_array_equal(text(), text())
     assert (text() != text(seed=2)).any(axis=1).all()
     same = search(
@@ -623,7 +627,7 @@ def test_half_precision_comes_back_as_it_went_in_and_sums_in_full():
     step = lambda tokens, state, constants: (
         tf.cast(tf.repeat(LOGITS[None], tf.shape(tokens)[0], 0), tf.bfloat16),
         state + 1,
-    )  # noqa: E731
+    )
     found = beam_search(step, end=END, beam=2, max_length=200, min_length=200)(
         np.ones(2, np.int32), tf.zeros([2, 3], tf.float16)
     )

@@ -1,4 +1,5 @@
-"""GPU kernels against Keras' own decision; gradients against closed forms and finite differences; padding, errors, and no traces left."""
+"""GPU kernels against Keras' own decision; gradients against closed forms and finite differences;
+padding, errors, and no traces left."""
 
 import contextlib
 import importlib
@@ -37,7 +38,8 @@ TOKENS = np.where(MASK, RNG.integers(1, 30, size=(3, 6)), 0).astype(np.int32)
 
 @pytest.fixture
 def tried(monkeypatch):
-    """The units of the layers for which Keras tried the fast kernel, on a machine that it takes for one with a GPU."""
+    """The units of the layers for which Keras tried the fast kernel, on a machine that it takes for
+    one with a GPU."""
     backend = importlib.import_module(
         "keras.src.backend.tensorflow.rnn"
     )  # the attribute of that name is a function
@@ -373,7 +375,8 @@ class TestGradientFlow:
         np.testing.assert_allclose(gradient_flow(model, [SEQUENCES, MASK]).norms, wanted, rtol=1e-4)
 
     def test_tokens_are_measured_at_their_vectors(self):
-        """As if the words' vectors came in from outside; the embedding may be frozen, and the mask may travel unseen."""
+        """As if the words' vectors came in from outside; the embedding may be frozen, and the mask
+        may travel unseen."""
         tokens = keras.Input((None,), dtype="int32")
         mask = PaddingMask()(tokens)
         embedded = keras.layers.Embedding(30, 4, trainable=False, name="embedding")(tokens)
@@ -539,7 +542,8 @@ class TestNumbersOfAFlow:
 
 class TestMemoryHorizon:
     def test_the_gates_at_the_start_explain_it(self):
-        """Without recurrent weights only the gates are left: sigmoid(1) of an LSTM and 1/2 of a GRU, to the step."""
+        """Without recurrent weights only the gates are left: sigmoid(1) of an LSTM and 1/2 of a
+        GRU, to the step."""
         for kind, gate in ((keras.layers.LSTM, 1 / (1 + np.exp(-1))), (keras.layers.GRU, 0.5)):
             model = keras.Sequential(
                 [keras.Input((None, 4)), kind(8, recurrent_initializer="zeros")]

@@ -1,4 +1,5 @@
-"""The forecasters' layers: units, windows, quantiles; and that a forecaster learns a series with a known answer."""
+"""The forecasters' layers: units, windows, quantiles; and that a forecaster learns a series with a
+known answer."""
 
 import keras
 import numpy as np
@@ -24,7 +25,8 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("kind", ["last", "last_scaled", "standard"])
 def test_a_forecast_is_in_the_units_of_its_window(head, kind):
-    """Another origin and (normalised by it) another unit of the series: the same forecast in that unit."""
+    """Another origin and (normalised by it) another unit of the series: the same forecast in that
+    unit."""
     keras.utils.set_random_seed(1)
     model = forecaster(
         lookback=12, horizon=4, channels=2, units=5, embedding_size=6, head=head, normalization=kind
@@ -135,7 +137,8 @@ def test_folded_segments_have_the_covariates_of_their_steps():
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_any_lookback_and_horizon_go_with_any_segment(joint):
-    """The oldest steps that make no segment are not read; all the rest is, and the covariates up to the last step of the horizon."""
+    """The oldest steps that make no segment are not read; all the rest is, and the covariates up to
+    the last step of the horizon."""
     keras.utils.set_random_seed(1)
     model = forecaster(
         lookback=11, horizon=7, covariates=2, segment_length=4, units=5, channels=2, joint=joint

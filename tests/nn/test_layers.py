@@ -248,7 +248,8 @@ class TestLanguageModelObjective:
 
     @pytest.mark.slow
     def test_a_tagger_learns_which_word_follows(self):
-        """A language whose words follow each other in a circle: only where a sentence ends could surprise."""
+        """A language whose words follow each other in a circle: only where a sentence ends could
+        surprise."""
         keras.utils.set_random_seed(0)
         tokens = 2 + (np.arange(64)[:, None] + np.arange(9)) % 8
         model = sequence_tagger(

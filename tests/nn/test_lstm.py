@@ -23,7 +23,8 @@ def pair(features=4, units=5, **options):
 
 
 def step(layer, *inputs, training=True, mask=None, **compiled):
-    """A compiled function of what the layer gives, and the derivatives of a sum of all of it, by inputs and weights."""
+    """A compiled function of what the layer gives, and the derivatives of a sum of all of it, by
+    inputs and weights."""
 
     @tf.function(**compiled)
     def call(x, *states):

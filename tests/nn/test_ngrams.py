@@ -41,7 +41,8 @@ def test_probabilities_sum_to_one_in_every_context_seen_or_not(order):
 
 
 def test_a_bigram_by_hand():
-    """ab, ab, ac: n-grams (0 a) 3 times, (a b) twice, (a c) once; before b and c stands one symbol, before a the boundary."""
+    """ab, ab, ac: n-grams (0 a) 3 times, (a b) twice, (a c) once; before b and c stands one symbol,
+    before a the boundary."""
     model = NGrams.fit([[1, 2], [1, 2], [1, 3]], order=2, symbols=4)
     assert model.counts == [{(1,): 1, (2,): 1, (3,): 1}, {(0, 1): 3, (1, 2): 2, (1, 3): 1}]
     base = 1 / (1 + 2 * 1)  # one bigram once, one twice

@@ -1,4 +1,5 @@
-"""The recurrent stack: options against what they say, states that are returned, given and carried. (The cells: test_cells.py.)"""
+"""The recurrent stack: options against what they say, states that are returned, given and carried.
+(The cells: test_cells.py.)"""
 
 import keras
 import numpy as np
@@ -49,7 +50,8 @@ def test_directions_are_merged_as_named(merge, expected):
 
 
 def test_backward_direction_reads_the_reversed_sequence():
-    """The output of the backward layer is that of a forward layer with the same weights on the reversed steps, reversed again."""
+    """The output of the backward layer is that of a forward layer with the same weights on the
+    reversed steps, reversed again."""
     model = stack(bidirectional=True)
     outputs = np.array(model([X, MASK]))
     backward = model.get_layer("rnn_1_bidirectional").backward_layer
@@ -254,7 +256,8 @@ class TestCarriedState:
 
     @pytest.mark.slow
     def test_a_language_model_learns_what_only_the_carried_state_can_tell(self):
-        """Windows of 2 steps; the third token repeats the first. With the state carried it is certain, without it a coin toss."""
+        """Windows of 2 steps; the third token repeats the first. With the state carried it is
+        certain, without it a coin toss."""
         rng = np.random.default_rng(0)
         text = np.concatenate([[bit, 3, bit, 4] for bit in rng.integers(1, 3, 3000)]).astype(
             np.int32

@@ -1,4 +1,5 @@
-"""Streams beyond the table of test_every_model.py: conditions, errors, rows that end early, language models for search."""
+"""Streams beyond the table of test_every_model.py: conditions, errors, rows that end early,
+language models for search."""
 
 import keras
 import numpy as np
@@ -23,7 +24,8 @@ def lm(**options):
 
 
 def test_carried_states_and_fixed_batches_fall_away():
-    """A model trained on 4 rows with carried states streams any number of rows, and needs no `starts`."""
+    """A model trained on 4 rows with carried states streams any number of rows, and needs no
+    `starts`."""
     model = lm(batch_size=4)
     rows = np.concatenate([TOKENS, TOKENS])
     whole = np.array(model([rows, np.ones(4, bool)]))[:2]
@@ -47,7 +49,8 @@ def test_weights_are_shared_with_the_model():
 
 
 def test_a_row_without_steps_keeps_its_state():
-    """Rows of a classifier may end early: their chunks are padding from there on, and their answer stays."""
+    """Rows of a classifier may end early: their chunks are padding from there on, and their answer
+    stays."""
     keras.utils.set_random_seed(1)
     model = text_classifier(
         vocabulary_size=20,
@@ -203,7 +206,9 @@ def test_a_look_ahead_waits_for_its_steps_and_for_no_more():
         stream.feed(sound)
     changed = sound.copy()
     changed[:, 5] += (
-        1  # the third step of the network begins with the fifth frame, and its convolution sees no later one
+        # the third step of the network begins with the fifth frame, and its convolution sees no
+        # later one
+        1
     )
     same = np.array(model([changed, np.array([11])])) == whole
     assert same[:, 0].all()

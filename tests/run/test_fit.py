@@ -304,7 +304,8 @@ def test_bad_arguments(tmp_path, options, message):
 def test_a_full_device_in_the_middle_leaves_the_checkpoint_before(
     tmp_path, uninterrupted, monkeypatch
 ):
-    """From the second epoch on the system refuses to write more than 2 kB to a file; then there is room again."""
+    """From the second epoch on the system refuses to write more than 2 kB to a file; then there is
+    room again."""
     resource = pytest.importorskip("resource", reason="POSIX only")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     original = training._Keeper.on_epoch_end
@@ -331,7 +332,8 @@ def test_a_full_device_in_the_middle_leaves_the_checkpoint_before(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_no_space_left_on_the_device(tmp_path):
-    """/dev/full takes nothing: the error of a full device itself, in the place of the file being written."""
+    """/dev/full takes nothing: the error of a full device itself, in the place of the file being
+    written."""
     file = tmp_path / "a.txt"
     file.write_text("before")
     with pytest.raises(
@@ -389,7 +391,8 @@ def test_a_model_that_has_predicted_can_be_forgotten():
 
 
 def test_the_first_calls_of_several_models_are_no_retracing(monkeypatch):
-    """TensorFlow would tell a user, whose search has predicted with five models, to mend what he cannot."""
+    """TensorFlow would tell a user, whose search has predicted with five models, to mend what he
+    cannot."""
     warned = []
     monkeypatch.setattr(
         tf.get_logger(), "warning", lambda message, *_, **__: warned.append(message)

@@ -1,4 +1,5 @@
-"""Keras' recurrent layers, as `rnn_stack` builds them, against float64 NumPy: outputs, final states, every gradient."""
+"""Keras' recurrent layers, as `rnn_stack` builds them, against float64 NumPy: outputs, final
+states, every gradient."""
 
 import keras
 import numpy as np
@@ -31,7 +32,8 @@ def stack(
     with_states=False,
     dtype="float64",
 ):
-    """A model of one layer: ([x, mask, *initial states]) -> [outputs, *final states], with every weight random, biases included."""
+    """A model of one layer: ([x, mask, *initial states]) -> [outputs, *final states], with every
+    weight random, biases included."""
     rng = np.random.default_rng(1)
     x, mask = keras.Input((None, FEATURES), dtype=dtype), keras.Input((None,), dtype="bool")
     count = (2 if cell == "lstm" else 1) * (2 if bidirectional else 1)
@@ -106,7 +108,8 @@ class TestAgainstTheReference:
     def test_gradients_of_inputs_states_and_weights(
         self, cell, reset_after, bidirectional, with_states
     ):
-        """Every output but padding counts, and so do final states: with random weights, no two errors cancel."""
+        """Every output but padding counts, and so do final states: with random weights, no two
+        errors cancel."""
         model, x, initial = stack(
             cell, reset_after=reset_after, bidirectional=bidirectional, with_states=with_states
         )

@@ -1,4 +1,5 @@
-"""Searches: what fails is recorded and the search goes on, what was interrupted goes on, what is found can be run."""
+"""Searches: what fails is recorded and the search goes on, what was interrupted goes on, what is
+found can be run."""
 
 import json
 import os
@@ -209,7 +210,8 @@ def test_errors_are_made_small(more, names):
 
 @pytest.mark.slow
 def test_killed_in_a_trial_it_goes_on(toy):
-    """The finished trials are not run again, the one that was killed is; its process ends with the search."""
+    """The finished trials are not run again, the one that was killed is; its process ends with the
+    search."""
     command = ["tune", "toy.py", "--output", "search", "--tuner", "grid", "--sleep", "1"]
     with fresh.started(*command, pipes=(os.devnull, "search.log", "search.log")) as search:
         until = time.time() + 900
@@ -418,7 +420,8 @@ def test_a_chief_to_whom_nobody_comes_ends_with_its_time(toy):
 
 
 def test_who_waits_while_the_oracle_thinks_is_not_lost(monkeypatch):
-    """One worker asks for a trial, which takes longer than the silence that counts as a loss, while another one trains."""
+    """One worker asks for a trial, which takes longer than the silence that counts as a loss, while
+    another one trains."""
     from rnn_cookbook.tune import oracle as searching
 
     space = searching.keras_tuner.HyperParameters()

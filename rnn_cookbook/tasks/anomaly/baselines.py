@@ -1,4 +1,5 @@
-"""Simple detectors of anomalies, causal like the network: rolling z-score, windowed Gaussian, seasonal residual."""
+"""Simple detectors of anomalies, causal like the network: rolling z-score, windowed Gaussian,
+seasonal residual."""
 
 from collections.abc import Callable
 
@@ -17,8 +18,8 @@ def rolling_z(values: np.ndarray, *, window: int = 300) -> np.ndarray:
 
 
 def windowed_gaussian(values: np.ndarray, *, window: int = 6400, step: int = 100) -> np.ndarray:
-    """1 less the tail probability of a normal distribution, fitted to a window of the past that moves on by `step` values when it is full:
-    the benchmark's own baseline."""
+    """1 less the tail probability of a normal distribution, fitted to a window of the past that
+    moves on by `step` values when it is full: the benchmark's own baseline."""
     scores, rows = np.zeros(len(values)), np.flatnonzero(~np.isnan(values))
     there = values[rows]
     for i, row in enumerate(rows[1:], start=1):

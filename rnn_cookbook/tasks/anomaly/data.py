@@ -1,4 +1,5 @@
-"""Streams with labelled anomalies: the Numenta Anomaly Benchmark, and your own tables with labels or without."""
+"""Streams with labelled anomalies: the Numenta Anomaly Benchmark, and your own tables with labels
+or without."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,10 +36,12 @@ BEGIN_NAMES, END_NAMES = (
 
 @dataclass
 class LabelledStream:
-    """Rows in the order in which they came, and the windows [first, last] of rows, last included, of what is known to be anomalous.
+    """Rows in the order in which they came, and the windows [first, last] of rows, last included,
+    of what is known to be anomalous.
 
-    `values` is float64[rows, channels], NaN where a value is missing; `season` the steps of the season that one would try first;
-    `frequency` that of the rows, as pandas writes it, if they lie on an even grid.
+    `values` is float64[rows, channels], NaN where a value is missing; `season` the steps of the
+    season that one would try first; `frequency` that of the rows, as pandas writes it, if they lie
+    on an even grid.
     """
 
     name: str
@@ -117,12 +120,14 @@ def split(
     validating: str | None = None,
     testing: str = "",
 ) -> dict[str, list[tuple[int, int]]]:
-    """Rows [first, end) of each stream, by split: "train" before the first border, "validation" up to the second, "test" after it.
+    """Rows [first, end) of each stream, by split: "train" before the first border, "validation" up
+    to the second, "test" after it.
 
     Args:
         streams: of any length.
         borders: two rows of each.
-        validating: streams whose name begins so validate with all their rows after the first border, and the others with none.
+        validating: streams whose name begins so validate with all their rows after the first
+            border, and the others with none.
         testing: then, of these others, streams whose name begins so are the test.
     """
     spans = {"train": [(0, first) for first, _ in borders], "validation": list(borders)}
@@ -150,14 +155,15 @@ def long_enough(
     each: int,
     longest: int,
 ) -> tuple[list[LabelledStream], list[tuple[int, int]]]:
-    """The streams, and their borders, with values in `each` training rows or more, and after the second border; the others are left out,
-    which is logged.
+    """The streams, and their borders, with values in `each` training rows or more, and after the
+    second border; the others are left out, which is logged.
 
     Args:
         streams: of any length.
         borders: rows where validation and test begin.
         each: rows.
-        longest: training rows of one stream at least, of which the last fifth or half is kept to see how training goes.
+        longest: training rows of one stream at least, of which the last fifth or half is kept to
+            see how training goes.
 
     Raises:
         InputError: no stream is long enough.
@@ -213,7 +219,8 @@ def the_name(name: str, known: Iterable[str]) -> str:
 
 
 def same_channels(where: str, found: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Where the columns that the model was trained on are among those that were found. Of one column the name does not matter.
+    """Where the columns that the model was trained on are among those that were found. Of one
+    column the name does not matter.
 
     Raises:
         InputError: not all of them are there.
@@ -236,8 +243,9 @@ def matching(
     frequency: str,
     held: bool = False,
 ) -> list[LabelledStream]:
-    """Streams of a new table with their channels as a model was trained on, which had steps of `frequency` (any if empty). With `held`
-    without their last row: rows that are averaged into steps may not all have come yet.
+    """Streams of a new table with their channels as a model was trained on, which had steps of
+    `frequency` (any if empty). With `held` without their last row: rows that are averaged into
+    steps may not all have come yet.
 
     Raises:
         InputError: channels are missing, or the steps are others.
@@ -272,15 +280,16 @@ def read_streams(
 ) -> list[LabelledStream]:
     """Streams of a table, see `data.series.read_series`; missing values may stay missing.
 
-    Labels are optional: a column that is called label, is_anomaly or anomaly (or as `label_column` says), above 0, true or yes in
-    anomalous rows; or a table of their own, `labels`, with columns start and end, both included, and unique_id where there are several
-    streams. Anomalous rows with nothing but missing labels between them are one anomaly.
-    With a `step`, that of the table that a model was trained on, "" if it had none, the table is a new one, which is read without labels;
+    Labels are optional: a column that is called label, is_anomaly or anomaly (or as `label_column`
+    says), above 0, true or yes in anomalous rows; or a table of their own, `labels`, with columns
+    start and end, both included, and unique_id where there are several streams. Anomalous rows with
+    nothing but missing labels between them are one anomaly. With a `step`, that of the table that a
+    model was trained on, "" if it had none, the table is a new one, which is read without labels;
     its rows must keep to the step where `frequency` does not bring them to it.
 
     Raises:
-        InputError: what `read_series` raises; labels twice, or that are none; windows that cannot be read, lie outside their stream, or
-            overlap.
+        InputError: what `read_series` raises; labels twice, or that are none; windows that cannot
+            be read, lie outside their stream, or overlap.
     """
     path = Path(path)
     table = read_table(path)
@@ -374,8 +383,9 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
 def _labelled_windows(
     path: Path, series: Sequence[Series], *, id_column: str, like: pd.Series | None
 ) -> dict[str, list[tuple[int, int]]]:
-    """The windows of each series, in order, from a table of their beginnings and ends, dates in the same order of day and month as those
-    `like` which the streams' own are. One that ends before the next row is in the row that it began after."""
+    """The windows of each series, in order, from a table of their beginnings and ends, dates in the
+    same order of day and month as those `like` which the streams' own are. One that ends before the
+    next row is in the row that it began after."""
     table = read_table(path)
     table.index = pd.RangeIndex(len(table)) + first_row(path)
     names = [str(name) for name in table.columns]

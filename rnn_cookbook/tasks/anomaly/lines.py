@@ -18,8 +18,8 @@ pass
 
 
 class LineStream:
-    """Rows that come line by line, as CSV: a time and the values of the channels; the first line may be a header, which says their order.
-    Empty fields and nan are missing values.
+    """Rows that come line by line, as CSV: a time and the values of the channels; the first line
+    may be a header, which says their order. Empty fields and nan are missing values.
 
     Args:
         channels: names of the values.
@@ -45,11 +45,13 @@ class LineStream:
         self.end = None  # of which nobody knows
 
     def parts(self) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray]]:
-        """Each row as soon as it is there: its time as it stands, its time (NaT where that is not ISO 8601), and its values,
-        float64[1, channels]. A last line that does not end is left out, which is logged.
+        """Each row as soon as it is there: its time as it stands, its time (NaT where that is not
+        ISO 8601), and its values, float64[1, channels]. A last line that does not end is left out,
+        which is logged.
 
         Raises:
-            InputError: a line of other fields, or that are no numbers; names the line. A header with other names.
+            InputError: a line of other fields, or that are no numbers; names the line. A header
+                with other names.
         """
         places, width, first, read = (
             list(range(1, len(self.channels) + 1)),
@@ -105,7 +107,8 @@ class LineStream:
 
 
 def _is_header(fields: list[str], channels: Sequence[str], *, first: bool) -> bool:
-    """Whether a line names the columns: it has the names of the channels, or is the first and has no value but words."""
+    """Whether a line names the columns: it has the names of the channels, or is the first and has
+    no value but words."""
     return set(channels) <= set(fields) or (
         first and len(fields) > 1 and not any(_is_value(field) for field in fields[1:])
     )

@@ -1,4 +1,5 @@
-"""Streams scored as their rows come, and what was learnt of them kept in a file: after a restart the scores are the same."""
+"""Streams scored as their rows come, and what was learnt of them kept in a file: after a restart
+the scores are the same."""
 
 import itertools
 import json
@@ -78,7 +79,8 @@ def write_states(path: str | Path, states: Mapping[str, State]) -> None:
 def save_states(
     streams: Sequence[LabelledStream], found: Sequence[Scored], scaler: SeriesScaler, folder: Path
 ) -> None:
-    """Writes what was learnt of whole streams into a bundle's folder, for those who go on with them."""
+    """Writes what was learnt of whole streams into a bundle's folder, for those who go on with
+    them."""
     states = {}
     for one, scored in zip(streams, found, strict=True):
         mean, scale = (part.tolist() for part in scaler.facts[one.name])
@@ -128,8 +130,8 @@ def read_states(path: str | Path) -> dict[str, State]:
 
 
 class Memory:
-    """What was learnt of streams before, and what is being learnt: in a file of your own, which is read if it is there, and else, of the
-    streams of the training, in the bundle.
+    """What was learnt of streams before, and what is being learnt: in a file of your own, which is
+    read if it is there, and else, of the streams of the training, in the bundle.
 
     Args:
         path: your file; nothing is kept if empty.
@@ -147,9 +149,11 @@ class Memory:
         return self.trained | self.kept
 
     def begin(self, detector: Detector, stream: LabelledStream | LineStream) -> pd.Timestamp | None:
-        """Lets the detector go on from what is known of a stream. Returns the time until which its rows were learnt; None where all count.
+        """Lets the detector go on from what is known of a stream. Returns the time until which its
+        rows were learnt; None where all count.
 
-        What training learnt of its streams counts for rows that come later: a table without such rows is scored from its beginning.
+        What training learnt of its streams counts for rows that come later: a table without such
+        rows is scored from its beginning.
 
         Raises:
             InputError: the state is that of other settings, or of another model.
@@ -203,18 +207,20 @@ def rows(
     threshold: float,
     memory: Memory | None = None,
 ) -> Iterator[dict]:
-    """Scores of a stream as its rows come: "unique_id", "ds", "score", "alarm" (1 from `threshold` on, else 0), and "expected" of each
-    channel, empty before anything was.
+    """Scores of a stream as its rows come: "unique_id", "ds", "score", "alarm" (1 from `threshold`
+    on, else 0), and "expected" of each channel, empty before anything was.
 
-    Rows that do not come after those that were learnt are left out, which is logged; so that the same file may be given again after it
-    has grown. Steps that are missing between them are missing values, without a row of their own.
+    Rows that do not come after those that were learnt are left out, which is logged; so that the
+    same file may be given again after it has grown. Steps that are missing between them are missing
+    values, without a row of their own.
 
     Args:
         detector: of one stream.
         stream: whole, or line by line.
         threshold: of the score.
-        memory: what is known of the stream. What is learnt is kept there every few seconds and at the end, also where the rows end by an
-            error or are not asked for any more: all of the rows that were taken, and no other.
+        memory: what is known of the stream. What is learnt is kept there every few seconds and at
+            the end, also where the rows end by an error or are not asked for any more: all of the
+            rows that were taken, and no other.
     """
     memory = memory or Memory()
     parts = stream.parts()
@@ -275,8 +281,9 @@ def _new(
     frequency: str,
     season: int,
 ) -> Iterator[tuple[list[str], pd.DatetimeIndex, np.ndarray, int]]:
-    """The rows that come after `last`, and after each other, and how many steps are missing before each part of them. Of streams without
-    a frequency, rows in any order after `last`. Rows whose time cannot be read are taken as they come."""
+    """The rows that come after `last`, and after each other, and how many steps are missing before
+    each part of them. Of streams without a frequency, rows in any order after `last`. Rows whose
+    time cannot be read are taken as they come."""
     left, unread, close = 0, 0, False
     for names, times, values in parts:
         missing = 0
@@ -345,8 +352,8 @@ def terms_of(
     first: float,
     season: int,
 ) -> tuple[SeriesScaler, int]:
-    """The scale and the season of a stream: those of the training, or of the memory; else the scale is by the first share of its own rows,
-    which is logged.
+    """The scale and the season of a stream: those of the training, or of the memory; else the scale
+    is by the first share of its own rows, which is logged.
 
     Args:
         stream: that is to be scored.

@@ -26,13 +26,16 @@ def online_forecaster(
     output_dropout: float = 0.0,
     **rnn,
 ) -> keras.Model:
-    """At every step the next `horizon` values, from all before: for streams, where every point both ends a window and begins one.
+    """At every step the next `horizon` values, from all before: for streams, where every point both
+    ends a window and begins one.
 
-    float32[batch, time, features] -> float32[batch, time, horizon, channels], with a probabilistic head one axis more
+    float32[batch, time, features] -> float32[batch, time, horizon, channels], with a probabilistic
+    head one axis more
 
-    Output [:, t] has seen the steps up to t and no later one; so padding on the right changes nothing before it, and `streaming` runs the
-    model point by point. Scale the series first (`keras.layers.Normalization`, or by hand): the window that `forecaster` normalises by
-    does not exist here.
+    Output [:, t] has seen the steps up to t and no later one; so padding on the right changes
+    nothing before it, and `streaming` runs the model point by point. Scale the series first
+    (`keras.layers.Normalization`, or by hand): the window that `forecaster` normalises by does not
+    exist here.
 
     Args:
         channels: series side by side, forecast jointly.
@@ -72,19 +75,24 @@ def autoencoder(
     lengths: bool = False,
     **rnn,
 ) -> keras.Model:
-    """A sequence through one vector and back (Srivastava et al. 2015; Malhotra et al. 2016, for anomalies).
+    """A sequence through one vector and back (Srivastava et al. 2015; Malhotra et al. 2016, for
+    anomalies).
 
-    float32[batch, time, features] sequence, with `lengths` also int32[batch] -> float32[batch, time, features]
+    float32[batch, time, features] sequence, with `lengths` also int32[batch] -> float32[batch,
+    time, features]
 
-    The encoder's last states make the code; the decoder starts from it, hears it at every step, and writes the sequence from its end to
-    its beginning, which puts what it needs first closest to where it was read.
+    The encoder's last states make the code; the decoder starts from it, hears it at every step, and
+    writes the sequence from its end to its beginning, which puts what it needs first closest to
+    where it was read.
 
     Args:
         features: numbers a step.
-        code_size: width of the vector in the middle, `model.get_layer("code").output`: the bottleneck.
-        cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; the decoder is unidirectional. `rnn` are further
-            options of both.
-        lengths: take the sequences' lengths, for sequences of different length (padded on the right).
+        code_size: width of the vector in the middle, `model.get_layer("code").output`: the
+            bottleneck.
+        cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; the decoder is
+            unidirectional. `rnn` are further options of both.
+        lengths: take the sequences' lengths, for sequences of different length (padded on the
+            right).
     """
     if min(features, code_size) < 1:
         raise InputError(

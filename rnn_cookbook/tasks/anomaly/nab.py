@@ -1,9 +1,12 @@
-"""The score of the Numenta Anomaly Benchmark (Lavin and Ahmad 2015): early detections count more, false ones cost, by window.
+"""The score of the Numenta Anomaly Benchmark (Lavin and Ahmad 2015): early detections count more,
+false ones cost, by window.
 
-Every labelled window is worth one detection, its earliest: nearly 1 at the window's left edge, 0 at its right one, and the cost of a missed
-anomaly where there is none. Every detection outside costs: little just behind a window, up to the whole weight further away. The first
-15% of each file, at most 750 rows, are probation and do not count. Sums are scaled so that no detection at all is 0, and a detector that
-names the first row of each window and no other is about 100.
+Every labelled window is worth one detection, its earliest: nearly 1 at the window's left edge, 0 at
+its right one, and the cost of a missed anomaly where there is none. Every detection outside costs:
+little just behind a window, up to the whole weight further away. The first
+15% of each file, at most 750 rows, are probation and do not count. Sums are scaled so that no
+detection at all is 0, and a detector that names the first row of each window and no other is about
+100.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +44,8 @@ def probation(rows: int) -> int:
 def sweep(
     scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], profile: Profile
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What every threshold is worth, over all files: (float64[thresholds] falling, float64[thresholds] normalised scores).
+    """What every threshold is worth, over all files: (float64[thresholds] falling,
+    float64[thresholds] normalised scores).
 
     Args:
         scores: float[rows] of each file; from the threshold on, a row is detected.
@@ -49,7 +53,8 @@ def sweep(
         profile: of `PROFILES`, or your own.
 
     Raises:
-        InputError: windows outside the file, or out of order; no window at all; scores that are no numbers.
+        InputError: windows outside the file, or out of order; no window at all; scores that are no
+            numbers.
     """
     values, gains = [np.array([np.inf])], [np.array([0.0])]
     count = 0
@@ -84,7 +89,8 @@ def sweep(
 def best_threshold(
     scores: Sequence[np.ndarray], windows: Sequence[Sequence[tuple[int, int]]], profile: Profile
 ) -> tuple[float, float]:
-    """The threshold that is worth most, the highest of several, and its normalised score; see `sweep`. Infinite where none is best."""
+    """The threshold that is worth most, the highest of several, and its normalised score; see
+    `sweep`. Infinite where none is best."""
     thresholds, worth = sweep(scores, windows, profile)
     best = int(np.argmax(worth))
     return float(thresholds[best]), float(worth[best])
@@ -107,7 +113,8 @@ def nab_scores(
     *,
     thresholds: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
-    """Normalised scores of all `PROFILES`: each at the threshold that suits it best, as the benchmark has it, or at those given."""
+    """Normalised scores of all `PROFILES`: each at the threshold that suits it best, as the
+    benchmark has it, or at those given."""
     if thresholds is None:
         return {
             name: best_threshold(scores, windows, profile)[1] for name, profile in PROFILES.items()
@@ -121,8 +128,9 @@ def nab_scores(
 def measures(
     streams: Sequence[LabelledStream], scores: Sequence[np.ndarray], *, chosen_on: str
 ) -> dict[str, float]:
-    """`nab_scores`, each at the threshold that suits these streams best, as the benchmark has it; and as "nab_standard_artificial" and so
-    on at the threshold that suits those best whose name begins with `chosen_on`."""
+    """`nab_scores`, each at the threshold that suits these streams best, as the benchmark has it;
+    and as "nab_standard_artificial" and so on at the threshold that suits those best whose name
+    begins with `chosen_on`."""
     windows = [one.windows for one in streams]
     chosen = [i for i, one in enumerate(streams) if one.name.startswith(chosen_on)]
     parts = [scores[i] for i in chosen], [windows[i] for i in chosen]

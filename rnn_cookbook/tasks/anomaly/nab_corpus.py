@@ -17,8 +17,8 @@ NAB_URL = "https://raw.githubusercontent.com/numenta/NAB/master"
 
 
 def nab_files(data_dir: str | Path | None = None) -> list[str]:
-    """Names of the benchmark's files that are in the data folder, such as "realKnownCause/nyc_taxi.csv"; of those that can be downloaded,
-    where there are none."""
+    """Names of the benchmark's files that are in the data folder, such as
+    "realKnownCause/nyc_taxi.csv"; of those that can be downloaded, where there are none."""
     folder = data_folder(data_dir) / "nab" / "data"
     found, known = (
         sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.csv")),
@@ -37,10 +37,12 @@ def nab_files(data_dir: str | Path | None = None) -> list[str]:
 def read_nab(name: str, *, data_dir: str | Path | None = None) -> LabelledStream:
     """A file of the benchmark with its labels, from the data folder, or downloaded there.
 
-    Rows are taken as they are, as the benchmark's scorer does: where a time stamp occurs twice or is missing, nothing is put in.
+    Rows are taken as they are, as the benchmark's scorer does: where a time stamp occurs twice or
+    is missing, nothing is put in.
 
     Raises:
-        InputError: it is neither there nor can it be downloaded, or it is another file than the benchmark's.
+        InputError: it is neither there nor can it be downloaded, or it is another file than the
+            benchmark's.
     """
     known = _checksums()
     path = data_folder(data_dir) / "nab" / "data" / name
@@ -77,7 +79,8 @@ _LABELS_SHA256 = "839778d87cd0802bbda9cfd296556f6acae68d209936d24ad504810b94054e
 
 
 def _labels_of_known_files(content: bytes) -> bytes:
-    """What the checksum of the labels is of: those of the files whose own checksums are known, in one spelling."""
+    """What the checksum of the labels is of: those of the files whose own checksums are known, in
+    one spelling."""
     labels = json.loads(content)
     return json.dumps({name: labels.get(name) for name in sorted(_checksums())}).encode()
 

@@ -24,8 +24,9 @@ def write_anomalies(
     gaps: Sequence[int],
     shown: int = 6,
 ) -> None:
-    """What a detector's run folder shows of a split: `scores.csv.gz`, every row of every stream; `predictions.jsonl`, every alarm; and
-    `plots/anomalies.png`, the streams with the most anomalies and the most alarms.
+    """What a detector's run folder shows of a split: `scores.csv.gz`, every row of every stream;
+    `predictions.jsonl`, every alarm; and `plots/anomalies.png`, the streams with the most anomalies
+    and the most alarms.
 
     Args:
         run: where to write.

@@ -1,7 +1,8 @@
-"""Anomalies in streams: how improbable each point is, given all that came before, in constant memory.
+"""Anomalies in streams: how improbable each point is, given all that came before, in constant
+memory.
 
-A score is -log10 of a probability: 3 is a point such as one in a thousand. Nothing looks ahead, and a detector's state can be saved and
-restored.
+A score is -log10 of a probability: 3 is a point such as one in a thousand. Nothing looks ahead, and
+a detector's state can be saved and restored.
 """
 
 import hashlib
@@ -24,15 +25,18 @@ from rnn_cookbook.tasks.anomaly.tails import Rest, SeasonalMedian, Smoothed, Tai
 
 
 def point_features(values: np.ndarray, *, season: int, before: int = 0) -> np.ndarray:
-    """What a predictor hears of each step: float[..., steps, channels] -> float32[..., steps - before, 4 * channels + 1].
+    """What a predictor hears of each step: float[..., steps, channels] -> float32[..., steps -
+    before, 4 * channels + 1].
 
-    Of each channel its value, its last change, its change one season ago at the next step, and how far it is from there; and whether there
-    is a season to look back on. All by the inverse hyperbolic sine, so that a spike is loud and not deafening. Nothing looks ahead.
+    Of each channel its value, its last change, its change one season ago at the next step, and how
+    far it is from there; and whether there is a season to look back on. All by the inverse
+    hyperbolic sine, so that a spike is loud and not deafening. Nothing looks ahead.
 
     Args:
         values: scaled.
         season: steps; 0 for none.
-        before: steps at the beginning that are only looked back on: a season of them, or all that came so far.
+        before: steps at the beginning that are only looked back on: a season of them, or all that
+            came so far.
     """
     steps = values.shape[-2]
     at = np.arange(before, steps)
@@ -59,12 +63,14 @@ def point_features(values: np.ndarray, *, season: int, before: int = 0) -> np.nd
 
 
 def next_changes(values: np.ndarray) -> np.ndarray:
-    """What a predictor is to say at each step but the last: float[steps, channels] -> float32[steps - 1, channels]."""
+    """What a predictor is to say at each step but the last: float[steps, channels] -> float32[steps
+    - 1, channels]."""
     return np.diff(values, axis=0).astype(np.float32)
 
 
 class PredictionErrors:
-    """What a next-step predictor did not expect: a causal model from `point_features` to `next_changes`, over streams side by side.
+    """What a next-step predictor did not expect: a causal model from `point_features` to
+    `next_changes`, over streams side by side.
 
     Args:
         model: `models.online_forecaster` of one step ahead, with any head.
@@ -83,7 +89,8 @@ class PredictionErrors:
         self.expected = np.full((streams, channels), np.nan)
 
     def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scaled float64[streams, steps, channels] -> (error, what was expected), the same shape; NaN before anything was expected."""
+        """Scaled float64[streams, steps, channels] -> (error, what was expected), the same shape;
+        NaN before anything was expected."""
         context = np.concatenate([self.past, values], axis=1)
         features = point_features(context, season=self.season, before=self.past.shape[1])
         change = np.asarray(self.head.centre(self.stream.feed(features)), np.float64)[:, :, 0]
@@ -109,7 +116,8 @@ class PredictionErrors:
 
 
 class ReconstructionErrors:
-    """What an autoencoder of the last `window` steps cannot say again: its mean error over the window, channel by channel.
+    """What an autoencoder of the last `window` steps cannot say again: its mean error over the
+    window, channel by channel.
 
     Args:
         model: `models.autoencoder` of windows of all channels.
@@ -119,9 +127,11 @@ class ReconstructionErrors:
 
     def __init__(self, model: keras.Model, *, streams: int, channels: int, window: int):
         self.window, self.fingerprint = window, fingerprint(model)
-        # A `partial`, because TensorFlow counts compilations by code: those of several detectors would look like one compiled too often.
+        # A `partial`, because TensorFlow counts compilations by code: those of several detectors
+        # would look like one compiled too often.
         self.run = tf.function(partial(model), reduce_retracing=True)
-        # Point by point the windows have one shape, for which the loop over their steps is worth compiling; fast GPU kernels are better.
+        # Point by point the windows have one shape, for which the loop over their steps is worth
+        # compiling; fast GPU kernels are better.
         self.run_last = (
             self.run
             if tf.config.list_physical_devices("GPU")
@@ -130,8 +140,8 @@ class ReconstructionErrors:
         self.past = np.zeros((streams, 0, channels))
 
     def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scaled float64[streams, steps, channels] -> (error, last step of the reconstruction), the same shape; NaN while the window is not
-        full."""
+        """Scaled float64[streams, steps, channels] -> (error, last step of the reconstruction), the
+        same shape; NaN while the window is not full."""
         context = np.concatenate([self.past, values], axis=1)
         errors, expected = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
         first = max(0, self.window - 1 - self.past.shape[1])  # of the values, with a full window
@@ -163,11 +173,14 @@ class ReconstructionErrors:
 
 
 class Detector:
-    """Scores streams point by point, or in chunks with the same result: constant memory and work a point, nothing of the future.
+    """Scores streams point by point, or in chunks with the same result: constant memory and work a
+    point, nothing of the future.
 
-    A score is the sum of three tail probabilities, each of what the stream itself has been so far (`TailProbability`): of the value, up or
-    down; of the network's error, smoothed; and of the distance from what is usual at this place of the season (`SeasonalMedian`), smoothed,
-    up or down. The largest of the channels counts, once (`Rest`). What lasts becomes usual, so that streams may drift.
+    A score is the sum of three tail probabilities, each of what the stream itself has been so far
+    (`TailProbability`): of the value, up or down; of the network's error, smoothed; and of the
+    distance from what is usual at this place of the season (`SeasonalMedian`), smoothed, up or
+    down. The largest of the channels counts, once (`Rest`). What lasts becomes usual, so that
+    streams may drift.
 
     A value that is NaN is missing: its score is 0, and the network hears the last value again.
 
@@ -217,8 +230,8 @@ class Detector:
         self.last = np.zeros(self.shape)
 
     def score(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """float64[streams, steps, channels] -> (scores float64[streams, steps], the same before the rest, what was expected
-        float64[streams, steps, channels]).
+        """float64[streams, steps, channels] -> (scores float64[streams, steps], the same before the
+        rest, what was expected float64[streams, steps, channels]).
 
         Raises:
             InputError: not the streams and channels of this detector, or infinite values.
@@ -277,7 +290,8 @@ class Detector:
         }
 
     def state(self, stream: int = 0) -> dict[str, np.ndarray]:
-        """A copy of what was learnt of one of the streams, for `restore`; a few times the season, the rest and the window at most."""
+        """A copy of what was learnt of one of the streams, for `restore`; a few times the season,
+        the rest and the window at most."""
         arrays = {
             f"{part}/{name}": array
             for part in self.PARTS
@@ -315,7 +329,8 @@ def fingerprint(model: keras.Model) -> str:
 
 
 def carried(values: np.ndarray, last: np.ndarray | float = 0.0) -> np.ndarray:
-    """float[..., steps, channels] with the last value in the place of each that is missing, `last` before the first."""
+    """float[..., steps, channels] with the last value in the place of each that is missing, `last`
+    before the first."""
     last = np.broadcast_to(last, (*values.shape[:-2], values.shape[-1]))
     whole = np.concatenate([last[..., None, :], values], axis=-2)
     index = np.where(np.isnan(whole), 0, np.arange(whole.shape[-2])[:, None])
@@ -323,12 +338,14 @@ def carried(values: np.ndarray, last: np.ndarray | float = 0.0) -> np.ndarray:
 
 
 def squashed(values: np.ndarray) -> np.ndarray:
-    """Inverse hyperbolic sine, as an autoencoder reads scaled values: a spike is loud and not deafening."""
+    """Inverse hyperbolic sine, as an autoencoder reads scaled values: a spike is loud and not
+    deafening."""
     return np.arcsinh(values).astype(np.float32)
 
 
 class PersistenceErrors:
-    """What the last value did not foretell: `PredictionErrors` without a network, to see what the network is good for."""
+    """What the last value did not foretell: `PredictionErrors` without a network, to see what the
+    network is good for."""
 
     fingerprint = ""
 
@@ -349,8 +366,9 @@ class PersistenceErrors:
 
 @dataclass
 class Scored:
-    """Of one stream: what counts for alarms, the same before the rest, float64[rows] each; what was expected, float64[rows, channels]; what
-    was learnt of it until its end, see `Detector.state`, and by which settings."""
+    """Of one stream: what counts for alarms, the same before the rest, float64[rows] each; what was
+    expected, float64[rows, channels]; what was learnt of it until its end, see `Detector.state`,
+    and by which settings."""
 
     score: np.ndarray
     evidence: np.ndarray

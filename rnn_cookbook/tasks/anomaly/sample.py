@@ -12,11 +12,14 @@ ANOMALIES = ("spike", "shift", "faster", "flat")
 def anomalous_series(
     count: int, steps: int, *, seed: int, clean: float = 0.3
 ) -> list[LabelledStream]:
-    """Half-hourly series of a daily season and noise, with anomalies of four kinds at known rows, none of them in the first `clean` share.
+    """Half-hourly series of a daily season and noise, with anomalies of four kinds at known rows,
+    none of them in the first `clean` share.
 
-    A spike of one row; a shift of the level for half a day; a season that runs at three times its speed for a day; and half a day at
-    exactly one value that is in itself usual. Spikes and shifts leave the range; the other two never do: only who knows what comes next
-    sees them. Each kind occurs once, in any order, at least two days apart, so that who knows the law finds all and no other.
+    A spike of one row; a shift of the level for half a day; a season that runs at three times its
+    speed for a day; and half a day at exactly one value that is in itself usual. Spikes and shifts
+    leave the range; the other two never do: only who knows what comes next sees them. Each kind
+    occurs once, in any order, at least two days apart, so that who knows the law finds all and no
+    other.
 
     Args:
         count: series, called validation and test in turns.

@@ -1,4 +1,5 @@
-"""What scores of anomalies are worth: simple detectors to compare with, thresholds with labels and without, events found and missed."""
+"""What scores of anomalies are worth: simple detectors to compare with, thresholds with labels and
+without, events found and missed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -29,9 +30,10 @@ def measures(
     gaps: Sequence[int],
     alarms_per_week: float,
 ) -> dict[str, float]:
-    """`event_scores` of the rows of a split, "false_alarms_per_week", and "pr_auc", the average precision row by row; where the split has
-    no anomalies only the number of "alarms" and of "weeks". "threshold" is the one used: with the best event F1 on the validation rows, if
-    they have labels, else by `quiet_threshold` of the training rows.
+    """`event_scores` of the rows of a split, "false_alarms_per_week", and "pr_auc", the average
+    precision row by row; where the split has no anomalies only the number of "alarms" and of
+    "weeks". "threshold" is the one used: with the best event F1 on the validation rows, if they
+    have labels, else by `quiet_threshold` of the training rows.
 
     Args:
         streams: with their labels.
@@ -79,7 +81,8 @@ def _part(
     windows: Sequence[Sequence[tuple[int, int]]],
     spans: Sequence[tuple[int, int]],
 ) -> tuple[list[np.ndarray], list[list[tuple[int, int]]]]:
-    """Scores and windows of the rows [first, end) of each stream alone; a window that begins before them, from there on."""
+    """Scores and windows of the rows [first, end) of each stream alone; a window that begins before
+    them, from there on."""
     parts = [score[first:end] for score, (first, end) in zip(scores, spans, strict=True)]
     inside = [
         [
@@ -93,8 +96,9 @@ def _part(
 
 
 def quiet_threshold(scores: np.ndarray, *, alarms: float) -> float:
-    """The threshold that so many scores of as many as these will reach, by peaks over threshold: for streams without labels. Scores that
-    reach it one after the other are one alarm, so that alarms will rather be fewer.
+    """The threshold that so many scores of as many as these will reach, by peaks over threshold:
+    for streams without labels. Scores that reach it one after the other are one alarm, so that
+    alarms will rather be fewer.
 
     Args:
         scores: float[rows], of a part that is taken to be usual.
@@ -121,8 +125,8 @@ def quiet_threshold(scores: np.ndarray, *, alarms: float) -> float:
 
 
 def alarms_of(scores: np.ndarray, threshold: float, *, gap: int) -> list[tuple[int, int]]:
-    """Rows [first, last] of each alarm: a row that reaches the threshold, and those that do so in the `gap` rows after it. What goes on for
-    longer is told again."""
+    """Rows [first, last] of each alarm: a row that reaches the threshold, and those that do so in
+    the `gap` rows after it. What goes on for longer is told again."""
     found: list[tuple[int, int]] = []
     for row in np.flatnonzero(scores >= threshold):
         if found and row <= found[-1][0] + gap:
@@ -139,9 +143,9 @@ def event_scores(
     *,
     gaps: Sequence[int],
 ) -> dict[str, float]:
-    """Anomalies found, not rows: "event_recall", of the windows those with a row of an alarm; "event_precision", of the alarms those that
-    begin in a window; "event_f1"; "delay", mean rows from the beginning of a found window to its first alarm; "alarms" and
-    "false_alarms".
+    """Anomalies found, not rows: "event_recall", of the windows those with a row of an alarm;
+    "event_precision", of the alarms those that begin in a window; "event_f1"; "delay", mean rows
+    from the beginning of a found window to its first alarm; "alarms" and "false_alarms".
 
     Args:
         scores: float[rows] of each stream.
@@ -180,8 +184,8 @@ def best_event_threshold(
     gaps: Sequence[int],
     most: int = 200,
 ) -> float:
-    """The threshold with the best "event_f1" of `event_scores`, of at most `most` that are tried; the highest of several. For labelled
-    validation streams."""
+    """The threshold with the best "event_f1" of `event_scores`, of at most `most` that are tried;
+    the highest of several. For labelled validation streams."""
     values = np.unique(np.concatenate(list(scores)))
     values = values[values > 0]
     if not len(values):

@@ -1,6 +1,8 @@
-"""Statistics of streams in constant memory: how improbable a value is, given all that came before; running means; alarms told once.
+"""Statistics of streams in constant memory: how improbable a value is, given all that came before;
+running means; alarms told once.
 
-Streams lie side by side, and each knows of itself alone. What `state()` gives has one row a stream, and `restore` takes it.
+Streams lie side by side, and each knows of itself alone. What `state()` gives has one row a stream,
+and `restore` takes it.
 """
 
 import numpy as np
@@ -12,19 +14,23 @@ LARGEST = 50.0  # of a score of one tail
 
 
 class TailProbability:
-    """How improbable values as large as this one are, by what each stream has been so far: peaks over threshold (Pickands 1975; on streams:
-    Siffer et al. 2017).
+    """How improbable values as large as this one are, by what each stream has been so far: peaks
+    over threshold (Pickands 1975; on streams: Siffer et al. 2017).
 
-    The largest values so far, at most `keep` of them and a share of `share`, are peaks over a threshold, and the excess over it is taken to
-    be generalised Pareto, fitted by probability-weighted moments (Hosking and Wallis 1987). A lasting change becomes the
-    new usual as soon as its values are the peaks. Memory and work are those of `keep` numbers a stream.
+    The largest values so far, at most `keep` of them and a share of `share`, are peaks over a
+    threshold, and the excess over it is taken to be generalised Pareto, fitted by
+    probability-weighted moments (Hosking and Wallis 1987). A lasting change becomes the new usual
+    as soon as its values are the peaks. Memory and work are those of `keep` numbers a stream.
 
     Args:
         streams: side by side.
-        keep, share, least: how many peaks: `share` of the values so far, but `least` or more and `keep` at most.
+        keep, share, least: how many peaks: `share` of the values so far, but `least` or more and
+            `keep` at most.
         warm_up: values of a stream before its first score.
-        heaviest: largest shape of the distribution, 0 for an exponential tail; 0.5 and more have no variance.
-        finest: smallest mean excess that counts, in the values' units, so that a stream that hardly moves is not all alarms.
+        heaviest: largest shape of the distribution, 0 for an exponential tail; 0.5 and more have no
+            variance.
+        finest: smallest mean excess that counts, in the values' units, so that a stream that hardly
+            moves is not all alarms.
     """
 
     def __init__(
@@ -51,7 +57,8 @@ class TailProbability:
         self.seen = np.zeros(streams, int)
 
     def score(self, values: np.ndarray) -> np.ndarray:
-        """float64[streams] -> float64[streams], and the values are learnt. NaN is no value: its score is 0, and nothing is learnt."""
+        """float64[streams] -> float64[streams], and the values are learnt. NaN is no value: its
+        score is 0, and nothing is learnt."""
         there = ~np.isnan(values)
         scores = np.where(there & (self.seen >= self.warm_up), self._tail(values), 0.0)
         self.seen += there
@@ -73,7 +80,8 @@ class TailProbability:
                 2 - mean / np.maximum(mean - 2 * weighted, 1e-6 * mean), 0.0, self.heaviest
             )
             over = (values - threshold) / (mean * (1 - shape))
-            # log of 1 over (1 + shape * over) ** (-1 / shape), whose limit for a shape of 0 is `over`
+            # log of 1 over (1 + shape * over) ** (-1 / shape), whose limit for a shape of 0 is
+            # `over`
             exponent = np.where(
                 shape > 1e-6, np.log1p(shape * np.maximum(over, 0)) / np.maximum(shape, 1e-6), over
             )
@@ -88,7 +96,8 @@ class TailProbability:
 
 
 class Smoothed:
-    """Exponentially weighted mean over about `steps` values; over all of them while they are fewer. NaN changes nothing."""
+    """Exponentially weighted mean over about `steps` values; over all of them while they are fewer.
+    NaN changes nothing."""
 
     def __init__(self, shape: int | tuple[int, ...], *, steps: int):
         self.steps = steps
@@ -111,8 +120,9 @@ class Smoothed:
 
 
 class SeasonalMedian:
-    """What a value is usually at this place of the season: the median of the values one season ago, two, and so on up to `seasons`. An
-    anomaly among them does not matter, as the value one season ago alone would, whose anomalies come back as echoes.
+    """What a value is usually at this place of the season: the median of the values one season ago,
+    two, and so on up to `seasons`. An anomaly among them does not matter, as the value one season
+    ago alone would, whose anomalies come back as echoes.
 
     Args:
         shape: (streams, channels).
@@ -126,7 +136,8 @@ class SeasonalMedian:
         self.place = 0
 
     def update(self, values: np.ndarray) -> np.ndarray:
-        """float64[streams, channels] -> what is usual, the same shape, NaN where nothing is known yet. NaN is no value."""
+        """float64[streams, channels] -> what is usual, the same shape, NaN where nothing is known
+        yet. NaN is no value."""
         if not self.season:
             return np.full(values.shape, np.nan)
         found = np.sort(self.past[:, self.place % self.season :: self.season], axis=1)  # NaN last

@@ -12,14 +12,17 @@ from rnn_cookbook.tasks.classification.scores import classification_scores
 def text_baselines(
     train: tuple[Sequence[str], np.ndarray], test: tuple[Sequence[str], np.ndarray], *, classes: int
 ) -> dict[str, dict]:
-    """Baselines of text classification: name to the scores of `metrics.classification_scores` and "seconds".
+    """Baselines of text classification: name to the scores of `metrics.classification_scores` and
+    "seconds".
 
     Args:
-        train: texts and int labels. Nothing is tuned, so the network's validation part belongs to it, too.
+        train: texts and int labels. Nothing is tuned, so the network's validation part belongs to
+            it, too.
         test: texts and int labels.
         classes: number of classes.
 
-    `majority`: the most frequent class. `tfidf_lr`: TF-IDF of words and logistic regression. `nb_lr`: `NBClassifier`.
+    `majority`: the most frequent class. `tfidf_lr`: TF-IDF of words and logistic regression.
+    `nb_lr`: `NBClassifier`.
     """
     methods: dict[str, Callable] = {"majority": _majority, "tfidf_lr": _tfidf_lr, "nb_lr": _nb_lr}
     answers = {name: partial(method, *train, test[0], classes) for name, method in methods.items()}
@@ -30,18 +33,21 @@ def text_baselines(
     )
 
 
-# Words, punctuation marks, and characters of scripts that set no spaces: as in encode.text.standardize.
+# Words, punctuation marks, and characters of scripts that set no spaces: as in
+# encode.text.standardize.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 
 _TOKEN = rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:'\w+)?|[^\w\s]"
 
 
 class NBClassifier:
-    """Naive Bayes features for a linear model (Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment and Topic
-    Classification"): the presence of each n-gram, weighted by its log-count ratio between the class and the rest.
+    """Naive Bayes features for a linear model (Wang and Manning 2012, "Baselines and Bigrams:
+    Simple, Good Sentiment and Topic Classification"): the presence of each n-gram, weighted by its
+    log-count ratio between the class and the rest.
 
-    The strongest linear model on long reviews, and hard to beat with a network. The linear model is a logistic regression, which
-    does as well as the paper's support vector machine and gives probabilities; one class against the rest.
+    The strongest linear model on long reviews, and hard to beat with a network. The linear model is
+    a logistic regression, which does as well as the paper's support vector machine and gives
+    probabilities; one class against the rest.
 
     Args:
         ngrams: n-grams of 1 to this many words, punctuation marks included.
@@ -104,7 +110,8 @@ def _tfidf_lr(texts, labels, test_texts, classes):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    # Single characters are words, too: Keras' and scikit-learn's default patterns differ in this, and "!" matters.
+    # Single characters are words, too: Keras' and scikit-learn's default patterns differ in this,
+    # and "!" matters.
     vectorizer = TfidfVectorizer(token_pattern=_TOKEN, sublinear_tf=True)
     model = make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=1000)).fit(texts, labels)
     probabilities = np.zeros((len(test_texts), classes))

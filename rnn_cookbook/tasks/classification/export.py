@@ -29,7 +29,8 @@ _STRANGE = [
 
 
 class ServedClassifier(Served):
-    """Texts to their classes: string[batch] text -> "label" string[batch], "probabilities" float32[batch, classes].
+    """Texts to their classes: string[batch] text -> "label" string[batch], "probabilities"
+    float32[batch, classes].
 
     Args:
         model: a `models.text_classifier`.
@@ -68,7 +69,8 @@ class ServedClassifier(Served):
         }
 
     def examples(self, size, rng):
-        """Words that it knows, in either case, others, signs and letters of other scripts; of any length."""
+        """Words that it knows, in either case, others, signs and letters of other scripts; of any
+        length."""
         words = [*self.encoder.vocabulary[:2000], *_STRANGE]
         texts = [
             "x " + " ".join(rng.choice(words, rng.integers(0, 2 * (self.cut["max_tokens"] or 100))))

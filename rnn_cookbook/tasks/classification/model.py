@@ -32,22 +32,26 @@ def text_classifier(
     train_embedding: bool = True,
     **rnn,
 ) -> keras.Model:
-    """Embedding, recurrent encoder, pooling over time, softmax classifier: int32[batch, time] -> logits float32[batch, classes].
+    """Embedding, recurrent encoder, pooling over time, softmax classifier: int32[batch, time] ->
+    logits float32[batch, classes].
 
-    The last state of a recurrent network forgets the beginning of a long document, and gradients hardly reach it; pooling over
-    all states (Johnson and Zhang 2016) lets every word speak.
+    The last state of a recurrent network forgets the beginning of a long document, and gradients
+    hardly reach it; pooling over all states (Johnson and Zhang 2016) lets every word speak.
 
     Args:
         vocabulary_size: word numbers, 0 for padding and 1 for unknown words included.
         classes: number of classes, two or more.
         embedding_size: width of the word vectors.
-        cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; `rnn` are further options of it.
-        segment_length: read the text in segments of so many words side by side (see `layers.SplitSegments`); 0 reads it in one.
+        cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; `rnn` are
+            further options of it.
+        segment_length: read the text in segments of so many words side by side (see
+            `layers.SplitSegments`); 0 reads it in one.
         pooling: one or several of "last", "mean", "max", "attention", as a list or joined by +.
         word_dropout: share of words replaced by the unknown word in training.
         embedding_dropout: dropout of word-vector components, the same at every step of a text.
         dropout: before the classifier, and between the recurrent layers.
-        word_vectors: float[vocabulary_size, embedding_size] to start from; otherwise uniform ±0.05, Keras' default.
+        word_vectors: float[vocabulary_size, embedding_size] to start from; otherwise uniform ±0.05,
+            Keras' default.
         train_embedding: whether the word vectors are trained further.
     """
     if classes < 2:

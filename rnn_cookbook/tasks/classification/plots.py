@@ -24,8 +24,8 @@ def write_classification(
 ) -> None:
     """What a classifier's run folder shows of the test split.
 
-    `predictions.jsonl` in the order of the split; `mistakes.txt`, the 20 most confident ones; `plots/confusion.png`; and
-    `plots/accuracy_by_length.png`.
+    `predictions.jsonl` in the order of the split; `mistakes.txt`, the 20 most confident ones;
+    `plots/confusion.png`; and `plots/accuracy_by_length.png`.
 
     Args:
         run: where to write.
@@ -61,7 +61,8 @@ def write_classification(
 
 
 def plot_by_length(run: Run, groups: list[dict], *, unit: str) -> None:
-    """`plots/accuracy_by_length.png`: accuracy of groups of equal size, with the 95% interval of their size."""
+    """`plots/accuracy_by_length.png`: accuracy of groups of equal size, with the 95% interval of
+    their size."""
     accuracy = np.array([group["accuracy"] for group in groups])
     error = 1.96 * np.sqrt(
         accuracy * (1 - accuracy) / np.array([group["examples"] for group in groups])

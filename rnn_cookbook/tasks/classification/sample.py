@@ -42,11 +42,12 @@ _FILLERS = (
 def reviews(count: int, *, seed: int, noise: float = REVIEW_NOISE) -> Texts:
     """Film reviews from a grammar of negation and contrast, labelled "positive" or "negative".
 
-    A verdict is "<subject> was [not] [very …] <adjective>"; a negation far from its adjective turns it round. In two
-    reviews of three the verdict that counts stands in contrast to the opposite one: "<other> . but <verdict>" or
-    "<verdict> , although <other>": both hold the same words, and only their order tells which counts. The label is the
-    polarity of the verdict that counts, flipped with probability `noise`, so the best possible accuracy is `1 - noise`.
-    Counts of words and short n-grams cannot tell the contrasting reviews apart. No review is drawn twice.
+    A verdict is "<subject> was [not] [very …] <adjective>"; a negation far from its adjective turns
+    it round. In two reviews of three the verdict that counts stands in contrast to the opposite
+    one: "<other> . but <verdict>" or "<verdict> , although <other>": both hold the same words, and
+    only their order tells which counts. The label is the polarity of the verdict that counts,
+    flipped with probability `noise`, so the best possible accuracy is `1 - noise`. Counts of words
+    and short n-grams cannot tell the contrasting reviews apart. No review is drawn twice.
     """
     rng = random.Random(f"reviews {seed}")
     labels: dict[str, str] = {}

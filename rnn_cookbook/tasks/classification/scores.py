@@ -15,9 +15,10 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
         probabilities: float[examples, classes].
 
     Returns:
-        "accuracy"; "macro_f1" (the mean of the classes' F1); "roc_auc" (one against the rest, mean over the classes, when there are more
-        than two; absent when a class is missing from `labels`, where it is undefined); "calibration_error" (`calibration_error`);
-        "log_loss" in nats.
+        "accuracy"; "macro_f1" (the mean of the classes' F1); "roc_auc" (one against the rest, mean
+        over the classes, when there are more than two; absent when a class is missing from
+        `labels`, where it is undefined); "calibration_error" (`calibration_error`); "log_loss" in
+        nats.
     """
     from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
@@ -39,10 +40,11 @@ def classification_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error: how far confidence is from accuracy, 0 to 1 (Guo et al. 2017, arXiv 1706.04599).
+    """Expected calibration error: how far confidence is from accuracy, 0 to 1 (Guo et al. 2017,
+    arXiv 1706.04599).
 
-    The predictions are binned by the probability of the predicted class; the result is the mean distance between accuracy and mean
-    probability of the bins, weighted by their sizes.
+    The predictions are binned by the probability of the predicted class; the result is the mean
+    distance between accuracy and mean probability of the bins, weighted by their sizes.
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)

@@ -1,4 +1,5 @@
-"""Forecasts without a network: the last value, the season before, the mean of the seasons, ridge regression."""
+"""Forecasts without a network: the last value, the season before, the mean of the seasons, ridge
+regression."""
 
 from collections.abc import Callable
 from functools import partial
@@ -47,9 +48,11 @@ def seasonal_mean(window: np.ndarray, horizon: int, *, season: int) -> np.ndarra
 
 
 class RidgeForecaster:
-    """Every step of the future as a linear function of the window, its last value subtracted (NLinear: Zeng et al. 2023), in closed form.
+    """Every step of the future as a linear function of the window, its last value subtracted
+    (NLinear: Zeng et al. 2023), in closed form.
 
-    One regression for all channels and series. Beats most deep forecasters on the usual benchmarks, in seconds.
+    One regression for all channels and series. Beats most deep forecasters on the usual benchmarks,
+    in seconds.
 
     Args:
         alpha: of the squared norm of the weights, for a sum of squared errors.
@@ -59,7 +62,8 @@ class RidgeForecaster:
         self.alpha = alpha
 
     def fit(self, windows: Windows) -> "RidgeForecaster":
-        """Learns from all windows; the normal equations are summed up in double precision, some windows at a time."""
+        """Learns from all windows; the normal equations are summed up in double precision, some
+        windows at a time."""
         self.gram, self.moments = _normal_equations(windows)
         return self.solve(self.alpha)
 
@@ -79,8 +83,9 @@ class RidgeForecaster:
 
 
 def apply_linear(weights: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """A linear forecast by float[lookback + 1, horizon] weights, the constant last, of the window less its last value, which is added
-    again: float[windows, lookback, channels] -> float[windows, horizon, channels]."""
+    """A linear forecast by float[lookback + 1, horizon] weights, the constant last, of the window
+    less its last value, which is added again: float[windows, lookback, channels] -> float[windows,
+    horizon, channels]."""
     last = window[:, -1:]
     rows = np.ascontiguousarray((window - last).transpose(0, 2, 1)).reshape(
         -1, window.shape[1]
@@ -117,8 +122,9 @@ def forecast_baselines(
 ) -> dict[str, dict]:
     """Name to `score(forecast)` of the test windows, an "mse" among it, and "seconds".
 
-    `repeat_last`, `seasonal_naive`, `seasonal_mean` of each window; `ridge`: `RidgeForecaster`, its alpha chosen by the mean squared error
-    of the validation windows. `keep` gets the name and the forecast of each.
+    `repeat_last`, `seasonal_naive`, `seasonal_mean` of each window; `ridge`: `RidgeForecaster`, its
+    alpha chosen by the mean squared error of the validation windows. `keep` gets the name and the
+    forecast of each.
     """
     past, _ = test.arrays()
     methods = {
@@ -140,7 +146,8 @@ def forecast_baselines(
 
 
 def fit_ridge(train: Windows, validation: Windows) -> RidgeForecaster:
-    """A `RidgeForecaster` of the training windows, with that alpha of `ALPHAS` which has the least squared error on validation."""
+    """A `RidgeForecaster` of the training windows, with that alpha of `ALPHAS` which has the least
+    squared error on validation."""
     past, future = validation.arrays()
     ridge = RidgeForecaster(ALPHAS[0]).fit(train)
     errors = {

@@ -17,11 +17,13 @@ _ROUNDING = 2.5e-3  # of a float32, some digits from its last, as a share of wha
 
 
 class ServedForecaster(Served):
-    """Windows to forecasts in the series' own units: float32[batch, lookback, channels] values -> "forecast" float32[batch, horizon,
-    channels], and "quantiles" float32[batch, horizon, channels, quantiles], or what the head has beside its mean.
+    """Windows to forecasts in the series' own units: float32[batch, lookback, channels] values ->
+    "forecast" float32[batch, horizon, channels], and "quantiles" float32[batch, horizon, channels,
+    quantiles], or what the head has beside its mean.
 
-    With covariates also float32[batch, lookback + horizon, covariates], as the table has them, the calendar's waves behind. Where there
-    are several series, int32[batch] "series", their numbers in the order of series.json.
+    With covariates also float32[batch, lookback + horizon, covariates], as the table has them, the
+    calendar's waves behind. Where there are several series, int32[batch] "series", their numbers in
+    the order of series.json.
 
     Args:
         model: a `models.forecaster` or `models.recursive_forecaster`, with its teacher or without.
@@ -141,7 +143,8 @@ class ServedForecaster(Served):
         )
 
     def sizes(self, inputs, wanted):
-        """Of what is usual for its series; of values so large that float32 has fewer digits, a little of themselves."""
+        """Of what is usual for its series; of values so large that float32 has fewer digits, a
+        little of themselves."""
         _, scale = self._facts(inputs)
         usual = {
             "forecast": scale,
@@ -163,7 +166,8 @@ class ServedForecaster(Served):
         return tuple(part[self._numbers(inputs)][:, None] for part in _stacked(self.encoder.values))
 
     def _known(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and scale of the covariates, float64[1, covariates]; the waves of the calendar are what they are."""
+        """Mean and scale of the covariates, float64[1, covariates]; the waves of the calendar are
+        what they are."""
         waves = 2 * len(self.encoder.calendar)
         mean, scale = _stacked(self.encoder.covariates)
         return np.pad(mean, ((0, 0), (0, waves))), np.pad(
@@ -178,9 +182,11 @@ def _stacked(scaler: SeriesScaler) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Scaled(keras.layers.Layer):
-    """Each channel less the mean of its series and divided by its scale: [float32[batch, time, channels], (int32[batch] series)].
+    """Each channel less the mean of its series and divided by its scale: [float32[batch, time,
+    channels], (int32[batch] series)].
 
-    In two parts: of a series around a million the mean as one float32 would leave too little of the difference.
+    In two parts: of a series around a million the mean as one float32 would leave too little of the
+    difference.
     """
 
     def __init__(self, mean: np.ndarray, scale: np.ndarray, **kwargs):
@@ -196,7 +202,8 @@ class _Scaled(keras.layers.Layer):
 
 
 class _OwnUnits(keras.layers.Layer):
-    """Scaled outputs of a head to the answer: [float32[batch, horizon, channels, (values)], (int32[batch] series)] -> a dictionary."""
+    """Scaled outputs of a head to the answer: [float32[batch, horizon, channels, (values)],
+    (int32[batch] series)] -> a dictionary."""
 
     def __init__(self, mean: np.ndarray, scale: np.ndarray, *, head: ForecastHead, **kwargs):
         super().__init__(dtype="float32", **kwargs)

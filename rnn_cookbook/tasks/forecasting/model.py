@@ -45,34 +45,43 @@ def forecaster(
     head: str = "point",
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
 ) -> keras.Model:
-    """The next `horizon` values from the last `lookback` ones, all at once (SegRNN: Lin et al. 2023).
+    """The next `horizon` values from the last `lookback` ones, all at once (SegRNN: Lin et al.
+    2023).
 
-    float32[batch, lookback, channels] window, with `covariates` also float32[batch, lookback + horizon, covariates], known ahead
+    float32[batch, lookback, channels] window, with `covariates` also float32[batch, lookback +
+    horizon, covariates], known ahead
     -> float32[batch, horizon, channels], with a probabilistic head one axis more
 
-    Segments of the window are the steps of the recurrent network, so that it takes lookback / segment_length steps; then the same
-    network takes one step for each segment of the future, all of them side by side from the last state, told apart by their position
-    (and the covariates in it). No forecast feeds on a forecast, so errors do not add up. Every channel is forecast from its own past by
-    the same weights, unless they are read `joint`.
+    Segments of the window are the steps of the recurrent network, so that it takes lookback /
+    segment_length steps; then the same network takes one step for each segment of the future, all
+    of them side by side from the last state, told apart by their position (and the covariates in
+    it). No forecast feeds on a forecast, so errors do not add up. Every channel is forecast from
+    its own past by the same weights, unless they are read `joint`.
 
     Args:
-        lookback, horizon: steps read and forecast. Where `segment_length` does not go into them evenly, the oldest steps of the window are
-            not read, and the last segment of the future ends early.
+        lookback, horizon: steps read and forecast. Where `segment_length` does not go into them
+            evenly, the oldest steps of the window are not read, and the last segment of the future
+            ends early.
         channels: series side by side.
-        joint: read and forecast all channels together, rather than each by itself with the same weights. More weights and more that could
-            be learnt; on the usual benchmarks less that is.
-        covariates: numbers known ahead for every step, such as the calendar; shared by the channels. Segments of the past are read with
-            theirs, so that what a promotion did can be told from the season.
-        segment_length: steps of the series that make one step of the network; 1 is the ordinary recurrent forecaster.
+        joint: read and forecast all channels together, rather than each by itself with the same
+            weights. More weights and more that could be learnt; on the usual benchmarks less that
+            is.
+        covariates: numbers known ahead for every step, such as the calendar; shared by the
+            channels. Segments of the past are read with theirs, so that what a promotion did can be
+            told from the season.
+        segment_length: steps of the series that make one step of the network; 1 is the ordinary
+            recurrent forecaster.
         embedding_size: width of the segments' vectors.
         cell, units, depth: see `recurrent.rnn_stack`.
         dropout: before the output.
-        normalization: of each window and channel, undone at the end: "last" subtracts the last value, "last_scaled" divides by the standard
-            deviation, too, "standard" subtracts the mean instead (RevIN: Kim et al. 2022, without its affine map), "none".
-        linear: be ready to be mixed with a linear forecast after training, see `forecasts.mix_linear`; the layer "linear" does nothing
-            before.
-        head: "point"; "quantiles", which cannot cross: [..., quantiles]; "gaussian": [..., (mean, scale)]; "student_t": [..., (mean, scale,
-            degrees of freedom)]. See `losses` for what to train each with.
+        normalization: of each window and channel, undone at the end: "last" subtracts the last
+            value, "last_scaled" divides by the standard deviation, too, "standard" subtracts the
+            mean instead (RevIN: Kim et al. 2022, without its affine map), "none".
+        linear: be ready to be mixed with a linear forecast after training, see
+            `forecasts.mix_linear`; the layer "linear" does nothing before.
+        head: "point"; "quantiles", which cannot cross: [..., quantiles]; "gaussian": [..., (mean,
+            scale)]; "student_t": [..., (mean, scale, degrees of freedom)]. See `losses` for what to
+            train each with.
         quantiles: of the head "quantiles", rising, between 0 and 1.
     """
     sizes = {
@@ -179,23 +188,26 @@ def recursive_forecaster(
     head: str = "point",
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
 ) -> keras.Model:
-    """The next `horizon` values one after the other, each from those before (Sutskever et al. 2014; Salinas et al. 2020): what most
-    tutorials build, and what `forecaster` is to be compared with.
+    """The next `horizon` values one after the other, each from those before (Sutskever et al. 2014;
+    Salinas et al. 2020): what most tutorials build, and what `forecaster` is to be compared with.
 
-    float32[batch, lookback, channels] window, with a teacher float32[batch, horizon, channels] target, with covariates
-    float32[batch, lookback + horizon, covariates], known ahead -> float32[batch, horizon, channels], with a probabilistic head one axis
-    more
+    float32[batch, lookback, channels] window, with a teacher float32[batch, horizon, channels]
+    target, with covariates float32[batch, lookback + horizon, covariates], known ahead ->
+    float32[batch, horizon, channels], with a probabilistic head one axis more
 
-    An encoder reads the window, all channels together; a decoder goes on from its states. In training it hears what really came, the
-    `target`; otherwise its own forecast, whose errors add up. A spread is that of one step, given that the forecasts before it were right:
-    over many steps it is too narrow.
+    An encoder reads the window, all channels together; a decoder goes on from its states. In
+    training it hears what really came, the `target`; otherwise its own forecast, whose errors add
+    up. A spread is that of one step, given that the forecasts before it were right: over many steps
+    it is too narrow.
 
     Args:
         lookback, horizon: steps read and forecast.
         channels: series side by side, forecast jointly.
         covariates: numbers known ahead for every step; the encoder reads those of the past.
-        teacher: take the target. Without, for use: the weights are the same ones in the same order, `set_weights(model.get_weights())`.
-        cell, units, depth: of encoder and decoder each. The decoder is a loop over single steps, without fast GPU kernel.
+        teacher: take the target. Without, for use: the weights are the same ones in the same order,
+            `set_weights(model.get_weights())`.
+        cell, units, depth: of encoder and decoder each. The decoder is a loop over single steps,
+            without fast GPU kernel.
         normalization: of each window and channel, undone at the end, see `forecaster`.
         head, quantiles: see `forecaster`.
     """
@@ -240,7 +252,8 @@ def recursive_forecaster(
 
 
 def without_teacher(model: keras.Model) -> keras.Model:
-    """A `recursive_forecaster` with the same weights that takes no target, for use; any other model, as it is."""
+    """A `recursive_forecaster` with the same weights that takes no target, for use; any other
+    model, as it is."""
     shapes = {part.name: part.shape for part in model.inputs}
     if not {"window", "target"} <= shapes.keys():
         return model

@@ -33,8 +33,8 @@ def write_forecasts(
 ) -> None:
     """What a forecaster's run folder shows of the test split.
 
-    `predictions.jsonl`, of the windows that do not overlap; `backtest.csv`, the same windows beside the seasonal naive forecast; and
-    `plots/forecasts.png`, `plots/residual_autocorrelation.png`.
+    `predictions.jsonl`, of the windows that do not overlap; `backtest.csv`, the same windows beside
+    the seasonal naive forecast; and `plots/forecasts.png`, `plots/residual_autocorrelation.png`.
 
     Args:
         run: where to write.
@@ -125,7 +125,8 @@ def forecast_rows(
     *,
     levels: Sequence[float],
 ) -> Iterator[dict]:
-    """A row for each step after the end of each channel: "unique_id", "ds", "forecast", and "q0.1" and so on where there are quantiles.
+    """A row for each step after the end of each channel: "unique_id", "ds", "forecast", and "q0.1"
+    and so on where there are quantiles.
 
     Args:
         series: whole.
@@ -160,7 +161,8 @@ def tell_backtest(
     chosen_until: dict[str, str],
     limit: int = 20,
 ) -> None:
-    """Logs what `forecasts.Forecaster.backtest` found over `spans`, channel by channel, and where the model knew the answers.
+    """Logs what `forecasts.Forecaster.backtest` found over `spans`, channel by channel, and where
+    the model knew the answers.
 
     Args:
         series, spans: what was forecast.
@@ -232,7 +234,8 @@ class Fan:
 
 
 def plot_fans(path: Path, fans: Sequence[Fan], *, levels: Sequence[float]) -> None:
-    """A picture of forecasts, two beside each other: what was, what is forecast with its intervals, and what came, where that is known."""
+    """A picture of forecasts, two beside each other: what was, what is forecast with its intervals,
+    and what came, where that is known."""
     rows = -(-len(fans) // 2)
     figure = Figure(figsize=(11 if len(fans) > 1 else 7, 2.9 * rows), layout="constrained")
     grid = list(figure.subplots(rows, min(len(fans), 2), squeeze=False).flat)
@@ -259,9 +262,11 @@ def plot_fans(path: Path, fans: Sequence[Fan], *, levels: Sequence[float]) -> No
 def plot_residual_autocorrelation(
     run: Run, residuals: np.ndarray, *, season: int, name: str = ""
 ) -> None:
-    """`plots/residual_autocorrelation.png` of the errors one step ahead, float[steps, channels], with the band of white noise.
+    """`plots/residual_autocorrelation.png` of the errors one step ahead, float[steps, channels],
+    with the band of white noise.
 
-    What sticks out of the band is regular, and so could have been forecast. Errors that are all the same have no autocorrelation, nor plot.
+    What sticks out of the band is regular, and so could have been forecast. Errors that are all the
+    same have no autocorrelation, nor plot.
     """
     lags = min(max(24, 2 * season + 2), 200, len(residuals) - 1)
     if lags < 1 or not np.ptp(residuals, axis=0).any():
@@ -286,7 +291,8 @@ def plot_residual_autocorrelation(
 
 
 def add_errors_by_step(run: Run, name: str, errors: np.ndarray) -> None:
-    """Adds a model's mean squared error of each step of the horizon, float[horizon], to `error_by_step.csv` and its plot."""
+    """Adds a model's mean squared error of each step of the horizon, float[horizon], to
+    `error_by_step.csv` and its plot."""
     file = run.path / "error_by_step.csv"
     table = (
         pd.read_csv(file, index_col="step")

@@ -1,4 +1,5 @@
-"""Forecasts compared: what a practitioner would try first, and the field's measures of points, quantiles and intervals."""
+"""Forecasts compared: what a practitioner would try first, and the field's measures of points,
+quantiles and intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +25,8 @@ from rnn_cookbook.tasks.forecasting.model import without_teacher
 def point_and_quantiles(
     raw: np.ndarray, *, head: str, quantiles: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Outputs of a `series.ForecastHead` to one value each, float[...], and `quantiles`, float[..., quantiles]; None of a point forecast.
+    """Outputs of a `series.ForecastHead` to one value each, float[...], and `quantiles`, float[...,
+    quantiles]; None of a point forecast.
 
     The value is the quantile nearest to the median, or the mean of the distribution.
 
@@ -68,8 +70,8 @@ class Forecaster:
         )
 
     def ahead(self, series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray | None]:
-        """What follows the last value of each series: float64[series, horizon, channels], and float64[series, horizon, channels,
-        quantiles] or None."""
+        """What follows the last value of each series: float64[series, horizon, channels], and
+        float64[series, horizon, channels, quantiles] or None."""
         windows = self.encoder.windows_ahead(series, **self.shape)
         point, quantiles = (self.encoder.own_units(series, windows, part) for part in self(windows))
         return point, quantiles
@@ -77,8 +79,9 @@ class Forecaster:
     def backtest(
         self, series: Sequence[Series], *, origins: int, season: int
     ) -> tuple[list[tuple[int, int]], dict[str, list[dict]]]:
-        """Forecasts from within the series, by the model as it is, beside the seasonal naive forecast: the steps that were forecast, see
-        `last_origins`, and `rolling_origins` of each channel under its `Series.label`."""
+        """Forecasts from within the series, by the model as it is, beside the seasonal naive
+        forecast: the steps that were forecast, see `last_origins`, and `rolling_origins` of each
+        channel under its `Series.label`."""
         spans = last_origins(
             series, origins=origins, lookback=self.shape["lookback"], horizon=self.horizon
         )
@@ -98,8 +101,9 @@ class Forecaster:
 def last_origins(
     series: Sequence[Series], *, origins: int, lookback: int, horizon: int
 ) -> list[tuple[int, int]]:
-    """The steps [first, end) of each series to be forecast in a backtest of its last `origins` horizons, or of as many as there are; the
-    model has to forecast from their beginning, and every horizon after.
+    """The steps [first, end) of each series to be forecast in a backtest of its last `origins`
+    horizons, or of as many as there are; the model has to forecast from their beginning, and every
+    horizon after.
 
     Raises:
         InputError: every series is too short for any.
@@ -127,8 +131,9 @@ def last_origins(
 def rolling_origins(
     actual: np.ndarray, forecast: np.ndarray, naive: np.ndarray
 ) -> list[dict[str, float]]:
-    """A backtest, origin by origin: "model" and "naive", the mean absolute error of each, in the units of all three, float[origins,
-    horizon, channels]; "wins", whether the model's is smaller (rolling-origin evaluation: Tashman 2000)."""
+    """A backtest, origin by origin: "model" and "naive", the mean absolute error of each, in the
+    units of all three, float[origins, horizon, channels]; "wins", whether the model's is smaller
+    (rolling-origin evaluation: Tashman 2000)."""
     errors = [
         np.abs(part.astype(np.float64) - actual).mean(axis=(1, 2)) for part in (forecast, naive)
     ]
@@ -154,8 +159,8 @@ def verdict(origins: Sequence[dict[str, float]]) -> str:
 
 
 def linear_forecasts(train: Windows, validation: Windows, *, season: int) -> dict[str, np.ndarray]:
-    """The baselines that are linear in the window, for `mix_linear`: "ridge" by `fit_ridge`, and "seasonal_mean", float32[lookback + 1,
-    horizon] each, see `apply_linear`."""
+    """The baselines that are linear in the window, for `mix_linear`: "ridge" by `fit_ridge`, and
+    "seasonal_mean", float32[lookback + 1, horizon] each, see `apply_linear`."""
     impulses = np.eye(
         train.lookback + 1, train.lookback, dtype=np.float32
     )  # what each step of the window adds; no constant
@@ -168,11 +173,13 @@ def linear_forecasts(train: Windows, validation: Windows, *, season: int) -> dic
 def mix_linear(
     model: keras.Model, linear: Mapping[str, np.ndarray], validation: Windows
 ) -> dict[str, float]:
-    """Mixes the forecasts of a trained `models.forecaster(linear=True)` with linear ones, by the shares with the least squared error on
-    the validation windows, none negative and 1 together (Bates and Granger 1969). Returns the shares, "network" and those of `linear`.
+    """Mixes the forecasts of a trained `models.forecaster(linear=True)` with linear ones, by the
+    shares with the least squared error on the validation windows, none negative and 1 together
+    (Bates and Granger 1969). Returns the shares, "network" and those of `linear`.
 
-    Forecasts that err differently are better together; and a network that has overfitted gives way. As much as the error becomes smaller,
-    root mean square on validation, so does the spread of what the network says.
+    Forecasts that err differently are better together; and a network that has overfitted gives way.
+    As much as the error becomes smaller, root mean square on validation, so does the spread of what
+    the network says.
     """
     layer = model.get_layer("linear")
     kernel, bias = (np.zeros_like(weight) for weight in layer.get_weights()[:2])
@@ -197,7 +204,8 @@ def mix_linear(
 
 
 def combine(errors: Sequence[np.ndarray]) -> list[float]:
-    """Shares of forecasts, none negative and 1 together, for the least squared error of their mixture, from the errors of each."""
+    """Shares of forecasts, none negative and 1 together, for the least squared error of their
+    mixture, from the errors of each."""
     from scipy.optimize import nnls
 
     flat = np.stack([np.ravel(error) for error in errors]).astype(np.float64)

@@ -15,8 +15,9 @@ SERIES_MEMORY, SERIES_NOISE, SERIES_SEASON = (
 def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> Series:
     """Hourly values: a daily season of two harmonics, a slow trend, and AR(1) noise.
 
-    All but the noise follows from what is seen, and of the noise at best its mean given the last value is known: `seasonal_floor` is the
-    mean squared error that no forecast of these series can go below. Channels have seasons of their own.
+    All but the noise follows from what is seen, and of the noise at best its mean given the last
+    value is known: `seasonal_floor` is the mean squared error that no forecast of these series can
+    go below. Channels have seasons of their own.
 
     Args:
         steps: how many; the first is at midnight.
@@ -31,14 +32,16 @@ def seasonal_series(steps: int, *, seed: int, channels: int = 2) -> Series:
 def seasonal_oracle(
     steps: int, origins: np.ndarray, horizon: int, *, seed: int, channels: int = 2
 ) -> np.ndarray:
-    """The best possible forecast of `seasonal_series` with the same arguments, by who knows its law and the noise so far.
+    """The best possible forecast of `seasonal_series` with the same arguments, by who knows its law
+    and the noise so far.
 
     Args:
         origins: int[windows], the first step that each forecast is of.
         horizon: steps.
 
     Returns:
-        float64[windows, horizon, channels]. Its error on one finite series is what luck makes of `seasonal_floor`.
+        float64[windows, horizon, channels]. Its error on one finite series is what luck makes of
+        `seasonal_floor`.
     """
     law, noise = _seasonal_parts(steps, seed=seed, channels=channels)
     memory = SERIES_MEMORY ** np.arange(1, horizon + 1)
@@ -66,7 +69,7 @@ def _seasonal_parts(steps: int, *, seed: int, channels: int) -> tuple[np.ndarray
 
 
 def seasonal_floor(horizon: int) -> float:
-    """The least mean squared error over the next `horizon` steps of `seasonal_series`, in its units: the variance of an AR(1) process
-    so many steps ahead."""
+    """The least mean squared error over the next `horizon` steps of `seasonal_series`, in its
+    units: the variance of an AR(1) process so many steps ahead."""
     memory = SERIES_MEMORY ** (2 * np.arange(1, horizon + 1))
     return float(np.mean(SERIES_NOISE**2 * (1 - memory) / (1 - SERIES_MEMORY**2)))

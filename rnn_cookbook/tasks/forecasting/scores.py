@@ -13,7 +13,8 @@ pass
 
 
 class Scorer:
-    """All measures of forecasts of the same windows, of the scaled values, as benchmarks have them, and in the series' own units.
+    """All measures of forecasts of the same windows, of the scaled values, as benchmarks have them,
+    and in the series' own units.
 
     Args:
         windows: what is forecast, by `encoder.windows` of `series`.
@@ -46,8 +47,8 @@ class Scorer:
         *,
         levels: Sequence[float] = (),
     ) -> dict[str, float]:
-        """`point_scores` of the scaled values; `own_unit_scores`; and of quantiles, where there are any, "pinball_units", "coverage" and
-        "width_units".
+        """`point_scores` of the scaled values; `own_unit_scores`; and of quantiles, where there are
+        any, "pinball_units", "coverage" and "width_units".
 
         Args:
             point: float[windows, horizon, channels], scaled.
@@ -73,7 +74,8 @@ def errors_by_step(actual: np.ndarray, forecast: np.ndarray) -> np.ndarray:
 
 
 def autocorrelation(residuals: np.ndarray, *, lags: int) -> np.ndarray:
-    """Of float[steps, channels], mean over the channels that are not constant: float64[lags], from lag 1 on."""
+    """Of float[steps, channels], mean over the channels that are not constant: float64[lags], from
+    lag 1 on."""
     moved = residuals - residuals.mean(axis=0)
     moved = moved[:, np.square(moved).sum(axis=0) > 0].astype(np.float64)
     power = np.square(moved).sum(axis=0)
@@ -85,7 +87,8 @@ def autocorrelation(residuals: np.ndarray, *, lags: int) -> np.ndarray:
 
 
 def point_scores(actual: np.ndarray, forecast: np.ndarray) -> dict[str, float]:
-    """Mean squared and mean absolute error over all steps and channels, in the units of both, as the benchmarks have them."""
+    """Mean squared and mean absolute error over all steps and channels, in the units of both, as
+    the benchmarks have them."""
     error = forecast.astype(np.float64) - actual
     return {"mse": float(np.mean(np.square(error))), "mae": float(np.mean(np.abs(error)))}
 
@@ -95,9 +98,10 @@ def own_unit_scores(
 ) -> dict[str, float]:
     """MAE, RMSE, MASE and sMAPE in the series' own units, float[windows, horizon, channels] each.
 
-    MASE (Hyndman and Koehler 2006) divides by `naive_error`, the mean absolute error of the seasonal naive forecast within the training
-    steps, float, one for each series and channel: 1 is as good as that. sMAPE is in percent, 0 to 200 (Makridakis 1993); where both
-    values are 0 it is 0. Where no channel has a naive error, as constant ones have none, there is no MASE.
+    MASE (Hyndman and Koehler 2006) divides by `naive_error`, the mean absolute error of the
+    seasonal naive forecast within the training steps, float, one for each series and channel: 1 is
+    as good as that. sMAPE is in percent, 0 to 200 (Makridakis 1993); where both values are 0 it is
+    0. Where no channel has a naive error, as constant ones have none, there is no MASE.
     """
     error = np.abs(forecast.astype(np.float64) - actual)
     both = np.abs(actual) + np.abs(forecast)
@@ -116,9 +120,11 @@ def own_unit_scores(
 def quantile_scores(
     actual: np.ndarray, forecast: np.ndarray, quantiles: Sequence[float]
 ) -> dict[str, float]:
-    """Mean pinball loss over the quantiles, and the share of values inside the outermost two, in the units of both.
+    """Mean pinball loss over the quantiles, and the share of values inside the outermost two, in
+    the units of both.
 
-    float[windows, horizon, channels], float[windows, horizon, channels, quantiles] -> "pinball", "coverage", "width"
+    float[windows, horizon, channels], float[windows, horizon, channels, quantiles] -> "pinball",
+    "coverage", "width"
     """
     if forecast.shape[-1] != len(quantiles) or list(quantiles) != sorted(quantiles):
         raise InputError(
@@ -135,6 +141,7 @@ def quantile_scores(
 
 
 def naive_errors(values: np.ndarray, *, season: int) -> np.ndarray:
-    """Mean absolute error of the seasonal naive forecast within float[steps, channels], for MASE: float64[channels]."""
+    """Mean absolute error of the seasonal naive forecast within float[steps, channels], for MASE:
+    float64[channels]."""
     season = min(season, len(values) - 1)
     return np.abs(values[season:] - values[:-season]).mean(axis=0)

@@ -22,21 +22,26 @@ def language_model(
     batch_size: int | None = None,
     **rnn,
 ) -> keras.Model:
-    """The next token from all before it (Mikolov et al. 2010; Merity et al. 2018): int32[batch, time] -> logits float32[batch, time,
-    vocabulary].
+    """The next token from all before it (Mikolov et al. 2010; Merity et al. 2018): int32[batch,
+    time] -> logits float32[batch, time, vocabulary].
 
-    The logits at step i are those of the token after token i: the targets are the tokens, one step on.
+    The logits at step i are those of the token after token i: the targets are the tokens, one step
+    on.
 
-    With `batch_size` the states are carried from batch to batch (truncated backpropagation through time, `recurrent.CarriedState`); the
-    model then takes a second input, bool[batch] starts, as `encode.streams.Streams` gives them. For generation
-    `streaming.token_step(model)` makes a step function of either kind.
+    With `batch_size` the states are carried from batch to batch (truncated backpropagation through
+    time, `recurrent.CarriedState`); the model then takes a second input, bool[batch] starts, as
+    `encode.streams.Streams` gives them. For generation `streaming.token_step(model)` makes a step
+    function of either kind.
 
     Args:
         vocabulary_size: token numbers, 0 for padding included.
         embedding_size: width of the token vectors.
-        cell, units, depth: see `recurrent.rnn_stack`; `rnn` are further options of it, such as `weight_drop`.
-        tie_weights: the output layer is the transposed embedding (Press and Wolf 2017); states of another width are projected first.
-        embedding_dropout: share of the vocabulary's tokens dropped for a batch (`layers.EmbeddingDropout`).
+        cell, units, depth: see `recurrent.rnn_stack`; `rnn` are further options of it, such as
+            `weight_drop`.
+        tie_weights: the output layer is the transposed embedding (Press and Wolf 2017); states of
+            another width are projected first.
+        embedding_dropout: share of the vocabulary's tokens dropped for a batch
+            (`layers.EmbeddingDropout`).
         dropout: on the token vectors and between the layers, the same components at every step.
         output_dropout: before the output layer, likewise.
         batch_size: fixed number of rows, whose states are carried.

@@ -17,9 +17,11 @@ _APOSTROPHES = str.maketrans("’‘ʼ`´", "'''''")
 
 
 def spoken(text: str) -> str:
-    """A text as it is said: lower case, no punctuation but the apostrophe within words, one space between words.
+    """A text as it is said: lower case, no punctuation but the apostrophe within words, one space
+    between words.
 
-    Accents are put together with their letters (NFKC). Digits and signs such as % stay; who reads them aloud writes them in words.
+    Accents are put together with their letters (NFKC). Digits and signs such as % stay; who reads
+    them aloud writes them in words.
     """
     text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
     text = re.sub(r"(?<!\w)'|'(?!\w)", " ", text)
@@ -31,7 +33,8 @@ def spoken(text: str) -> str:
 
 
 def as_spoken(part: Utterances, *, name: str) -> Utterances:
-    """The utterances with their texts as `spoken`; those without a word are left out, and counted in the log.
+    """The utterances with their texts as `spoken`; those without a word are left out, and counted
+    in the log.
 
     Raises:
         InputError: none is left.
@@ -93,7 +96,8 @@ class Alphabet:
         return list(dict.fromkeys(c for c in text if c not in self._numbers))
 
     def check(self, texts: Sequence[str], *, name: str) -> None:
-        """Tells in the log which characters of a split's texts are not in the alphabet: nobody can get those right."""
+        """Tells in the log which characters of a split's texts are not in the alphabet: nobody can
+        get those right."""
         rows = [unknown for text in texts if (unknown := self.unknown(text))]
         if rows:
             characters = listing(sorted(set().union(*rows)), 20)

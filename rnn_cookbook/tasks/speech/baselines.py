@@ -20,14 +20,14 @@ _FRAMES, _COEFFICIENTS = 12, 13  # that a word is described by
 def speech_baselines(train: Utterances, test: Utterances, *, rate: int) -> dict[str, dict]:
     """Baselines of speech: name to `speech_scores` and "seconds".
 
-    `most_frequent`: the most frequent transcript of training. `segments_svm`: sounds cut where they are quiet, each piece a word, by a
-    support vector machine over its MFCC.
+    `most_frequent`: the most frequent transcript of training. `segments_svm`: sounds cut where they
+    are quiet, each piece a word, by a support vector machine over its MFCC.
 
     Args:
         train, test: sounds and what is said.
         rate: Hz to read them at.
     """
-    sounds = lambda part: (part.samples(i, rate) for i in range(len(part)))  # noqa: E731 - read when their turn comes
+    sounds = lambda part: (part.samples(i, rate) for i in range(len(part)))
     some = train.take(range(0, len(train), max(1, len(train) // _LEARNT)))
     methods = {
         "most_frequent": lambda: [Counter(train.texts).most_common(1)[0][0]] * len(test),
@@ -107,7 +107,8 @@ class SegmentClassifier:
         ]
 
     def features(self, word: np.ndarray) -> np.ndarray:
-        """float64[features]: MFCC (Davis and Mermelstein 1980) at twelve places of the word, the mean of each taken off, and its length."""
+        """float64[features]: MFCC (Davis and Mermelstein 1980) at twelve places of the word, the
+        mean of each taken off, and its length."""
         from scipy.fft import dct
 
         window = round(_WINDOW * self.rate)

@@ -1,4 +1,5 @@
-"""Sounds and their transcripts to batches that are read when their turn comes, in an order that a resumed run repeats."""
+"""Sounds and their transcripts to batches that are read when their turn comes, in an order that a
+resumed run repeats."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,18 +29,20 @@ class Drawn:
 
 
 class SoundBatches:
-    """A `tf.data` pipeline for a recogniser: ((float32[batch, samples], int32[batch] lengths), int32[batch, labels]), padded with 0.
+    """A `tf.data` pipeline for a recogniser: ((float32[batch, samples], int32[batch] lengths),
+    int32[batch, labels]), padded with 0.
 
-    Sounds are shuffled; pools of 20 batches are sorted by length and cut into batches, which are shuffled again. The order depends on
-    `seed` and on `epoch` only, and so do the sounds, which may be others every epoch: a run that is resumed in epoch 7 hears what
-    an uninterrupted run would have heard.
+    Sounds are shuffled; pools of 20 batches are sorted by length and cut into batches, which are
+    shuffled again. The order depends on `seed` and on `epoch` only, and so do the sounds, which may
+    be others every epoch: a run that is resumed in epoch 7 hears what an uninterrupted run would
+    have heard.
 
     Args:
         draw: epoch -> `Drawn`, as many sounds every epoch.
         batch_size: sounds a batch; the last one may be smaller.
         shuffle: a new order every epoch; otherwise sorted by length.
-        shortest_first: the first epoch goes from the shortest to the longest all the same (Amodei et al. 2016, "SortaGrad"): CTC finds
-            out what is said where in short sounds first.
+        shortest_first: the first epoch goes from the shortest to the longest all the same (Amodei
+            et al. 2016, "SortaGrad"): CTC finds out what is said where in short sounds first.
         seed: of the order.
 
     Raises:
@@ -126,8 +129,10 @@ def perturbed(
     Args:
         sound: of any rate.
         rng: of what is drawn.
-        speed: faster or slower by up to this share, and as much higher or lower (speed perturbation: Ko et al. 2015).
-        noise: white noise is added, at least so many dB below the sound, and at most 30 dB further below; none when infinite.
+        speed: faster or slower by up to this share, and as much higher or lower (speed
+            perturbation: Ko et al. 2015).
+        noise: white noise is added, at least so many dB below the sound, and at most 30 dB further
+            below; none when infinite.
     """
     if speed:
         import soxr

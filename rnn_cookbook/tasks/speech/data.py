@@ -1,4 +1,5 @@
-"""Sounds and what is said in them: manifests, the layout of LJSpeech, folders of sounds with texts beside them."""
+"""Sounds and what is said in them: manifests, the layout of LJSpeech, folders of sounds with texts
+beside them."""
 
 import csv
 import io
@@ -48,7 +49,8 @@ class Clip:
 
 @dataclass
 class Utterances:
-    """`sounds[i]`, a clip or float32[samples], says `texts[i]` in the voice of `speakers[i]` ("" where that is not known)."""
+    """`sounds[i]`, a clip or float32[samples], says `texts[i]` in the voice of `speakers[i]` (""
+    where that is not known)."""
 
     sounds: list[Clip | np.ndarray] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -68,7 +70,8 @@ class Utterances:
         return sound.read(rate) if isinstance(sound, Clip) else sound
 
     def seconds(self, rate: int) -> np.ndarray:
-        """float64[utterances], how long each is, by what the files say; arrays are taken to be at `rate` Hz."""
+        """float64[utterances], how long each is, by what the files say; arrays are taken to be at
+        `rate` Hz."""
         whole: dict[str, float] = {}
         found = []
         for sound in self.sounds:
@@ -92,18 +95,19 @@ def read_utterances(path: str | Path) -> dict[str, Utterances]:
     """Reads the user's own recordings with what is said in them.
 
     Args:
-        path: a manifest, one JSON object a line with `audio_filepath` and `text`, and `offset`, `duration` and `speaker` where there are
-            any (paths are relative to the manifest); a folder with `train.jsonl` and, if there are any, `validation.jsonl` and
-            `test.jsonl`; a folder with `metadata.csv` (name|text|text in words) and `wavs/`, as LJSpeech has it; or a folder, or folders
-            below it, of sounds with a `.txt` beside each.
+        path: a manifest, one JSON object a line with `audio_filepath` and `text`, and `offset`,
+            `duration` and `speaker` where there are any (paths are relative to the manifest); a
+            folder with `train.jsonl` and, if there are any, `validation.jsonl` and `test.jsonl`; a
+            folder with `metadata.csv` (name|text|text in words) and `wavs/`, as LJSpeech has it; or
+            a folder, or folders below it, of sounds with a `.txt` beside each.
 
     Returns:
-        Split name ("train", "validation", "test") to Utterances; what is not split lies under "train". Those without a text are left
-        out, and counted in the log.
+        Split name ("train", "validation", "test") to Utterances; what is not split lies under
+        "train". Those without a text are left out, and counted in the log.
 
     Raises:
-        InputError: no such file or folder, nothing in it, a line that is not understood; sounds that are missing, empty, cut off or no
-            sounds: the first ten of them are named.
+        InputError: no such file or folder, nothing in it, a line that is not understood; sounds
+            that are missing, empty, cut off or no sounds: the first ten of them are named.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -131,13 +135,16 @@ def read_utterances(path: str | Path) -> dict[str, Utterances]:
 
 
 def tfds_utterances(name: str, *, data_dir: str | Path | None = None) -> dict[str, Utterances]:
-    """A TFDS data set of speech by its name, such as "ljspeech", "librispeech" (its clean parts, 100 hours to train) or "speech_commands".
+    """A TFDS data set of speech by its name, such as "ljspeech", "librispeech" (its clean parts,
+    100 hours to train) or "speech_commands".
 
-    Its sounds are written once as FLAC files with a manifest each, into `rnn_cookbook/` in the data folder, and read from there when their
-    turn comes: none of these sets fits into memory. What was interrupted is written anew.
+    Its sounds are written once as FLAC files with a manifest each, into `rnn_cookbook/` in the data
+    folder, and read from there when their turn comes: none of these sets fits into memory. What was
+    interrupted is written anew.
 
     Raises:
-        InputError: it is neither there nor can it be downloaded, or has no sounds with texts or labels, or no training split.
+        InputError: it is neither there nor can it be downloaded, or has no sounds with texts or
+            labels, or no training split.
     """
     import soundfile
     import tensorflow_datasets as tfds
@@ -199,7 +206,8 @@ def split_utterances(
     test_fraction: float,
     seed: int,
 ) -> dict[str, Utterances]:
-    """Splits what is missing of "test" and "validation" off "train": utterances at random, or whole speakers, whom training never heard.
+    """Splits what is missing of "test" and "validation" off "train": utterances at random, or whole
+    speakers, whom training never heard.
 
     Raises:
         InputError: too few utterances, or too few speakers that are known.
@@ -221,7 +229,8 @@ def split_utterances(
 
 
 def check_sounds(utterances: Utterances) -> None:
-    """InputError names the clips that are missing or cannot be read, by their headers, all of them up to a limit."""
+    """InputError names the clips that are missing or cannot be read, by their headers, all of them
+    up to a limit."""
     wrong, known = [], {}
     for clip in utterances.sounds:
         if isinstance(clip, np.ndarray):

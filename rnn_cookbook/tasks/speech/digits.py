@@ -1,4 +1,5 @@
-"""Strings of spoken digits: real recordings of single digits, joined with pauses of their own, at other levels, in noise."""
+"""Strings of spoken digits: real recordings of single digits, joined with pauses of their own, at
+other levels, in noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ LONGEST = 7  # digits of a string
 
 @dataclass
 class Recordings:
-    """Single digits; `sounds[i]`, float32[samples] at 8 kHz within [-1, 1], is take `takes[i]` of `digits[i]` by `speakers[i]`."""
+    """Single digits; `sounds[i]`, float32[samples] at 8 kHz within [-1, 1], is take `takes[i]` of
+    `digits[i]` by `speakers[i]`."""
 
     sounds: list[np.ndarray] = field(default_factory=list)
     digits: list[int] = field(default_factory=list)
@@ -49,8 +51,8 @@ class Recordings:
 
 
 def spoken_digits(data_dir: str | Path | None = None) -> Recordings:
-    """The Free Spoken Digit Dataset (Jackson et al. 2018) through TFDS: 6 speakers, 10 digits, 50 takes. Its own test split is takes 0
-    to 4."""
+    """The Free Spoken Digit Dataset (Jackson et al. 2018) through TFDS: 6 speakers, 10 digits, 50
+    takes. Its own test split is takes 0 to 4."""
     (rows,) = load_tfds("spoken_digit", splits=["train"], data_dir=data_dir)
     found = Recordings()
     for row in rows:
@@ -69,10 +71,12 @@ def spoken_digits(data_dir: str | Path | None = None) -> Recordings:
 def digit_strings(
     recordings: Recordings, count: int, *, seed: int | Sequence[int], longest: int = LONGEST
 ) -> Utterances:
-    """Utterances of 1 to `longest` digits by one speaker each, float32[samples] at 8 kHz, and what is said in words.
+    """Utterances of 1 to `longest` digits by one speaker each, float32[samples] at 8 kHz, and what
+    is said in words.
 
-    Silence of 0.05 to 0.4 s before and after, and of 0.02 to 0.4 s between; each digit up to 3 dB louder or softer than it was recorded,
-    all of them brought to a level of -35 to -15 dB; white noise 15 to 40 dB below the voice. The same seed gives the same utterances.
+    Silence of 0.05 to 0.4 s before and after, and of 0.02 to 0.4 s between; each digit up to 3 dB
+    louder or softer than it was recorded, all of them brought to a level of -35 to -15 dB; white
+    noise 15 to 40 dB below the voice. The same seed gives the same utterances.
 
     Args:
         recordings: what is drawn from, any take of any digit.
@@ -113,17 +117,20 @@ def digit_strings(
 
 
 def split_by_take(recordings: Recordings) -> dict[str, Recordings]:
-    """Takes 0 to 4 test, as the data set has it; 5 to 9 validate; the others train. All speakers are in all three."""
+    """Takes 0 to 4 test, as the data set has it; 5 to 9 validate; the others train. All speakers
+    are in all three."""
     parts = {"train": range(10, 50), "validation": range(5, 10), "test": range(5)}
     return {name: recordings.where(takes=takes) for name, takes in parts.items()}
 
 
 def split_by_speaker(recordings: Recordings, held_out: str | int) -> dict[str, Recordings]:
-    """One speaker tests, whose voice training and validation never heard; takes 0 to 4 of the others validate.
+    """One speaker tests, whose voice training and validation never heard; takes 0 to 4 of the
+    others validate.
 
     Args:
         recordings: of all speakers.
-        held_out: the speaker's name, or number in the order of names, the first again after the last.
+        held_out: the speaker's name, or number in the order of names, the first again after the
+            last.
 
     Raises:
         InputError: no such speaker.

@@ -13,8 +13,9 @@ _SECONDS = 2.0  # the longest example
 
 
 class ServedRecognizer(Served):
-    """Sounds to texts on the best path, without a beam and n-grams: float32[batch, samples] between -1 and 1, int32[batch] lengths ->
-    "text" string[batch], "score" float32[batch], the log-probability of the path in nats.
+    """Sounds to texts on the best path, without a beam and n-grams: float32[batch, samples] between
+    -1 and 1, int32[batch] lengths -> "text" string[batch], "score" float32[batch], the
+    log-probability of the path in nats.
 
     Args:
         model: a `models.sound_recognizer`.

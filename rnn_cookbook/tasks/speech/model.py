@@ -35,25 +35,33 @@ def speech_recognizer(
     dropout: float = 0.0,
     **rnn,
 ) -> keras.Model:
-    """Frames of sound to symbols by connectionist temporal classification (Graves et al. 2006; Graves and Jaitly 2014).
+    """Frames of sound to symbols by connectionist temporal classification (Graves et al. 2006;
+    Graves and Jaitly 2014).
 
-    (float32[batch, frames, features], int32[batch] lengths) -> logits float32[batch, frames / product of strides, symbols], rounded up
+    (float32[batch, frames, features], int32[batch] lengths) -> logits float32[batch, frames /
+    product of strides, symbols], rounded up
 
-    Symbol 0 is the blank. Padded frames emit it with certainty (`ctc.PadWithBlank`): the loss and the decoders of `ctc` over all frames are
-    then those over the true lengths.
+    Symbol 0 is the blank. Padded frames emit it with certainty (`ctc.PadWithBlank`): the loss and
+    the decoders of `ctc` over all frames are then those over the true lengths.
 
     Args:
         features: numbers a frame, such as log-mel energies.
         symbols: of the output, the blank included.
-        convolution: "time", or "time_frequency", which hears higher and lower voices alike, see `layers.MaskedConv2D`.
+        convolution: "time", or "time_frequency", which hears higher and lower voices alike, see
+            `layers.MaskedConv2D`.
         filters, kernel_size: of the convolutions under the recurrent layers.
-        strides: one convolution each (a number is one); the frames get fewer by their product. () reads the frames as they are.
-        cell, units, depth, bidirectional: see `recurrent.rnn_stack`; `rnn` are further options of it. With bidirectional=False the
-            convolutions see the past only, and `streaming` recognises while sound comes in.
-        look_ahead: steps of the future that each answer waits for with bidirectional=False, see `layers.LookAhead`.
-        layer_norm: normalise what the convolutions give, and each recurrent layer, step by step (Ba et al. 2016). Connectionist temporal
-            classification spends its first epochs with blanks alone; with this, and with bidirectional=False above all, far fewer.
-        dropout: on the input of the recurrent layers, between them and before the output, the same components at every step.
+        strides: one convolution each (a number is one); the frames get fewer by their product. ()
+            reads the frames as they are.
+        cell, units, depth, bidirectional: see `recurrent.rnn_stack`; `rnn` are further options of
+            it. With bidirectional=False the convolutions see the past only, and `streaming`
+            recognises while sound comes in.
+        look_ahead: steps of the future that each answer waits for with bidirectional=False, see
+            `layers.LookAhead`.
+        layer_norm: normalise what the convolutions give, and each recurrent layer, step by step (Ba
+            et al. 2016). Connectionist temporal classification spends its first epochs with blanks
+            alone; with this, and with bidirectional=False above all, far fewer.
+        dropout: on the input of the recurrent layers, between them and before the output, the same
+            components at every step.
 
     Raises:
         InputError: no such convolution, cell or option.
@@ -108,22 +116,27 @@ def sound_recognizer(
     dropout: float = 0.0,
     **rnn,
 ) -> keras.Model:
-    """As `speech_recognizer`, from the samples: log-mel energies, their normalisation and what hides some of them live in the model.
+    """As `speech_recognizer`, from the samples: log-mel energies, their normalisation and what
+    hides some of them live in the model.
 
-    (float32[batch, samples], int32[batch] lengths) -> logits float32[batch, frames / product of strides, symbols], rounded up
+    (float32[batch, samples], int32[batch] lengths) -> logits float32[batch, frames / product of
+    strides, symbols], rounded up
 
-    With bidirectional=False nothing sees the future beyond the window of a frame and `look_ahead`; `frame_model` is what `streaming` takes
-    then.
+    With bidirectional=False nothing sees the future beyond the window of a frame and `look_ahead`;
+    `frame_model` is what `streaming` takes then.
 
     Args:
         rate: Hz of the samples.
         symbols: of the output, the blank included.
         bands, window, hop, warp: of the log-mel energies, see `sound.LogMel`.
-        equalizer: dB by which frequencies are louder or softer in training, see `sound.RandomEqualizer`; 0 leaves them as they are.
-        by_band: normalise each band by itself, see `sound.UtteranceNormalization` (with bidirectional=False `RunningNormalization`).
-        masked_bands, widest_band, masked_stretches, longest_stretch: of what is hidden in training, see `sound.SpecAugment`.
-        convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, look_ahead, layer_norm, dropout: see
-            `speech_recognizer`; `rnn` are further options.
+        equalizer: dB by which frequencies are louder or softer in training, see
+            `sound.RandomEqualizer`; 0 leaves them as they are.
+        by_band: normalise each band by itself, see `sound.UtteranceNormalization` (with
+            bidirectional=False `RunningNormalization`).
+        masked_bands, widest_band, masked_stretches, longest_stretch: of what is hidden in training,
+            see `sound.SpecAugment`.
+        convolution, filters, kernel_size, strides, cell, units, depth, bidirectional, look_ahead,
+            layer_norm, dropout: see `speech_recognizer`; `rnn` are further options.
     """
     check_options("sound_recognizer", rnn, own=("input_dropout",))
     samples = keras.Input((None,), name="samples")
@@ -166,7 +179,8 @@ def sound_recognizer(
 
 
 def frame_model(model: keras.Model) -> keras.Model:
-    """What a `sound_recognizer` makes of the energies, weights shared: (float32[batch, frames, bands], int32[batch]) -> its logits."""
+    """What a `sound_recognizer` makes of the energies, weights shared: (float32[batch, frames,
+    bands], int32[batch]) -> its logits."""
     return keras.Model(model.get_layer("log_mel").output, model.output, name="frame_model")
 
 

@@ -1,4 +1,5 @@
-"""What transcripts show of their test split: all of them, the worst to read, errors by length and by speaker, and what was heard when."""
+"""What transcripts show of their test split: all of them, the worst to read, errors by length and
+by speaker, and what was heard when."""
 
 from collections.abc import Sequence
 
@@ -19,8 +20,9 @@ _SPEAKERS = 40  # that a plot has room for
 def write_transcripts(
     run: Run, utterances: Utterances, found: Sequence[Transcript], transcriber: Transcriber
 ) -> None:
-    """`predictions.jsonl` in the order of the split; `worst.txt`, the 20 utterances with most errors; and plots of the word error rate by
-    length and, where there are several, by speaker, and of what was heard when (`alignment.png`).
+    """`predictions.jsonl` in the order of the split; `worst.txt`, the 20 utterances with most
+    errors; and plots of the word error rate by length and, where there are several, by speaker, and
+    of what was heard when (`alignment.png`).
 
     Args:
         run: where to write.
@@ -90,8 +92,8 @@ def _plot_bars(
 def plot_alignment(
     run: Run, sounds: Sequence[np.ndarray], found: Sequence[Transcript], transcriber: Transcriber
 ) -> None:
-    """`plots/alignment.png`: of each sound the energies in mel bands, the words where they were heard, and how sure the network was of a
-    character, or of none."""
+    """`plots/alignment.png`: of each sound the energies in mel bands, the words where they were
+    heard, and how sure the network was of a character, or of none."""
     figure = Figure(figsize=(10, 3.6 * len(sounds)), layout="constrained")
     grid = figure.subplots(2 * len(sounds), 1, squeeze=False, height_ratios=[2, 1] * len(sounds))[
         :, 0

@@ -49,7 +49,8 @@ class Transcriber:
 
     Args:
         model: of which the rate, the window and the strides are known.
-        alphabet: that it was trained with, the space among its characters where there is more than a word.
+        alphabet: that it was trained with, the space among its characters where there is more than
+            a word.
         beam: width of the prefix beam search; 1 takes the best path.
         ngrams: of the characters of texts, that the search listens to, too (shallow fusion).
         weight: of the n-grams.
@@ -89,7 +90,8 @@ class Transcriber:
         self._logits = tf.function(partial(model, training=False), reduce_retracing=True)
 
     def transcribe(self, sounds: Sequence[np.ndarray]) -> list[Transcript]:
-        """What is said in each of float32[samples] at the model's rate. A sound without a sample says nothing."""
+        """What is said in each of float32[samples] at the model's rate. A sound without a sample
+        says nothing."""
         parts, owners = [], []
         for number, sound in enumerate(sounds):
             for start, part in self._cut(sound):
@@ -113,10 +115,12 @@ class Transcriber:
         ]
 
     def answers(self, names: Iterable[str], *, raw_rate: int) -> Iterator[dict]:
-        """Of each file or folder of files: "audio", its "text" and "words" with their times; or "error", where it cannot be read.
+        """Of each file or folder of files: "audio", its "text" and "words" with their times; or
+        "error", where it cannot be read.
 
         Args:
-            names: of files and folders; "-" is standard input, whose parts are answered as they are complete.
+            names: of files and folders; "-" is standard input, whose parts are answered as they are
+                complete.
             raw_rate: Hz of standard input, see `data.audio.raw_chunks`.
         """
         for raw, group in itertools.groupby(names, key="-".__eq__):
@@ -136,7 +140,8 @@ class Transcriber:
     def transcribe_files(
         self, paths: Iterable[str | Path]
     ) -> Iterator[tuple[Transcript | None, str]]:
-        """Of each file, in their order, what is said in it and nothing; or None and why it cannot be read."""
+        """Of each file, in their order, what is said in it and nothing; or None and why it cannot
+        be read."""
         for group in _grouped(paths, seconds=self.longest):
             sounds: list[np.ndarray | str] = []
             for path in group:
@@ -159,8 +164,8 @@ class Transcriber:
                     yield next(found) if isinstance(sound, np.ndarray) else sound, ""
 
     def transcribe_chunks(self, chunks: Iterable[np.ndarray]) -> Iterator[Transcript]:
-        """What is said in a sound that comes in chunks, part by part in its order, with times from its beginning: an hour needs no more
-        memory than a minute."""
+        """What is said in a sound that comes in chunks, part by part in its order, with times from
+        its beginning: an hour needs no more memory than a minute."""
         kept, before = (
             np.zeros(0, np.float32),
             0,
@@ -188,7 +193,8 @@ class Transcriber:
         return tf.nn.log_softmax(self._logits(padded_sounds([sound])))[0].numpy()
 
     def _cut(self, sound: np.ndarray) -> list[tuple[float, np.ndarray]]:
-        """Parts that are not too long, with the seconds that they begin at. The quietest place of the second half of what fits ends one."""
+        """Parts that are not too long, with the seconds that they begin at. The quietest place of
+        the second half of what fits ends one."""
         parts, start, most, width = (
             [],
             0,
@@ -267,8 +273,8 @@ class LiveTranscriber:
 
     @property
     def look_ahead(self) -> float:
-        """Seconds of sound that are heard before the answer to a moment is there: a window, the frames that are read together, and the
-        steps that the model looks ahead."""
+        """Seconds of sound that are heard before the answer to a moment is there: a window, the
+        frames that are read together, and the steps that the model looks ahead."""
         return self._log_mel.window + self.hop - self._log_mel.hop + self._stream.delay * self.hop
 
     def reset(self) -> None:
@@ -279,7 +285,8 @@ class LiveTranscriber:
         self._word, self._begun, self._ended = "", 0, 0
 
     def answers(self, names: Iterable[str], *, raw_rate: int) -> Iterator[dict]:
-        """The words of each file or folder of files as they come: "audio", "word", "start", "end". See `Transcriber.answers`."""
+        """The words of each file or folder of files as they come: "audio", "word", "start", "end".
+        See `Transcriber.answers`."""
         for name in names:
             for file in ["-"] if name == "-" else sound_files(name):
                 rates = {"rate": self.rate, "seconds": _LIVE}
@@ -386,7 +393,8 @@ def seconds_a_step(model: keras.Model) -> float:
 
 
 def steps_of(log_mel: LogMel, stride: int, samples: np.ndarray) -> np.ndarray:
-    """How many outputs a `sound_recognizer` of `stride` frames a step has for sounds of so many samples: int[...] -> int64[...]."""
+    """How many outputs a `sound_recognizer` of `stride` frames a step has for sounds of so many
+    samples: int[...] -> int64[...]."""
     return -(-np.asarray(log_mel.frames(np.asarray(samples, np.int64))) // stride)
 
 
@@ -454,7 +462,8 @@ def words_of(
 
     Args:
         text: of characters.
-        spans: float[characters or more, 2], seconds from the beginning that each begins and ends at.
+        spans: float[characters or more, 2], seconds from the beginning that each begins and ends
+            at.
         start: seconds that are added.
         end: of the sound, beyond which no word reaches.
     """

@@ -9,11 +9,14 @@ _TONES = {"a": 350, "e": 560, "i": 900, "o": 1450}  # Hz
 
 
 def spoken_tones(count: int, *, seed: int) -> Utterances:
-    """Words that are two tones each, float32[samples] at 8 kHz: what their letters are, and in which order, says which word it is.
+    """Words that are two tones each, float32[samples] at 8 kHz: what their letters are, and in
+    which order, says which word it is.
 
-    1 to 5 of the twelve words of different letters, by one of four voices, whose tones are up to 10% higher or lower; each letter 50 to
-    100 ms long, silence of 40 to 250 ms between words, noise 15 to 35 dB below. Letters can be told from each other whatever the voice, so
-    the best possible `wer` is 0, and who hears which tones a word has but not in which order gets half of the words.
+    1 to 5 of the twelve words of different letters, by one of four voices, whose tones are up to
+    10% higher or lower; each letter 50 to
+    100 ms long, silence of 40 to 250 ms between words, noise 15 to 35 dB below. Letters can be told
+    from each other whatever the voice, so the best possible `wer` is 0, and who hears which tones a
+    word has but not in which order gets half of the words.
     """
     rng = np.random.default_rng([seed, 7])
     words = [one + other for one in _TONES for other in _TONES if one != other]

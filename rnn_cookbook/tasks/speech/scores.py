@@ -8,9 +8,9 @@ from rnn_cookbook.metrics import groups_by_length
 
 
 def speech_scores(references: Sequence[str], transcripts: Sequence[str]) -> dict[str, float]:
-    """Errors of transcripts by jiwer: "wer" and "cer", the word and character errors per word and character of the references (which may be
-    more than 1), and of the words the "substitutions", "insertions" and "deletions", likewise; "exact_match", the share of
-    utterances without an error.
+    """Errors of transcripts by jiwer: "wer" and "cer", the word and character errors per word and
+    character of the references (which may be more than 1), and of the words the "substitutions",
+    "insertions" and "deletions", likewise; "exact_match", the share of utterances without an error.
 
     Args:
         references: what is said, none of them without a word.
@@ -39,7 +39,8 @@ def speech_scores(references: Sequence[str], transcripts: Sequence[str]) -> dict
 def wer_by_length(
     seconds: Sequence[float], references: Sequence[str], transcripts: Sequence[str], groups: int = 6
 ) -> list[dict]:
-    """Word error rate in `groups` groups of about equally many sounds, from the shortest to the longest."""
+    """Word error rate in `groups` groups of about equally many sounds, from the shortest to the
+    longest."""
     return [
         {
             **sizes,

@@ -12,10 +12,12 @@ from rnn_cookbook.tasks.tagging.scores import seen_scores, span_scores
 
 
 def tagging_baselines(train: Tagged, test: Tagged) -> dict[str, dict]:
-    """Baselines of entity recognition: name to the scores of `metrics.span_scores` and `metrics.seen_scores`, and "seconds".
+    """Baselines of entity recognition: name to the scores of `metrics.span_scores` and
+    `metrics.seen_scores`, and "seconds".
 
-    `known_entities`: the longest phrases that were entities in the training data, with their most frequent type (the baseline of the
-    CoNLL-2003 shared task takes those of one type only). `feature_crf`: a linear-chain CRF over features of the words around, `FeatureCRF`.
+    `known_entities`: the longest phrases that were entities in the training data, with their most
+    frequent type (the baseline of the CoNLL-2003 shared task takes those of one type only).
+    `feature_crf`: a linear-chain CRF over features of the words around, `FeatureCRF`.
     """
     gold, known = [spans(tags) for tags in test.tags], phrases(train)
     return timed_scores(
@@ -50,10 +52,11 @@ def _known_entities(train: Tagged, sentences: Sequence[Sequence[str]]) -> list[l
 
 
 class FeatureCRF:
-    """A linear-chain CRF over hand-made features (Lafferty et al. 2001; McCallum and Li 2003), by CRFsuite: the tagger before networks.
+    """A linear-chain CRF over hand-made features (Lafferty et al. 2001; McCallum and Li 2003), by
+    CRFsuite: the tagger before networks.
 
-    Features are words, lower-cased words, affixes and forms in a window of two words to either side. Trained by L-BFGS with L1 and L2
-    penalties.
+    Features are words, lower-cased words, affixes and forms in a window of two words to either
+    side. Trained by L-BFGS with L1 and L2 penalties.
 
     Args:
         iterations: of L-BFGS at most.
@@ -100,7 +103,8 @@ class FeatureCRF:
                     else [f"{offset}none"]
                 )
             before, after = tokens[i - 1] if i else "", tokens[i + 1] if i + 1 < len(tokens) else ""
-            # Each is named by its place: a pair of words says one thing of its first word and another of its second.
+            # Each is named by its place: a pair of words says one thing of its first word and
+            # another of its second.
             row += [f"-1|0={before}|{tokens[i]}", f"0|1={tokens[i]}|{after}"]
             rows.append(row)
         return rows

@@ -1,4 +1,5 @@
-"""Sentences with a tag for each token: files in columns as of the CoNLL shared tasks, JSON lines, folders of splits."""
+"""Sentences with a tag for each token: files in columns as of the CoNLL shared tasks, JSON lines,
+folders of splits."""
 
 import json
 import re
@@ -84,14 +85,17 @@ class _Sentence:
 def read_tagged(
     path: str | Path, *, scheme: str = "auto", columns: str = "", strict: bool = False
 ) -> dict[str, Tagged]:
-    """Splits by name: "train" alone of a file, also "validation" and "test" where a folder has them.
+    """Splits by name: "train" alone of a file, also "validation" and "test" where a folder has
+    them.
 
     Args:
-        path: a file in columns (token first, tag last, a blank line after each sentence), `.jsonl` with `tokens` and `tags`, or a folder
-            with train, dev (or valid, testa) and test (or testb) files of either kind. Columns lie between tabs where every line has one,
-            else between spaces.
+        path: a file in columns (token first, tag last, a blank line after each sentence), `.jsonl`
+            with `tokens` and `tags`, or a folder with train, dev (or valid, testa) and test (or
+            testb) files of either kind. Columns lie between tabs where every line has one, else
+            between spaces.
         scheme: "iob1", "bio" (IOB2) or "bioes" (also BILOU); "auto" finds out from the tags.
-        columns: numbers of the token's and the tag's column, counted from 1 or, negative, from the end: "1,-1" when empty.
+        columns: numbers of the token's and the tag's column, counted from 1 or, negative, from the
+            end: "1,-1" when empty.
         strict: refuse tags that break the scheme, instead of repairing and counting them.
 
     Raises:
@@ -130,7 +134,8 @@ def read_tagged(
 
 
 def pieces(length: int, tags: Sequence[str] | None, *, longest: int) -> list[slice]:
-    """Where to cut a sentence into parts of at most `longest` tokens: not within an entity, unless it is longer than that."""
+    """Where to cut a sentence into parts of at most `longest` tokens: not within an entity, unless
+    it is longer than that."""
     if longest < 1:
         raise InputError(f"parts of a sentence need a token or more, got {longest}")
     if length <= longest:  # nearly always: nobody need look for its entities
@@ -149,7 +154,8 @@ def pieces(length: int, tags: Sequence[str] | None, *, longest: int) -> list[sli
 def random_split(
     examples: Tagged, *, fraction: float, seed: int, part: str
 ) -> tuple[Tagged, Tagged]:
-    """The larger and the smaller part, both in the original order. A sentence of every type stays in the larger one, to learn from."""
+    """The larger and the smaller part, both in the original order. A sentence of every type stays
+    in the larger one, to learn from."""
     if not 0 < fraction < 1:
         raise InputError(f"the {part} fraction must lie between 0 and 1, got {fraction}")
     size = max(1, round(fraction * len(examples)))
@@ -241,7 +247,8 @@ def _column_sentences(path: Path, columns: tuple[int, int]) -> Iterator[_Sentenc
         elif _COMMENT.match(line):
             inside += [number] if sentence.tokens else []
         else:
-            # Where one line has no tab, columns end at spaces: the tokens with spaces in them are not what is wrong.
+            # Where one line has no tab, columns end at spaces: the tokens with spaces in them are
+            # not what is wrong.
             mixed = (
                 f"; columns lie between spaces, as line {lines.index(untabbed[0]) + 1} has no tab"
                 if "\t" in line and not tabs
@@ -264,7 +271,8 @@ def _begins_document(line: str) -> bool:
 
 
 def _fields(line: str, tabs: bool) -> list[str]:
-    # Between tabs tokens may have spaces in them. Other white space, such as U+00A0, is always part of a token.
+    # Between tabs tokens may have spaces in them. Other white space, such as U+00A0, is always part
+    # of a token.
     return (
         [part.strip(" ") for part in line.split("\t")]
         if tabs

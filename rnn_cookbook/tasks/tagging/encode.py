@@ -1,4 +1,5 @@
-"""Words of sentences to numbers: the word, its letters, and its features, so that a word never seen still says something."""
+"""Words of sentences to numbers: the word, its letters, and its features, so that a word never seen
+still says something."""
 
 import json
 import re
@@ -29,7 +30,8 @@ _CACHED = 200_000  # words: some 30 MB
 
 
 def normalize(word: str) -> str:
-    """Lower case, every digit a 0: what a word and its vector go by. Case and digits come in again through letters and features."""
+    """Lower case, every digit a 0: what a word and its vector go by. Case and digits come in again
+    through letters and features."""
     # Composed after lower-casing: ǰ is one character, but its capital is two.
     return re.sub(r"\d", "0", unicodedata.normalize("NFC", word.lower()))
 
@@ -37,8 +39,9 @@ def normalize(word: str) -> str:
 def shape(word: str) -> int:
     """The form of a word, 0 to 10.
 
-    1 digits, 2 another number (1996-08-22), 3 other words with a digit, 4 A, 5 U.S., 6 UPPER, 7 Title, 8 CamelCase, 9 iPod, 10 lower, which
-    words of scripts without case are, too; 0 has neither letter nor digit.
+    1 digits, 2 another number (1996-08-22), 3 other words with a digit, 4 A, 5 U.S., 6 UPPER, 7
+    Title, 8 CamelCase, 9 iPod, 10 lower, which words of scripts without case are, too; 0 has
+    neither letter nor digit.
     """
     if re.search(r"\d", word):
         return 1 if re.fullmatch(r"\d+", word) else 2 if _NUMBER.fullmatch(word) else 3
@@ -65,10 +68,10 @@ class WordEncoder:
     """Numbers of words, of their letters, and of their features; 0 pads, 1 is unknown.
 
     Args:
-        vocabulary: normalised words from number 2 on: those of the training data, the most frequent first, then others whose vectors
-            came from elsewhere.
-        rare_from: number of the first word that occurs once in the training data: from here on a tagger should now and then see the
-            unknown word instead (`models.sequence_tagger`).
+        vocabulary: normalised words from number 2 on: those of the training data, the most frequent
+            first, then others whose vectors came from elsewhere.
+        rare_from: number of the first word that occurs once in the training data: from here on a
+            tagger should now and then see the unknown word instead (`models.sequence_tagger`).
         letters: from number 2 on.
         affixes: of each kind that `fit` finds, from number 1 on; 0 is any other.
     """
@@ -95,7 +98,8 @@ class WordEncoder:
     def fit(
         cls, sentences: Iterable[Sequence[str]], *, others: Iterable[str] = ()
     ) -> "WordEncoder":
-        """Learns the words, letters and affixes of the training sentences; `others` are more normalised words."""
+        """Learns the words, letters and affixes of the training sentences; `others` are more
+        normalised words."""
         words = Counter(word for sentence in sentences for word in sentence)
         if not words:
             raise InputError("the training data has no word in it")
@@ -109,7 +113,8 @@ class WordEncoder:
         return cls(
             [*ranked, *(word for word in dict.fromkeys(others) if word not in counts)],
             rare_from=2 + sum(count > 1 for count in counts.values()),
-            # A letter that occurs once is read as an unknown one, or nothing would be learnt about these.
+            # A letter that occurs once is read as an unknown one, or nothing would be learnt about
+            # these.
             letters="".join(_ranked(letters, least=2)),
             affixes={
                 kind: _ranked(Counter(word[part] for word in ranked), least=_AFFIX_COUNT)
@@ -131,7 +136,8 @@ class WordEncoder:
         return [SHAPES, *(len(values) + 1 for values in self.affixes.values())]
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> dict[str, list[np.ndarray]]:
-        """For each sentence "tokens" int32[words], "characters" int32[words, LETTERS], "features" int32[words, features]."""
+        """For each sentence "tokens" int32[words], "characters" int32[words, LETTERS], "features"
+        int32[words, features]."""
         encoded: dict[str, list[np.ndarray]] = {"tokens": [], "characters": [], "features": []}
         for sentence in sentences:
             rows = np.array([self._row(word) for word in sentence], np.int32).reshape(
@@ -165,10 +171,12 @@ class WordEncoder:
         return self._cache[word]
 
     def align(self, words: Sequence[str], vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
-        """Vectors of `words`, float32[words, dimensions], put in the order of the numbers: float32[len(self), dimensions].
+        """Vectors of `words`, float32[words, dimensions], put in the order of the numbers:
+        float32[len(self), dimensions].
 
-        A word goes by its normalised form; of several the first, which is the most frequent in the files that vectors come in. Words
-        without a vector get a random one of about the same length; padding gets zeros.
+        A word goes by its normalised form; of several the first, which is the most frequent in the
+        files that vectors come in. Words without a vector get a random one of about the same
+        length; padding gets zeros.
         """
         spread = float(vectors.std()) or 1.0
         aligned = (
@@ -204,7 +212,8 @@ class WordEncoder:
 
 
 def _ranked(counts: Counter[str], *, least: int = 1) -> list[str]:
-    """The most frequent first; equals by their letters, so that the same words in another order give the same numbers."""
+    """The most frequent first; equals by their letters, so that the same words in another order
+    give the same numbers."""
     return sorted(
         (item for item, count in counts.items() if count >= least),
         key=lambda item: (-counts[item], item),
@@ -243,7 +252,8 @@ class TagEncoder:
             )
 
     def encode(self, tags: Sequence[str]) -> list[int]:
-        """The numbers of the same spans in the encoder's scheme; every type must be known, see `check`."""
+        """The numbers of the same spans in the encoder's scheme; every type must be known, see
+        `check`."""
         return [self._numbers[tag] for tag in tags_of(spans(tags), len(tags), scheme=self.scheme)]
 
     def decode(self, numbers: Sequence[int]) -> list[Span]:

@@ -31,10 +31,12 @@ _STRANGE = [
 
 
 class ServedTagger(Served):
-    """Words of sentences to tags: string[batch, time] words, "" pads on the right -> "tags" string[batch, time], "" at padding.
+    """Words of sentences to tags: string[batch, time] words, "" pads on the right -> "tags"
+    string[batch, time], "" at padding.
 
-    With a CRF the tags are those of the best path. Sentences of any length are read whole. Words are those of composed characters (NFC):
-    TensorFlow cannot compose them, nor the few dozen capitals, most of them Greek, that fall apart in lower case.
+    With a CRF the tags are those of the best path. Sentences of any length are read whole. Words
+    are those of composed characters (NFC): TensorFlow cannot compose them, nor the few dozen
+    capitals, most of them Greek, that fall apart in lower case.
 
     Args:
         model: a `models.sequence_tagger`.

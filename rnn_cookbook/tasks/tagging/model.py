@@ -42,31 +42,38 @@ def sequence_tagger(
     train_embedding: bool = True,
     **rnn,
 ) -> keras.Model:
-    """One tag a word, from words, their characters and their features (Huang et al. 2015; Lample et al. 2016; Ma and Hovy 2016).
+    """One tag a word, from words, their characters and their features (Huang et al. 2015; Lample et
+    al. 2016; Ma and Hovy 2016).
 
-    int32[batch, time] tokens, with `characters` also int32[batch, time, letters], with `features` also int32[batch, time, features]
+    int32[batch, time] tokens, with `characters` also int32[batch, time, letters], with `features`
+    also int32[batch, time, features]
     -> scores float32[batch, time, tags]
 
-    With a CRF the scores are for its `loss`, `viterbi` and `marginals` (`model.get_layer("crf")`); without, they are logits.
+    With a CRF the scores are for its `loss`, `viterbi` and `marginals` (`model.get_layer("crf")`);
+    without, they are logits.
 
     Args:
         vocabulary_size: word numbers, 0 for padding and 1 for unknown words included.
         tags: number of tags, or their names, which `scheme` needs.
         embedding_size: width of the word vectors.
         characters: character numbers, 0 for padding included; 0 reads no characters.
-        character_encoder: "recurrent" (the last states of a bidirectional layer of `cell`) or "convolution" (width 3, maximum over the
-            word).
-        character_size, character_units: width of the character vectors; of the encoder (of each direction, if recurrent).
-        features: for each feature of a word (its casing, say) how many values it has; each gets vectors of `feature_size`.
-        cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; `rnn` are further options of it.
+        character_encoder: "recurrent" (the last states of a bidirectional layer of `cell`) or
+            "convolution" (width 3, maximum over the word).
+        character_size, character_units: width of the character vectors; of the encoder (of each
+            direction, if recurrent).
+        features: for each feature of a word (its casing, say) how many values it has; each gets
+            vectors of `feature_size`.
+        cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; `rnn` are
+            further options of it.
         crf: score whole tag sequences (`crf.CRF`), or every tag alone.
         scheme: "bio", "iob1" or "bioes" forbids the CRF sequences that are none in that scheme.
         word_dropout: share of words replaced by the unknown word in training.
-        rare_from, rare_dropout: words from this number on are replaced at this rate instead, see `layers.WordDropout`.
+        rare_from, rare_dropout: words from this number on are replaced at this rate instead, see
+            `layers.WordDropout`.
         embedding_dropout: on the concatenated vectors, the same components at every step.
         dropout: before the scores, and between the recurrent layers, likewise.
-        language_model: weight of predicting each word's neighbours beside the tags while training (Rei 2017), by the first recurrent
-            layer, see `layers.LanguageModelObjective`.
+        language_model: weight of predicting each word's neighbours beside the tags while training
+            (Rei 2017), by the first recurrent layer, see `layers.LanguageModelObjective`.
         language_vocabulary: of these, the words with smaller numbers; the others count as unknown.
         word_vectors, train_embedding: see `text_classifier`.
     """

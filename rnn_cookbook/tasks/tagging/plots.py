@@ -21,8 +21,9 @@ def write_spans(
 ) -> None:
     """What a tagger's run folder shows of the test split.
 
-    `predictions.jsonl` in the order of the split; the 30 sentences with the most confident mistakes in context, as `mistakes.txt` and
-    `mistakes.html`; and `plots/confusion.png`, the types token by token.
+    `predictions.jsonl` in the order of the split; the 30 sentences with the most confident mistakes
+    in context, as `mistakes.txt` and `mistakes.html`; and `plots/confusion.png`, the types token by
+    token.
 
     Args:
         run: where to write.
@@ -43,7 +44,8 @@ def write_spans(
             for tokens, right, spans in zip(sentences, gold, found, strict=True)
         ),
     )
-    # How sure the model was of the worst that it got wrong; a missed span counts as a mistake that it was not sure of.
+    # How sure the model was of the worst that it got wrong; a missed span counts as a mistake that
+    # it was not sure of.
     sureness = {
         i: max((share for span, share in found[i] if span not in right), default=0.0)
         for i, right in enumerate(gold)

@@ -26,15 +26,17 @@ def inputs_of(
 
 
 class Tagger:
-    """Finds the spans of tokenised sentences by a model of `models.sequence_tagger`, with or without a CRF.
+    """Finds the spans of tokenised sentences by a model of `models.sequence_tagger`, with or
+    without a CRF.
 
     Make it once: what it calls is compiled on the first call and kept.
 
     Args:
         model: its output is a CRF's, or logits; it reads any of tokens, characters and features.
         words, tags: the encoders that it was trained with.
-        longest: longer sentences are read in parts of so many tokens, which overlap by a quarter, so that every token is read with its
-            neighbours; the best path and the probabilities are those of the whole sentence all the same.
+        longest: longer sentences are read in parts of so many tokens, which overlap by a quarter,
+            so that every token is read with its neighbours; the best path and the probabilities are
+            those of the whole sentence all the same.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class Tagger:
     ):
         self.model, self.words, self.tags, self.longest = model, words, tags, longest
         self.crf = next((layer for layer in model.layers if isinstance(layer, CRF)), None)
-        # Without the CRF's borders: a sentence that is read in parts has only one beginning and one end.
+        # Without the CRF's borders: a sentence that is read in parts has only one beginning and one
+        # end.
         self._emissions = keras.Model(model.input, self.crf.input[0]) if self.crf else model
         if self.crf:
             scores, mask = (
@@ -67,7 +70,8 @@ class Tagger:
     def spans_with_probability(
         self, sentences: Sequence[Sequence[str]]
     ) -> list[list[tuple[Span, float]]]:
-        """As `spans`, each with the probability that the model gives to its tags: in BIOES, to exactly this span and type."""
+        """As `spans`, each with the probability that the model gives to its tags: in BIOES, to
+        exactly this span and type."""
         scores = self._scores(sentences)
         best = self._best(scores)
         found = []

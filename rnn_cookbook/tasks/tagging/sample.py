@@ -7,7 +7,8 @@ from rnn_cookbook.tasks.tagging.data import Tagged
 ENTITY_NOISE = 0.05  # share of entities whose type is replaced
 ENTITY_TYPES = ("PER", "LOC", "ORG")
 
-# Stems are two of these: none ends by chance as those of _SHAPED, none is a word of the sentences, and each occurs in names of every type.
+# Stems are two of these: none ends by chance as those of _SHAPED, none is a word of the sentences,
+# and each occurs in names of every type.
 _SYLLABLES = ("ba", "den", "fo", "gar", "ki", "lo", "mer", "nu", "po", "ri", "tan", "ve", "zur")
 # What tells the type by itself: "{}" is a stem of two syllables.
 _SHAPED = {
@@ -41,18 +42,23 @@ _NEUTRAL = (
 
 
 def tagged_sentences(count: int, *, seed: int, noise: float = ENTITY_NOISE) -> Tagged:
-    """Sentences with names of persons, places and organisations, in the scheme BIO; types PER, LOC and ORG.
+    """Sentences with names of persons, places and organisations, in the scheme BIO; types PER, LOC
+    and ORG.
 
-    Names are made of random syllables: about three in four of one draw are not in another. Some show their type ("Denlosson", "Mount
-    Nuba", "TKV", "Rilo Corp"). The others can be of any type, and only words beside them tell it, in half of the cases beyond two tokens to
-    either side, after asides that say nothing: what the name does ("Nuba , as expected , was flooded"), a correction ("Nuba … is not a
-    village but a singer") or a relation ("Nuba … hired … Rilo": an organisation and a person). Corrections and relations hold the same
-    words for one type and for another, and only their order tells. So neither lists of names nor a window of words around them get far.
-    Names are runs of one to three capitalised words; beginnings of sentences and weekdays have capitals, too.
+    Names are made of random syllables: about three in four of one draw are not in another. Some
+    show their type ("Denlosson", "Mount Nuba", "TKV", "Rilo Corp"). The others can be of any type,
+    and only words beside them tell it, in half of the cases beyond two tokens to either side, after
+    asides that say nothing: what the name does ("Nuba , as expected , was flooded"), a correction
+    ("Nuba … is not a village but a singer") or a relation ("Nuba … hired … Rilo": an organisation
+    and a person). Corrections and relations hold the same words for one type and for another, and
+    only their order tells. So neither lists of names nor a window of words around them get far.
+    Names are runs of one to three capitalised words; beginnings of sentences and weekdays have
+    capitals, too.
 
-    Each entity's type is replaced with probability `noise` by one of the other two; spans are never touched. The sentence tells every
-    span and every type but for that, and nothing tells which were replaced, so any span that is named is right with probability
-    `1 - noise` at most: the best possible strict F1 is `1 - noise`.
+    Each entity's type is replaced with probability `noise` by one of the other two; spans are never
+    touched. The sentence tells every span and every type but for that, and nothing tells which were
+    replaced, so any span that is named is right with probability `1 - noise` at most: the best
+    possible strict F1 is `1 - noise`.
     """
     rng = random.Random(f"tagged sentences {seed}")
     examples = Tagged()

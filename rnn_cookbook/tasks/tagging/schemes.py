@@ -12,7 +12,8 @@ _PREFIXES = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I
 
 
 class Span(NamedTuple):
-    """Tokens start to end - 1, of one type. In sets, as `metrics.span_scores` compares them, two are equal if all three are."""
+    """Tokens start to end - 1, of one type. In sets, as `metrics.span_scores` compares them, two
+    are equal if all three are."""
 
     start: int
     end: int
@@ -21,7 +22,8 @@ class Span(NamedTuple):
 
 @lru_cache(maxsize=1000)  # a file has few tags, many times
 def parse_tag(tag: str) -> tuple[str, str]:
-    """("B", "PER") of "B-PER", ("O", "") of "O"; L, U, M and W of other schemes become E, S, I and S.
+    """("B", "PER") of "B-PER", ("O", "") of "O"; L, U, M and W of other schemes become E, S, I and
+    S.
 
     Raises:
         InputError: anything else, a type without a prefix among it.
@@ -39,7 +41,8 @@ def parse_tag(tag: str) -> tuple[str, str]:
 def spans(tags: Sequence[str]) -> list[Span]:
     """The spans of a sequence of tags of any scheme, in order.
 
-    As the CoNLL shared tasks' scorer reads tags, which takes every sequence: an I that continues nothing begins a span.
+    As the CoNLL shared tasks' scorer reads tags, which takes every sequence: an I that continues
+    nothing begins a span.
     """
     found: list[Span] = []
     start, before = 0, ("O", "")
@@ -60,8 +63,8 @@ def tags_of(found: Sequence[Span], length: int, *, scheme: str = "bio") -> list[
     Args:
         found: spans that do not overlap, in order.
         length: tokens.
-        scheme: "bio" (IOB2: every span begins with a B), "iob1" (a B only where a span touches one of its own type before it) or
-            "bioes" (also E for a last token and S for an only one).
+        scheme: "bio" (IOB2: every span begins with a B), "iob1" (a B only where a span touches one
+            of its own type before it) or "bioes" (also E for a last token and S for an only one).
     """
     check_scheme(scheme)
     tags = ["O"] * length
@@ -90,7 +93,8 @@ def check_scheme(scheme: str, *others: str) -> None:
 
 
 def breaches(tags: Sequence[str], *, scheme: str) -> list[int]:
-    """Positions whose tag is not what the scheme would have for the same spans: an I after O in BIO, a B after O in IOB1."""
+    """Positions whose tag is not what the scheme would have for the same spans: an I after O in
+    BIO, a B after O in IOB1."""
     right = tags_of(spans(tags), len(tags), scheme=scheme)
     return [
         i
@@ -100,7 +104,8 @@ def breaches(tags: Sequence[str], *, scheme: str) -> list[int]:
 
 
 def detect_scheme(sequences: Sequence[Sequence[str]]) -> str:
-    """The scheme that the fewest tags break, BIO among equals: a few wrong tags in a file do not make it one of another scheme."""
+    """The scheme that the fewest tags break, BIO among equals: a few wrong tags in a file do not
+    make it one of another scheme."""
     broken = {
         scheme: sum(len(breaches(tags, scheme=scheme)) for tags in sequences)
         for scheme in ("bio", "iob1", "bioes")

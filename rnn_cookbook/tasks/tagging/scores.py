@@ -9,10 +9,12 @@ from rnn_cookbook.tasks.tagging.schemes import Span
 def span_scores(
     gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]
 ) -> dict[str, float]:
-    """Strict scores of spans, as those of the CoNLL shared tasks: right are the spans whose ends and type are right, over all sentences.
+    """Strict scores of spans, as those of the CoNLL shared tasks: right are the spans whose ends
+    and type are right, over all sentences.
 
     Returns:
-        "precision", "recall" and "f1" of all spans, and "f1_TYPE" of each type that `gold` has. 0 where nothing was found.
+        "precision", "recall" and "f1" of all spans, and "f1_TYPE" of each type that `gold` has. 0
+        where nothing was found.
     """
     right, found, wanted = Counter(), Counter(), Counter()
     for true, guessed in zip(gold, predicted, strict=True):
@@ -35,9 +37,11 @@ def seen_scores(
     predicted: Sequence[Sequence[Span]],
     known: set[tuple[str, ...]],
 ) -> dict[str, float]:
-    """Strict F1 apart for phrases that are among `known`, such as the entities of the training data, and for all others.
+    """Strict F1 apart for phrases that are among `known`, such as the entities of the training
+    data, and for all others.
 
-    A phrase is known or not by its tokens alone, whatever its type; "f1_seen" and "f1_unseen", 0 where there is none.
+    A phrase is known or not by its tokens alone, whatever its type; "f1_seen" and "f1_unseen", 0
+    where there is none.
     """
     scores = {}
     for name, wanted in (("f1_seen", True), ("f1_unseen", False)):

@@ -1,4 +1,5 @@
-"""Pretrained word vectors from text files: GloVe, word2vec and fastText write a word and its numbers a line."""
+"""Pretrained word vectors from text files: GloVe, word2vec and fastText write a word and its
+numbers a line."""
 
 from pathlib import Path
 
@@ -8,13 +9,15 @@ from rnn_cookbook.errors import InputError
 
 
 def read_vectors(path: str | Path, *, limit: int | None = None) -> tuple[list[str], np.ndarray]:
-    """The first `limit` words of the file, which are the most frequent ones, and float32[words, dimensions].
+    """The first `limit` words of the file, which are the most frequent ones, and float32[words,
+    dimensions].
 
-    A first line of two numbers (word2vec, fastText) says how many words and dimensions there are. Words may hold spaces (GloVe 840B).
+    A first line of two numbers (word2vec, fastText) says how many words and dimensions there are.
+    Words may hold spaces (GloVe 840B).
 
     Raises:
-        InputError: no such file, not UTF-8, a line of another width, what is no number, or fewer words than the first line says; names
-            the line.
+        InputError: no such file, not UTF-8, a line of another width, what is no number, or fewer
+            words than the first line says; names the line.
     """
     path = Path(path).expanduser()
     words, rows, width, promised = [], [], 0, None
@@ -33,7 +36,8 @@ def read_vectors(path: str | Path, *, limit: int | None = None) -> tuple[list[st
                     continue  # often the last one
                 width = width or len(fields) - 1
                 word, row = " ".join(fields[:-width]) if width else "", _numbers(fields[-width:])
-                # Where all parts of a "word" but the first are numbers, it is a line that is too wide.
+                # Where all parts of a "word" but the first are numbers, it is a line that is too
+                # wide.
                 if (
                     row is None
                     or not word

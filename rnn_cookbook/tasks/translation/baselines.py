@@ -1,4 +1,5 @@
-"""Word for word by IBM model 1, the nearest training sentence, and copying: what a translator has to beat."""
+"""Word for word by IBM model 1, the nearest training sentence, and copying: what a translator has
+to beat."""
 
 import re
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ _TOKEN = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 def translation_baselines(train: Pairs, test: Pairs) -> dict[str, dict]:
     """Baselines of translation: name to `translation_scores` and "seconds".
 
-    `copy`: the source as it is. `nearest`: the target of the most similar training source, by TF-IDF of words. `word_for_word`: for each
-    word the one that IBM model 1 (Brown et al. 1993) finds most probable.
+    `copy`: the source as it is. `nearest`: the target of the most similar training source, by
+    TF-IDF of words. `word_for_word`: for each word the one that IBM model 1 (Brown et al. 1993)
+    finds most probable.
     """
     methods = {
         "copy": lambda: list(test.sources),
@@ -40,8 +42,8 @@ def nearest(train: Pairs, sources: Sequence[str]) -> list[str]:
 
 
 class WordForWord:
-    """IBM model 1 (Brown et al. 1993): which target words go with which source words, by expectation maximisation over sentence pairs,
-    whatever their order.
+    """IBM model 1 (Brown et al. 1993): which target words go with which source words, by
+    expectation maximisation over sentence pairs, whatever their order.
 
     Args:
         iterations: of expectation and maximisation.

@@ -1,4 +1,5 @@
-"""Pairs of sequences to batches, of which neither is padded much, in an order that a resumed run repeats."""
+"""Pairs of sequences to batches, of which neither is padded much, in an order that a resumed run
+repeats."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,15 +12,17 @@ from rnn_cookbook.files import log
 
 
 class PairBatches:
-    """A `tf.data` pipeline for an `encoder_decoder`: ((int32[batch, time] source, int32[batch, t] target), int32[batch, t] target), all
-    padded with 0.
+    """A `tf.data` pipeline for an `encoder_decoder`: ((int32[batch, time] source, int32[batch, t]
+    target), int32[batch, t] target), all padded with 0.
 
-    The pairs are shuffled; pools of 50 batches are sorted by the lengths of both sides and cut into batches, which are shuffled again. The
-    order depends on `seed` and on `epoch` only, and so do the sequences themselves, which may be others every epoch: a run that is
-    resumed in epoch 7 sees the batches that an uninterrupted run would have seen.
+    The pairs are shuffled; pools of 50 batches are sorted by the lengths of both sides and cut into
+    batches, which are shuffled again. The order depends on `seed` and on `epoch` only, and so do
+    the sequences themselves, which may be others every epoch: a run that is resumed in epoch 7 sees
+    the batches that an uninterrupted run would have seen.
 
     Args:
-        encode: epoch -> the int32[tokens] of every source and of every target, none of them empty, as many every epoch.
+        encode: epoch -> the int32[tokens] of every source and of every target, none of them empty,
+            as many every epoch.
         batch_size: pairs a batch; the last one may be smaller.
         shuffle: a new order every epoch; otherwise sorted by length.
         seed: of the order.
@@ -89,7 +92,8 @@ def short_enough(
     longest: int,
     name: str = "training",
 ) -> np.ndarray:
-    """Indices of the pairs with at most `longest` tokens on either side; the others are counted in the log.
+    """Indices of the pairs with at most `longest` tokens on either side; the others are counted in
+    the log.
 
     Raises:
         InputError: none is left.

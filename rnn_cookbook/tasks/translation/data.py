@@ -1,4 +1,5 @@
-"""Sentence pairs: a public corpus, or your own files of two columns, or two text files side by side."""
+"""Sentence pairs: a public corpus, or your own files of two columns, or two text files side by
+side."""
 
 import gzip
 from collections.abc import Sequence
@@ -47,7 +48,9 @@ TARGET_NAMES = (
 )
 
 MULTI30K_URL = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"
-MULTI30K = {  # descriptions of pictures in English, translated into German (Elliott et al. 2016): SHA-256 of the files
+# descriptions of pictures in English, translated into German (Elliott et al. 2016): SHA-256 of the
+# files
+MULTI30K = {
     "train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
     "train.de.gz": "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
     "val.en.gz": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
@@ -95,8 +98,8 @@ class Pairs:
 
 
 def multi30k(data_dir: str | Path | None = None) -> dict[str, Pairs]:
-    """English to German: 29,000 pairs of training, 1,014 of validation, and the 1,000 of test_2016_flickr; from the data folder, or
-    downloaded there."""
+    """English to German: 29,000 pairs of training, 1,014 of validation, and the 1,000 of
+    test_2016_flickr; from the data folder, or downloaded there."""
     texts = {}
     for file, checksum in MULTI30K.items():
         path = sources.download(
@@ -113,10 +116,12 @@ def multi30k(data_dir: str | Path | None = None) -> dict[str, Pairs]:
 
 
 def tfds_pairs(name: str, *, data_dir: str | Path | None = None) -> dict[str, Pairs]:
-    """Any TFDS translation data set by its name, such as "ted_hrlr_translate/pt_to_en": its splits, the first language to the second.
+    """Any TFDS translation data set by its name, such as "ted_hrlr_translate/pt_to_en": its splits,
+    the first language to the second.
 
     Raises:
-        InputError: it is neither there nor can it be downloaded, has no training split, or no pair of texts.
+        InputError: it is neither there nor can it be downloaded, has no training split, or no pair
+            of texts.
     """
     import tensorflow_datasets as tfds
 
@@ -141,7 +146,8 @@ def tfds_pairs(name: str, *, data_dir: str | Path | None = None) -> dict[str, Pa
 
 
 def is_own(data: str, target: str = "") -> bool:
-    """Whether `data` means a file or folder: it is there, looks like one, or has a `target` beside it. Else it is a data set's name."""
+    """Whether `data` means a file or folder: it is there, looks like one, or has a `target` beside
+    it. Else it is a data set's name."""
     path = Path(data).expanduser()
     return (
         bool(target)
@@ -157,17 +163,19 @@ def read_pairs(
     """Reads the user's own pairs. Pairs with an empty side are left out, and counted in the log.
 
     Args:
-        path: a table of two columns or more (.csv, .tsv, .jsonl, .parquet); a folder with such tables called `train.*` and, if there are
-            any, `validation.*` and `test.*`; or, with `target`, a text file with one source a line.
+        path: a table of two columns or more (.csv, .tsv, .jsonl, .parquet); a folder with such
+            tables called `train.*` and, if there are any, `validation.*` and `test.*`; or, with
+            `target`, a text file with one source a line.
         target: text file whose lines are the targets of the lines of `path`.
-        source_column, target_column: columns of the tables; found by their usual names, or because there are two.
+        source_column, target_column: columns of the tables; found by their usual names, or because
+            there are two.
 
     Returns:
         Split name ("train", "validation", "test") to Pairs; what is not split lies under "train".
 
     Raises:
-        InputError: no such file, not readable as text, columns not found, two files of different length, nothing in it, or every
-            target is its source.
+        InputError: no such file, not readable as text, columns not found, two files of different
+            length, nothing in it, or every target is its source.
     """
     path = Path(path).expanduser()
     for file in (path, Path(target).expanduser()) if target else (path,):
@@ -245,8 +253,8 @@ def _read_pair_table(path: Path, *, source_column: str, target_column: str) -> P
 def split_pairs(
     parts: dict[str, Pairs], *, validation_fraction: float, test_fraction: float, seed: int
 ) -> dict[str, Pairs]:
-    """Splits what is missing of "test" and "validation" off "train", at random; pairs with the same source stay together, so that no
-    test sentence was seen in training.
+    """Splits what is missing of "test" and "validation" off "train", at random; pairs with the same
+    source stay together, so that no test sentence was seen in training.
 
     Raises:
         InputError: too few pairs.

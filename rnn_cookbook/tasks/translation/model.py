@@ -25,20 +25,25 @@ def encoder_decoder(
     scheduled_sampling: bool = False,
     **rnn,
 ) -> keras.Model:
-    """Sequence to sequence with attention (Sutskever et al. 2014; Bahdanau et al. 2015; Luong et al. 2015).
+    """Sequence to sequence with attention (Sutskever et al. 2014; Bahdanau et al. 2015; Luong et
+    al. 2015).
 
-    (int32[batch, time] source, int32[batch, t] target) -> logits float32[batch, t, target vocabulary]
+    (int32[batch, time] source, int32[batch, t] target) -> logits float32[batch, t, target
+    vocabulary]
 
-    The target is both an input, which the decoder shifts by itself, and what the loss compares with (leave out its padding, 0). For search
-    and sampling take the two halves: `encoding_model(model)` and `model.get_layer("decoder")`, whose `begin` and `step` the functions of
-    `decoding` go by.
+    The target is both an input, which the decoder shifts by itself, and what the loss compares with
+    (leave out its padding, 0). For search and sampling take the two halves: `encoding_model(model)`
+    and `model.get_layer("decoder")`, whose `begin` and `step` the functions of `decoding` go by.
 
     Args:
         source_vocabulary, target_vocabulary: word numbers, 0 for padding included.
         embedding_size: width of the word vectors of both sides.
-        cell, units, depth, bidirectional: of encoder and decoder, see `recurrent.rnn_stack`; `rnn` are further options of the encoder.
-        attention, input_feeding, tie_weights, start, scheduled_sampling: of the decoder, see `attention.AttentionDecoder`.
-        dropout: on the word vectors, between the layers, on the memory and before the logits, the same components at every step.
+        cell, units, depth, bidirectional: of encoder and decoder, see `recurrent.rnn_stack`; `rnn`
+            are further options of the encoder.
+        attention, input_feeding, tie_weights, start, scheduled_sampling: of the decoder, see
+            `attention.AttentionDecoder`.
+        dropout: on the word vectors, between the layers, on the memory and before the logits, the
+            same components at every step.
     """
     check_options("encoder_decoder", rnn, own=("input_dropout",))
     source = keras.Input(shape=(None,), dtype="int32", name="source")
@@ -64,7 +69,8 @@ def encoder_decoder(
     )
     if dropout:
         memory = keras.layers.SpatialDropout1D(dropout, name="memory_dropout")(memory)
-    # The decoder starts from the encoder's last states through a small layer of their own: sizes and ranges differ.
+    # The decoder starts from the encoder's last states through a small layer of their own: sizes
+    # and ranges differ.
     parts = len(states[0]) // 2 if bidirectional else len(states[0])
     initial = []
     for level, final in enumerate(states, start=1):
@@ -102,7 +108,8 @@ def encoder_decoder(
 
 
 def encoding_model(model: keras.Model) -> keras.Model:
-    """The encoder of an `encoder_decoder`, weights shared: int32[batch, time] source -> what `AttentionDecoder.begin` takes."""
+    """The encoder of an `encoder_decoder`, weights shared: int32[batch, time] source -> what
+    `AttentionDecoder.begin` takes."""
     decoder = model.get_layer("decoder")
     _, memory, mask, *parts = keras.tree.flatten(decoder.input)
     count = len(parts) // decoder.depth

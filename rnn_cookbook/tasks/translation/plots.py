@@ -1,4 +1,5 @@
-"""What translations show of their test split: all of them, twenty to read, quality by length, and what the network looked at."""
+"""What translations show of their test split: all of them, twenty to read, quality by length, and
+what the network looked at."""
 
 import textwrap
 import warnings
@@ -20,8 +21,9 @@ _SHOWN = 20
 def write_translations(
     run: Run, pairs: Pairs, found: Sequence[Sequence[Translation]], translator: Translator
 ) -> None:
-    """`predictions.jsonl` in the order of the split; `examples.txt`, 20 translations beside their references, from the worst to the best;
-    `plots/bleu_by_length.png`; and `plots/attention.png`, where there is attention.
+    """`predictions.jsonl` in the order of the split; `examples.txt`, 20 translations beside their
+    references, from the worst to the best; `plots/bleu_by_length.png`; and `plots/attention.png`,
+    where there is attention.
 
     Args:
         run: where to write.
@@ -91,7 +93,8 @@ def plot_bleu_by_length(run: Run, groups: Sequence[dict]) -> None:
 
 
 def plot_attention(run: Run, shown: Sequence[Attention]) -> None:
-    """`plots/attention.png`: a heat map a text, of what (across) each subword of the translation (down) looked at."""
+    """`plots/attention.png`: a heat map a text, of what (across) each subword of the translation
+    (down) looked at."""
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
     longest = (

@@ -22,7 +22,9 @@ _TOKENS = 4_000  # of a batch, padding included
 
 class Translation(NamedTuple):
     text: str
-    score: float  # nats: what the search ranks by, the log-probability normalised by length; the sum of the parts of a long text
+    # nats: what the search ranks by, the log-probability normalised by length; the sum of the parts
+    # of a long text
+    score: float
     log_probability: float  # nats
 
 
@@ -33,8 +35,9 @@ class Attention(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What the training pairs are like: an answer has at most `slope * source + extra` subwords, those of the source counted with their end
-    symbol; what is translated at a time has at most so many `sentences`."""
+    """What the training pairs are like: an answer has at most `slope * source + extra` subwords,
+    those of the source counted with their end symbol; what is translated at a time has at most so
+    many `sentences`."""
 
     slope: float
     extra: int
@@ -44,9 +47,10 @@ class Limits(NamedTuple):
     def fit(
         cls, texts: Sequence[str], sources: Sequence[np.ndarray], targets: Sequence[np.ndarray]
     ) -> "Limits":
-        """A quarter more than the usual ratio of lengths, and what all but one pair in a thousand exceed it by: translations are as long as
-        their source, summaries shorter, replies whatever they are. A model that never saw two sentences at once leaves one of
-        them out; so many are asked for as all but one in a hundred of the source texts have.
+        """A quarter more than the usual ratio of lengths, and what all but one pair in a thousand
+        exceed it by: translations are as long as their source, summaries shorter, replies whatever
+        they are. A model that never saw two sentences at once leaves one of them out; so many are
+        asked for as all but one in a hundred of the source texts have.
 
         Args:
             texts: of the training sources.
@@ -73,12 +77,15 @@ class Translator:
     Make it once: what it calls is compiled on the first call and kept.
 
     Args:
-        models: one, or several that were trained on the same subwords, whose probabilities are averaged at every step.
+        models: one, or several that were trained on the same subwords, whose probabilities are
+            averaged at every step.
         source, target: the encoders that they were trained with.
         limits: of the answers' length, and of the sentences that are translated at a time.
-        longest: subwords that are translated at a time. Longer texts go in parts, which end with sentences where they can.
+        longest: subwords that are translated at a time. Longer texts go in parts, which end with
+            sentences where they can.
         beam: width of the search; 1 is greedy.
-        alpha: of the length normalisation of Wu et al. (2016), see `decoding.beam_search`; 0 is none, which favours short answers.
+        alpha: of the length normalisation of Wu et al. (2016), see `decoding.beam_search`; 0 is
+            none, which favours short answers.
         n_best: translations of each text, at most `beam`.
     """
 
@@ -238,7 +245,8 @@ class Translator:
 
 
 def _joined(parts: list[list[Translation]]) -> list[Translation]:
-    """Translations of a text from those of its parts: the first of all, the second of all, and so on as far as each part has one."""
+    """Translations of a text from those of its parts: the first of all, the second of all, and so
+    on as far as each part has one."""
     return [
         Translation(
             " ".join(one.text for one in ranked),

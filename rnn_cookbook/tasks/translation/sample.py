@@ -26,13 +26,16 @@ _TIMES = {"": "", "today": "odi", "again": "ree", "at night": "nokt"}
 
 
 def translations(count: int, *, seed: int) -> Pairs:
-    """Sentences of English and the one right translation of each into a language that does not exist.
+    """Sentences of English and the one right translation of each into a language that does not
+    exist.
 
-    The verb moves to the end, adjectives behind their nouns, prepositions behind all of it, time and negation to the front. Nouns have a
-    gender that no English word shows; articles and adjectives take its vowel, the number ("r") and the case ("n" of the object, "s" of a
-    place) from them. The verb shows the number of the subject, also where English does not: "The dogs near the river followed a cat."
-    is "Lar borar dunis lis prok meskon zegitum." So no word can be translated by itself, and yet all follows from the sentence: the best
-    possible `exact_match` is 1. No sentence is drawn twice.
+    The verb moves to the end, adjectives behind their nouns, prepositions behind all of it, time
+    and negation to the front. Nouns have a gender that no English word shows; articles and
+    adjectives take its vowel, the number ("r") and the case ("n" of the object, "s" of a place)
+    from them. The verb shows the number of the subject, also where English does not: "The dogs near
+    the river followed a cat." is "Lar borar dunis lis prok meskon zegitum." So no word can be
+    translated by itself, and yet all follows from the sentence: the best possible `exact_match` is
+    1. No sentence is drawn twice.
     """
     rng = random.Random(f"translations {seed}")
     pairs: dict[str, str] = {}

@@ -6,8 +6,9 @@ from rnn_cookbook.metrics import groups_by_length
 
 
 def translation_scores(references: Sequence[str], translations: Sequence[str]) -> dict[str, float]:
-    """Scores of whole, cased, detokenised texts by sacreBLEU (Post 2018), one reference each: "bleu" (Papineni et al. 2002), "chrf"
-    (Popović 2015), "ter" (Snover et al. 2006; less is better), each 0 to 100, and "exact_match", the share of those that are the same."""
+    """Scores of whole, cased, detokenised texts by sacreBLEU (Post 2018), one reference each:
+    "bleu" (Papineni et al. 2002), "chrf" (Popović 2015), "ter" (Snover et al. 2006; less is
+    better), each 0 to 100, and "exact_match", the share of those that are the same."""
     from sacrebleu.metrics import BLEU, CHRF, TER
 
     pair = list(translations), [list(references)]

@@ -1,4 +1,5 @@
-"""The NAB score: by hand, against its definition row by row, and against what the benchmark's own scorer gives for public detectors."""
+"""The NAB score: by hand, against its definition row by row, and against what the benchmark's own
+scorer gives for public detectors."""
 
 import csv
 import json
@@ -127,7 +128,8 @@ THEIR_NAMES = {
 
 
 class TestPublicDetectors:
-    """Scores that they stored, and what the benchmark's own scorer gives for these on exactly these files."""
+    """Scores that they stored, and what the benchmark's own scorer gives for these on exactly these
+    files."""
 
     @pytest.fixture(scope="class")
     def files(self, data_dir):
@@ -157,6 +159,7 @@ class TestPublicDetectors:
 
     @pytest.mark.slow
     def test_so_are_those_of_the_windowed_gaussian_made_here(self, files, reference):
-        """Its stored scores have 10 digits, too few: the best threshold lies beyond them. Made anew, with 12, they agree to 1e-6."""
+        """Its stored scores have 10 digits, too few: the best threshold lies beyond them. Made
+        anew, with 12, they agree to 1e-6."""
         scores = [np.round(windowed_gaussian(one.values[:, 0]), 12) for one in files.values()]
         self.agree(scores, files, reference["windowedGaussian"], within=1e-6)

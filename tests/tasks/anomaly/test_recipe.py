@@ -1,4 +1,5 @@
-"""The recipe of anomalies: learning itself on the sample, streams by file and line by line, bad input with one clear line."""
+"""The recipe of anomalies: learning itself on the sample, streams by file and line by line, bad
+input with one clear line."""
 
 import csv
 import io
@@ -166,7 +167,8 @@ class TestPredict:
         assert any(row["alarm"] == "1" for row in same)
 
     def test_what_training_learnt_goes_on_where_the_data_ended(self, sample, tmp_path, command):
-        """The run has scored all of the stream: another day of it is scored by what it was, not from nothing."""
+        """The run has scored all of the stream: another day of it is scored by what it was, not
+        from nothing."""
         folder, _ = sample
         one = anomalous_series(12, 2800, seed=0, clean=0.4)[1]
         assert one.name == "test 1"
@@ -331,7 +333,8 @@ class TestPredict:
         assert process.wait(60) == 128 + signal.SIGTERM
         process.stdin.close()
         process.stdout.close()
-        # The last row may just have been written and not be counted: it would then be told twice, but never be lost.
+        # The last row may just have been written and not be counted: it would then be told twice,
+        # but never be lost.
         assert read_states(tmp_path / "s.npz")["test 1"].last in (
             one.times[28].isoformat(),
             one.times[29].isoformat(),
@@ -780,7 +783,8 @@ def test_lines_with_a_header_and_missing_values():
 
 
 def test_gaps_in_lines_are_missing_steps_and_late_rows_are_left_out(sample, messages):
-    """A season later is a season later: what follows a gap is compared with the same hour of the day before."""
+    """A season later is a season later: what follows a gap is compared with the same hour of the
+    day before."""
     loaded = load_bundle(sample[0])
     one = replace(anomalous_series(1, 2800, seed=5)[0], name="test 1")
     rows = [f"{at},{value}\n" for at, value in zip(one.times, one.values[:, 0], strict=True)][:300]
@@ -835,7 +839,8 @@ def test_streams_that_are_too_short_are_left_out(messages):
 
 @pytest.mark.slow
 def test_streams_without_variation_and_with_other_units(tmp_path, command):
-    """A constant, and values that jump by 1e12: the run goes through, numbers stay numbers, and the jump is the alarm."""
+    """A constant, and values that jump by 1e12: the run goes through, numbers stay numbers, and the
+    jump is the alarm."""
     frame = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=800, freq="h"), "y": 5.0})
     jump = frame.assign(y=wave(800) + np.where(np.arange(800) == 700, 1e12, 0))
     pd.concat([frame.assign(unique_id="flat"), jump.assign(unique_id="jump")]).to_csv(

@@ -1,4 +1,5 @@
-"""The sentiment recipe: it learns what only order tells, on the sample, and works on everybody's own files."""
+"""The sentiment recipe: it learns what only order tells, on the sample, and works on everybody's
+own files."""
 
 import json
 from dataclasses import replace
@@ -231,7 +232,8 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("breakage", ["shuffled labels", "reversed time"])
 def test_the_score_falls_when_something_is_broken(breakage, monkeypatch):
-    """What holds the other tests up: a model trained on shuffled labels, or asked about reversed reviews, is found out."""
+    """What holds the other tests up: a model trained on shuffled labels, or asked about reversed
+    reviews, is found out."""
     config = replace(sentiment.SAMPLE, baselines=False)
     seed_everything(0)
     data = sentiment.load_data(config)
@@ -291,7 +293,8 @@ def test_the_vocabulary_of_own_data_comes_from_its_training_part(tmp_path):
 
 @pytest.mark.slow
 def test_the_real_benchmark_end_to_end_in_small(data_dir, tmp_path):
-    """IMDb from disk, with everything on but few texts: the code that the recorded numbers come from."""
+    """IMDb from disk, with everything on but few texts: the code that the recorded numbers come
+    from."""
     config = replace(
         sentiment.Config(),
         data_dir=str(data_dir),

@@ -1,4 +1,5 @@
-"""Baselines of forecasting against closed forms and scikit-learn, measures against the field's libraries."""
+"""Baselines of forecasting against closed forms and scikit-learn, measures against the field's
+libraries."""
 
 import keras
 import numpy as np
@@ -84,8 +85,8 @@ def test_ridge_is_that_of_scikit_learn(alpha):
 @pytest.mark.parametrize("head", ["point", "quantiles", "gaussian", "student_t"])
 @pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
 def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, trust):
-    """Values come true by the linear forecast, by the network's own, or half and half, and noise: the share is found, levels move, and
-    spreads shrink as the error does."""
+    """Values come true by the linear forecast, by the network's own, or half and half, and noise:
+    the share is found, levels move, and spreads shrink as the error does."""
     ridge, validation = RidgeForecaster(10.0).fit(windows(0, 200)), windows(200, 300)
     keras.utils.set_random_seed(1)
     model = forecaster(
@@ -144,7 +145,8 @@ def test_the_linear_forecasts_to_mix_are_those_of_the_baselines(season):
 
 
 def test_shares_are_the_best_that_are_not_negative():
-    """Of three forecasts: the shares by which the truth was made; none for what only a negative share would help."""
+    """Of three forecasts: the shares by which the truth was made; none for what only a negative
+    share would help."""
     parts = RNG.normal(size=(3, 4000))
     for wanted in ([0.2, 0.3, 0.5], [0, 1, 0], [0.6, 0.4, 0]):
         assert combine([part - np.array(wanted) @ parts for part in parts]) == pytest.approx(
@@ -247,7 +249,8 @@ def series(values, name="", channels=("x",)):
 
 
 def test_the_scorer_measures_in_both_units_whatever_the_series():
-    """Two series a thousandfold apart: the measures of each alone, in its own units, weighted by its windows."""
+    """Two series a thousandfold apart: the measures of each alone, in its own units, weighted by
+    its windows."""
     both = [
         series(RNG.normal(size=(40, 1)).cumsum(axis=0), "a"),
         series(1000 * RNG.normal(size=(60, 1)).cumsum(axis=0), "b"),

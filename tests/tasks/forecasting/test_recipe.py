@@ -1,4 +1,5 @@
-"""The forecasting recipe: near the floor on the sample, the benchmark by its protocol, everybody's own tables, honest backtests."""
+"""The forecasting recipe: near the floor on the sample, the benchmark by its protocol, everybody's
+own tables, honest backtests."""
 
 import json
 from dataclasses import replace
@@ -100,7 +101,8 @@ def predict(folder, *arguments):
 
 
 def test_predict_goes_on_after_the_end_in_a_new_process(sample_run, tmp_path):
-    """The forecast of the sample cut short by a day is near the best one of that day; the backtest says who wins in words."""
+    """The forecast of the sample cut short by a day is near the best one of that day; the backtest
+    says who wins in words."""
     folder, _ = sample_run
     series = seasonal_series(6000, seed=0)
     table = pd.DataFrame(series.values, columns=series.channels)
@@ -296,7 +298,8 @@ def test_a_long_table_with_series_of_any_scale_and_length(capsys):
 
 @pytest.mark.slow
 def test_a_promotion_known_ahead_is_forecast(tmp_path):
-    """What nobody could know from the past: with the covariate the error is that of the noise, without it that of the promotions."""
+    """What nobody could know from the past: with the covariate the error is that of the noise,
+    without it that of the promotions."""
     daily(500, promotions=True).to_csv("my.csv", index=False)
     config = forecasting.Config(
         data="my.csv",
@@ -540,7 +543,8 @@ def test_options_may_stand_before_the_run(capsys):
 
 @pytest.mark.slow
 def test_a_table_of_another_size_is_told(capsys):
-    """A wide table has no name by which it would be new: it is scaled as in training, and said to be far from it."""
+    """A wide table has no name by which it would be new: it is scaled as in training, and said to
+    be far from it."""
     daily(200).to_csv("my.csv", index=False)
     run("--data", "my.csv", "--columns", "sales", *SHORT)
     daily(200).assign(sales=lambda rows: rows["sales"] * 1e6).to_csv("large.csv", index=False)

@@ -1,4 +1,5 @@
-"""Recordings and their texts: every layout gives the same utterances, and files that cannot be used are named."""
+"""Recordings and their texts: every layout gives the same utterances, and files that cannot be used
+are named."""
 
 import json
 

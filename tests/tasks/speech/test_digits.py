@@ -1,4 +1,5 @@
-"""Strings of digits are made of whole recordings, of one voice, in the order of their text, the same for the same seed."""
+"""Strings of digits are made of whole recordings, of one voice, in the order of their text, the
+same for the same seed."""
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from rnn_cookbook.tasks.speech.digits import (
 
 
 def tones() -> Recordings:
-    """Each digit a pitch of its own, each speaker an octave: 2 speakers, 10 digits, 50 takes of 0.2 s."""
+    """Each digit a pitch of its own, each speaker an octave: 2 speakers, 10 digits, 50 takes of 0.2
+    s."""
     found = Recordings()
     for s, speaker in enumerate(("anna", "bert")):
         for digit in range(10):

@@ -1,4 +1,5 @@
-"""From sounds to words: neither padding nor neighbours nor chunks change what is heard, and a word is where its letters are."""
+"""From sounds to words: neither padding nor neighbours nor chunks change what is heard, and a word
+is where its letters are."""
 
 import keras
 import numpy as np
@@ -63,7 +64,8 @@ def model():
     "options", [{}, {"bidirectional": False, "strides": (2, 2)}], ids=["both directions", "causal"]
 )
 def test_a_recognizer_of_samples(options, tmp_path):
-    """Padding and neighbours change nothing, every weight learns with all that disturbs the training, and the file brings it back."""
+    """Padding and neighbours change nothing, every weight learns with all that disturbs the
+    training, and the file brings it back."""
     model = network(
         **options, masked_bands=1, widest_band=2, masked_stretches=1, warp=0.1, dropout=0.1
     )

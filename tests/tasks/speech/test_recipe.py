@@ -1,4 +1,5 @@
-"""The speech recipe: it hears what the sample says, when, and while it comes in; and it works on everybody's own recordings."""
+"""The speech recipe: it hears what the sample says, when, and while it comes in; and it works on
+everybody's own recordings."""
 
 import json
 from dataclasses import replace
@@ -137,8 +138,9 @@ def test_raw_samples_on_standard_input(sample_run):
 
 @pytest.mark.slow
 def test_a_long_recording_in_parts(sample_run, tmp_path):
-    """Two minutes, in parts no longer than the training's sounds; the memory is that of a part (tests of the transcriber hold what is heard
-    to be the same). Letters count, not spaces: between two sounds is silence as training has it at the edges alone, where no space is."""
+    """Two minutes, in parts no longer than the training's sounds; the memory is that of a part
+    (tests of the transcriber hold what is heard to be the same). Letters count, not spaces: between
+    two sounds is silence as training has it at the edges alone, where no space is."""
     folder, _ = sample_run
     fresh = spoken_tones(110, seed=93)
     soundfile.write(tmp_path / "long.wav", np.concatenate(fresh.sounds), RATE)
@@ -196,7 +198,8 @@ def test_a_model_of_both_directions_does_not_stream(sample_run, capsys):
 
 
 def test_what_cannot_be_heard_is_told(tmp_path, messages):
-    """Texts too long for their sound, without a word, with characters that training lacks; sounds that are too long."""
+    """Texts too long for their sound, without a word, with characters that training lacks; sounds
+    that are too long."""
     texts = {f"text{i}": "too long a text for one second of sound, " * 20 for i in (3,)} | {
         "text4": "?!"
     }

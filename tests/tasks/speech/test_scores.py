@@ -48,7 +48,8 @@ def test_words_are_cut_where_it_is_quiet():
 
 @pytest.mark.slow
 def test_the_baselines_on_the_real_digits(data_dir):
-    """An unseen voice is much harder than an unseen take; single digits are what REFERENCES are for, strings are harder."""
+    """An unseen voice is much harder than an unseen take; single digits are what REFERENCES are
+    for, strings are harder."""
     recordings = spoken_digits(data_dir)
     found = {}
     for name, parts in (

@@ -393,7 +393,8 @@ class TestFolders:
             read_tagged(tmp_path)
 
 
-# No white space; a zero byte is refused as binary. A first U+FEFF is a byte order mark, so the files have one.
+# No white space; a zero byte is refused as binary. A first U+FEFF is a byte order mark, so the
+# files have one.
 ANY_TOKEN = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=5
 ).filter(lambda token: token.split() == [token] and token != "-DOCSTART-")

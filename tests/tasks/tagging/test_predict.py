@@ -83,7 +83,8 @@ def test_spans_are_those_of_the_decoding_model(tagger):
 
 @pytest.mark.parametrize("longest", [1, 8, 20])
 def test_long_sentences_are_read_in_parts_that_hang_together(tagger, longest):
-    """A network that looks at nothing but the word finds the same in parts as in the whole: the CRF's path goes across the cuts."""
+    """A network that looks at nothing but the word finds the same in parts as in the whole: the
+    CRF's path goes across the cuts."""
     for layer in tagger.model.layers:
         if "rnn" in layer.name:
             for weight in layer.weights:
@@ -116,7 +117,8 @@ def test_parts_cover_every_token_once_with_its_neighbours(tagger):
 
 
 def test_a_sentence_of_thousands_of_words_takes_no_longer_than_its_length(tagger):
-    """Every span has its probability from one pass over the sentence: a pass a span would be quadratic."""
+    """Every span has its probability from one pass over the sentence: a pass a span would be
+    quadratic."""
     (found,) = tagger.spans_with_probability([SENTENCES[0] * 2500])
     assert len(found) > 1000
     assert all(0 <= probability <= 1 for _, probability in found)

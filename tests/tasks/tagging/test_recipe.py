@@ -1,4 +1,5 @@
-"""The named-entity recipe: it learns what only context tells, on the sample, and works on everybody's own annotated text."""
+"""The named-entity recipe: it learns what only context tells, on the sample, and works on
+everybody's own annotated text."""
 
 import json
 import re
@@ -388,7 +389,8 @@ def test_nothing_is_fitted_on_test_or_validation(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("breakage", ["shuffled tags", "reversed time"])
 def test_the_score_falls_when_something_is_broken(breakage, monkeypatch, tmp_path):
-    """The score of the sample comes from the tags and from the order of the words, and from nothing else."""
+    """The score of the sample comes from the tags and from the order of the words, and from nothing
+    else."""
     config = replace(ner.SAMPLE, epochs=3)
     seed_everything(0)
     data = ner.load_data(config)

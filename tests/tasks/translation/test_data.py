@@ -1,4 +1,5 @@
-"""Sentence pairs: files in every accepted form give the same pairs, and what is wrong with them is said."""
+"""Sentence pairs: files in every accepted form give the same pairs, and what is wrong with them is
+said."""
 
 import gzip
 import hashlib

@@ -1,4 +1,5 @@
-"""From texts to translations: nothing depends on what else is in the batch, several models are their mean, long texts go in parts."""
+"""From texts to translations: nothing depends on what else is in the batch, several models are
+their mean, long texts go in parts."""
 
 import keras
 import numpy as np
@@ -34,7 +35,8 @@ def model():
 
 
 def assert_same(found, wanted):
-    """The same translations, with scores that may differ by the rounding of another place in a batch."""
+    """The same translations, with scores that may differ by the rounding of another place in a
+    batch."""
     assert [one.text for one in found] == [one.text for one in wanted]
     np.testing.assert_allclose([one[1:] for one in found], [one[1:] for one in wanted], rtol=1e-4)
 

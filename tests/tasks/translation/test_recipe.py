@@ -1,4 +1,5 @@
-"""The translation recipe: on the sample it finds the one right answer, and it works on everybody's own pairs."""
+"""The translation recipe: on the sample it finds the one right answer, and it works on everybody's
+own pairs."""
 
 import json
 from dataclasses import replace
@@ -207,7 +208,8 @@ QUESTIONS = {
 
 @pytest.mark.slow
 def test_questions_and_answers_make_a_small_chatbot(tmp_path, capsys):
-    """The same recipe, by its own options alone: polite variants of five questions are answered as their likes were."""
+    """The same recipe, by its own options alone: polite variants of five questions are answered as
+    their likes were."""
     politely = [
         "",
         "Please: ",
@@ -431,7 +433,8 @@ def test_what_is_said_depends_on_the_order_of_the_source(sample_run):
 @pytest.mark.slow
 @pytest.mark.parametrize("breakage", ["shuffled targets", "no attention"])
 def test_the_score_falls_when_something_is_broken(breakage, tmp_path):
-    """What holds the other tests up; and what attention is for: two epochs with it are enough for nearly all."""
+    """What holds the other tests up; and what attention is for: two epochs with it are enough for
+    nearly all."""
     config = replace(
         translation.SAMPLE,
         epochs=2,
