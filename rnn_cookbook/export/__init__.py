@@ -2,5 +2,5 @@
 
 from rnn_cookbook._lazy import lazy_submodules
 
-__all__ = ["network", "served", "write"]
+__all__ = ["builders", "check", "formats", "network", "readme", "served", "write"]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -1,75 +1,129 @@
-"""What every served model has."""
+"""The interface of a model that is exported, from its inputs to its answers."""
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-_NEVER = 1e3  # outputs as large as this say what cannot be
-_CLOSE = 1e-5  # of probabilities, or nats: a rounding decides which is larger
+__all__ = [
+    "ROUNDING",
+    "SENTINEL",
+    "Facts",
+    "Served",
+    "call_by_name",
+    "close_at_the_top",
+    "size_in_row",
+]
+
+# Magnitude from which a number is a sentinel, such as -1e4 for a forbidden transition.
+SENTINEL = 1e3
+# Difference of two probabilities (or log-probabilities, in nats) that rounding may turn round.
+ROUNDING = 1e-5
+
+
+class Facts(NamedTuple):
+    """What the user of a network has to know beside its inputs and outputs.
+
+    Args:
+        entries: entries of `export.json`.
+        paragraph: paragraph of the README that explains them.
+    """
+
+    entries: Mapping[str, Any]
+    paragraph: str
 
 
 class Served(tf.Module, ABC):
     """A trained model from raw input to its answer, as one function of TensorFlow.
 
     Attributes:
-        signature: of each raw input shape and type, under its name.
-        outputs: the names of its answers, in alphabetical order.
-        about: for who is to use it: what goes in, and what comes out.
-        model: the same function as a Keras model, where numbers go in and come out and any format
-            may hold it; else None.
+        signature: name, shape and type of each raw input.
+        outputs: names of the answers, in alphabetical order.
+        about: description of the inputs and the answers, for the user of the export.
+        network: network from numbers to numbers, without inputs that only training feeds.
+        model: the same function as a Keras model, if its inputs and outputs are numbers that any
+            format can hold; None otherwise.
     """
 
     signature: Sequence[tf.TensorSpec]
     outputs: Sequence[str]
     about: str
+    network: keras.Model
     model: keras.Model | None = None
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the raw inputs, in the order of the signature."""
+        return [str(spec.name) for spec in self.signature]
 
     @abstractmethod
     def __call__(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The answers by their names, of inputs in the order of the signature."""
+        """Returns the answers by name, given the inputs in the order of the signature."""
 
     @abstractmethod
     def examples(self, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Raw inputs to try it with, drawn at random."""
+        """Draws `size` random raw inputs to check the export with."""
 
     @abstractmethod
     def expected(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the library itself answers to raw inputs, by the way that predictions take; strings
-        as bytes."""
+        """Returns what the library itself answers, by its own way of predicting; strings as
+        bytes."""
+
+    def facts(self) -> Facts:
+        """Returns what `export.json` and the README say of the network besides; nothing by
+        default."""
+        return Facts(entries={}, paragraph="")
 
     def sizes(
         self, inputs: dict[str, np.ndarray], wanted: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """What a difference to each expected number is to be seen as a share of."""
+        """Returns the scale that the error of each expected number is divided by."""
         return {name: size_in_row(value) for name, value in wanted.items() if value.dtype != object}
 
     def ties(self, inputs: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> np.ndarray:
-        """bool[batch]: where another answer in words is as good as the expected one, but for a
-        rounding."""
+        """Returns where rounding decides which text is the answer: bool[batch]."""
         return np.zeros(len(next(iter(wanted.values()))), bool)
 
 
-def call_by_name(network: keras.Model, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-    """The network's output, of inputs by their names, in whatever structure it takes them."""
-    values = [inputs[one.name] for one in keras.tree.flatten(network.input)]
+def call_by_name(network: keras.Model, inputs: Mapping[str, tf.Tensor]) -> Any:
+    """Calls a network with its inputs by name, in whatever structure the network takes them.
+
+    Args:
+        network: functional Keras model.
+        inputs: a tensor for each input of the network; others are ignored.
+
+    Returns:
+        The network's output: a tensor, or a structure of tensors.
+    """
+    values = [inputs[tensor.name] for tensor in keras.tree.flatten(network.input)]
     return network(keras.tree.pack_sequence_as(network.input, values), training=False)
 
 
 def size_in_row(wanted: np.ndarray) -> np.ndarray:
-    """The largest number in the row of each, or 1 where that is less: float32 has so many digits,
-    and no more. Numbers that say "never", such as -1e4, and those of which an example has one,
-    count for themselves alone."""
+    """Returns the scale that the error of each number is divided by: the largest magnitude in the
+    number's row, and at least 1, because float32 keeps so many digits and no more.
+
+    Sentinels (magnitude `SENTINEL` or more) and arrays with one number per example are compared on
+    their own scale.
+
+    Args:
+        wanted: expected numbers, float[batch] or float[batch, ..., values].
+    """
     size = np.abs(wanted)
-    never = size >= _NEVER
-    row = np.where(never, 0.0, size)
-    row = row.max(axis=-1, keepdims=True) if row.ndim > 1 else row
-    return np.where(never, size, np.maximum(row, 1.0))
+    sentinel = size >= SENTINEL
+    row = np.where(sentinel, 0.0, size)
+    if row.ndim > 1:
+        row = row.max(axis=-1, keepdims=True)
+    return np.where(sentinel, size, np.maximum(row, 1.0))
 
 
 def close_at_the_top(scores: np.ndarray) -> np.ndarray:
-    """float[..., classes] -> bool[...]: whether a rounding decides which is the largest."""
+    """Returns whether rounding decides which class has the largest score: float[..., classes] ->
+    bool[...]."""
     two = np.sort(scores, axis=-1)[..., -2:]
-    return two[..., 1] - two[..., 0] < _CLOSE
+    return two[..., 1] - two[..., 0] < ROUNDING

@@ -12,6 +12,7 @@ __all__ = [
     "decoding",
     "diagnostics",
     "embedding",
+    "examples",
     "forecast",
     "losses",
     "lstm",

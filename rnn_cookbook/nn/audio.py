@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.nn.examples import InputValues
 from rnn_cookbook.nn.masking import ExplicitMask
 
 _FLOOR = 1e-6  # of an energy of samples within [-1, 1]: below any microphone's noise
@@ -55,6 +56,9 @@ class LogMel(ExplicitMask):
         warp: in training the frequencies of each sound are stretched or squeezed at random by up to
             this share, as those of longer and shorter vocal tracts are (Jaitly and Hinton 2013).
     """
+
+    # Audio lies between -1 and 1; 200 samples are a few frames at any usual rate.
+    input_values = (InputValues(deviation=0.1, steps=200), InputValues(lengths=True))
 
     def __init__(
         self,

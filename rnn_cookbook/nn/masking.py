@@ -5,6 +5,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from rnn_cookbook.nn.examples import InputValues
+
 
 class ExplicitMask(keras.layers.Layer):
     """Takes its mask as an input. A mask that Keras has attached to the inputs besides is the same
@@ -49,6 +51,8 @@ class PaddingMask(keras.layers.Layer):
 class LengthMask(ExplicitMask):
     """True before each sequence's length: (float[batch, time, features], int32[batch]) ->
     bool[batch, time]; the first step is always True."""
+
+    input_values = (InputValues(), InputValues(lengths=True))
 
     def call(self, inputs):
         sequence, lengths = inputs

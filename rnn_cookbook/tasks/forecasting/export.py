@@ -16,6 +16,11 @@ _CYCLES = {"day": "the day", "week": "the week from Monday on", "year": "the 366
 _ROUNDING = 2.5e-3  # of a float32, some digits from its last, as a share of what is tolerated
 
 
+def inference_network(model: keras.Model) -> keras.Model:
+    """Returns the network to export: a recursive forecaster takes no target in use."""
+    return without_teacher(model)
+
+
 class ServedForecaster(Served):
     """Windows to forecasts in the series' own units: float32[batch, lookback, channels] values ->
     "forecast" float32[batch, horizon, channels], and "quantiles" float32[batch, horizon, channels,

@@ -1,14 +1,17 @@
 """Words of sentences to their tags."""
 
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.encode.text import UNKNOWN, lower
-from rnn_cookbook.export.served import Served, call_by_name
+from rnn_cookbook.export.served import Facts, Served, call_by_name
 from rnn_cookbook.nn.characters import LETTERS
+from rnn_cookbook.nn.crf import CRF
 from rnn_cookbook.tasks.tagging.encode import AFFIXES, TagEncoder, WordEncoder
 from rnn_cookbook.tasks.tagging.predict import Tagger
 
@@ -28,6 +31,26 @@ _STRANGE = [
     "...",
     "Über-" + "lang" * 6,
 ]
+
+
+def network_facts(model: keras.Model, learnt: Mapping[str, Any]) -> Facts:
+    """Returns what decodes the scores of a tagger with a CRF; nothing without a CRF.
+
+    Args:
+        model: a `sequence_tagger`.
+        learnt: facts of the bundle, of which "types" are the types of the entities.
+    """
+    crf = next((layer for layer in model.layers if isinstance(layer, CRF)), None)
+    if crf is None:
+        return Facts(entries={}, paragraph="")
+    tags = TagEncoder(learnt["types"]).tags if "types" in learnt else None
+    transitions = keras.ops.convert_to_numpy(crf.transitions).astype(float).tolist()
+    return Facts(
+        entries={"crf": {"tags": tags, "transitions": transitions}},
+        paragraph="The tags of a sentence are the path with the largest sum of outputs and "
+        "transitions (Viterbi): `crf` in `export.json` holds the\ntags in the order of the outputs, "
+        "and the transitions from the tag of the row to the tag of the column.",
+    )
 
 
 class ServedTagger(Served):
@@ -82,6 +105,9 @@ class ServedTagger(Served):
             else tf.argmax(scores, axis=-1, output_type=tf.int32)
         )
         return {"tags": tf.where(inside, tf.gather(tf.constant(self.tags), path), "")}
+
+    def facts(self):
+        return network_facts(self.network, {"types": self.tagger.tags.types})
 
     def _read(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `WordEncoder.encode`: string[words] -> int32[words, ...] of each input."""
