@@ -4,6 +4,7 @@ calendar as numbers."""
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -139,13 +140,33 @@ class SeriesEncoder:
             ]
         return known if known[0].shape[1] else None
 
+    @overload
+    def own_units(
+        self,
+        series: Sequence[Series],
+        windows: "Windows",
+        scaled: np.ndarray,
+        *,
+        rows: slice | np.ndarray = ...,
+    ) -> np.ndarray: ...
+
+    @overload
+    def own_units(
+        self,
+        series: Sequence[Series],
+        windows: "Windows",
+        scaled: None,
+        *,
+        rows: slice | np.ndarray = ...,
+    ) -> None: ...
+
     def own_units(
         self,
         series: Sequence[Series],
         windows: "Windows",
         scaled: np.ndarray | None,
         *,
-        rows=slice(None),
+        rows: slice | np.ndarray = slice(None),
     ) -> np.ndarray | None:
         """float[windows, time, channels] or float[windows, time, channels, quantiles] of `windows`
         of `series`, unscaled: float64. None, of a forecast without quantiles, stays None.
