@@ -16,10 +16,9 @@ from statistics import median
 
 import numpy as np
 
-from rnn_cookbook.quiet import quiet_tensorflow
+from rnn_cookbook.quiet import start_tensorflow
 
-with quiet_tensorflow():
-    import tensorflow
+start_tensorflow()
 
 from rnn_cookbook.recipes import speech_to_text as recipe
 

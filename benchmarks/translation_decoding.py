@@ -13,10 +13,9 @@ import time
 from dataclasses import replace
 from statistics import median
 
-from rnn_cookbook.quiet import quiet_tensorflow
+from rnn_cookbook.quiet import start_tensorflow
 
-with quiet_tensorflow():
-    import tensorflow
+start_tensorflow()
 
 from rnn_cookbook.recipes import translation as recipe
 

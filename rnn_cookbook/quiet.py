@@ -1,10 +1,15 @@
 """TensorFlow without the noise of its start."""
 
+from __future__ import annotations
+
+import importlib
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+__all__ = ["quiet_tensorflow", "start_tensorflow"]
 
 
 @contextmanager
@@ -31,3 +36,9 @@ def quiet_tensorflow() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow quietly, ahead of the modules that use it."""
+    with quiet_tensorflow():
+        importlib.import_module("tensorflow")

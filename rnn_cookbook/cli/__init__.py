@@ -2,5 +2,5 @@
 
 from rnn_cookbook._lazy import lazy_submodules
 
-__all__ = ["commands", "copy", "main", "options"]
+__all__ = ["compare", "copy", "export", "main", "options", "predict", "run", "tune", "vendor"]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

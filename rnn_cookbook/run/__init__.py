@@ -2,5 +2,5 @@
 
 from rnn_cookbook._lazy import lazy_submodules
 
-__all__ = ["bundle", "fit", "folder", "plots", "record", "report"]
+__all__ = ["answers", "bundle", "fit", "folder", "plots", "record", "report", "results"]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -1,14 +1,16 @@
 """Training that survives being killed: seeding, schedule, fit, early stopping, checkpoint and
 resume."""
 
+from __future__ import annotations
+
 import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary, ref
 
 import keras
@@ -18,13 +20,73 @@ import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log, write_atomically, write_text
+from rnn_cookbook.metrics import VAL_LOSS, Metric
 from rnn_cookbook.nn.diagnostics import gpu_summary
 from rnn_cookbook.run.folder import Run
 
+__all__ = [
+    "Diverged",
+    "Plan",
+    "PredictionBatches",
+    "SequenceBatches",
+    "TrainingBatches",
+    "TrainingLength",
+    "fit",
+    "plan",
+    "predict",
+    "predict_sequences",
+    "seed_everything",
+    "set_precision",
+    "warmup_cosine",
+]
+
+# What TensorBoard's writer, which has its own file system, says where a device is full.
+_FULL_DEVICE = ("No space left", "File too large", "Disk quota")
+
+
+class TrainingBatches(Protocol):
+    """What `fit` trains on: batches whose order depends on the epoch alone."""
+
+    epoch: int
+
+    @property
+    def examples(self) -> int:
+        """Number of examples of an epoch."""
+        ...
+
+    def dataset(self) -> tf.data.Dataset:
+        """The batches of the current epoch: inputs and targets."""
+        ...
+
+
+class PredictionBatches(Protocol):
+    """What `predict` answers: batches in any order, which can be undone."""
+
+    def __len__(self) -> int: ...
+
+    def dataset(self) -> tf.data.Dataset: ...
+
+    def in_order(self, outputs: np.ndarray) -> np.ndarray:
+        """Puts outputs of the batches into the order of the examples."""
+        ...
+
+
+class SequenceBatches(Protocol):
+    """What `predict_sequences` answers: batches of sequences of known lengths."""
+
+    @property
+    def lengths(self) -> Sequence[int] | np.ndarray: ...
+
+    def dataset(self) -> tf.data.Dataset: ...
+
+    def plan(self) -> Iterable[Sequence[int] | np.ndarray]:
+        """The indices of the sequences of each batch."""
+        ...
+
 
 def seed_everything(seed: int) -> None:
-    """Same seed, same numbers on a CPU; on a GPU the fast kernels' sums may differ in the last
-    digits."""
+    """Seeds Python, NumPy and TensorFlow: same seed, same numbers on a CPU; on a GPU the sums of
+    the fast kernels may differ in the last digits."""
     keras.utils.set_random_seed(seed)
     gpus = [gpu.name for gpu in tf.config.list_physical_devices("GPU")]
     log.info("computing on %s", ", ".join(gpus) or "the CPU")
@@ -33,16 +95,23 @@ def seed_everything(seed: int) -> None:
 
 
 def set_precision(mixed: bool) -> None:
-    """Half-precision arithmetic with float32 weights for GPUs; losses are scaled by Keras so that
-    small gradients survive."""
+    """Chooses half-precision arithmetic with float32 weights, for GPUs, or full precision.
+
+    Keras scales the losses so that small gradients survive half precision.
+    """
     keras.mixed_precision.set_global_policy("mixed_float16" if mixed else "float32")
 
 
 def warmup_cosine(
     peak: float, *, steps: int, warmup: float = 0.05
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Learning rate: linear from 0 to `peak` in the first `warmup` share of the steps, then a half
-    cosine to a fiftieth of it."""
+    """Makes a learning-rate schedule: a linear rise, then half a cosine to a fiftieth of the peak.
+
+    Args:
+        peak: highest learning rate.
+        steps: number of optimizer steps of the training.
+        warmup: fraction of the steps in which the rate rises from 0.
+    """
     rise = max(1, round(warmup * steps))
     return keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - rise), alpha=0.02, warmup_target=peak, warmup_steps=rise
@@ -53,15 +122,33 @@ class Plan(NamedTuple):
     """How long to train."""
 
     epochs: int
-    steps: int  # of all the epochs
+    steps: int  # over all epochs
     patience: int  # epochs
 
 
-def plan(config, *, examples: int) -> Plan:
-    """`config.epochs` passes over so many examples, or as many as it takes to make
-    `config.least_steps` steps of `config.batch_size`; the patience in proportion."""
-    steps = -(-examples // config.batch_size)
-    epochs = max(config.epochs, -(-config.least_steps // steps))
+class TrainingLength(Protocol):
+    """The settings that `plan` reads."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def least_steps(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def patience(self) -> int: ...
+
+
+def plan(config: TrainingLength, *, examples: int) -> Plan:
+    """Plans `config.epochs` passes over the examples, or as many as it takes to make
+    `config.least_steps` optimizer steps; the patience grows in proportion.
+
+    Args:
+        config: settings with `epochs`, `least_steps`, `batch_size` and `patience`.
+        examples: number of training examples.
+    """
+    steps = math.ceil(examples / config.batch_size)
+    epochs = max(config.epochs, math.ceil(config.least_steps / steps))
     return Plan(epochs, epochs * steps, config.patience * epochs // config.epochs)
 
 
@@ -71,56 +158,60 @@ class Diverged(InputError):
 
 def fit(
     model: keras.Model,
-    train,
-    validation,
+    train: TrainingBatches,
+    validation: TrainingBatches,
     *,
     epochs: int,
     run: Run,
     patience: int = 0,
     average: int = 1,
-    monitor: str = "val_loss",
+    monitor: Metric = VAL_LOSS,
     scores: Callable[[], dict[str, float]] | None = None,
     tensorboard: bool = True,
 ) -> dict:
-    """Trains `model`, keeps its best weights or the mean of its last ones, and can go on after a
-    kill as if nothing had happened.
+    """Trains `model`, keeps its best weights or the mean of its last ones, and can be resumed after
+    a kill as if nothing had happened.
 
-    After every epoch the weights, the optimizer's and the random generators' state, the weights to
-    keep, and the history are written to `checkpoints/last.npz` in one atomic step. A resumed run
-    starts with the first epoch that did not finish; the order of the batches depends on the epoch
-    alone, so it ends with the numbers of an uninterrupted run.
+    After every epoch the weights, the state of the optimizer and of the random generators, the
+    weights to keep, and the history are written to `checkpoints/last.npz` in one atomic step. A
+    resumed run starts with the first epoch that did not finish. The order of the batches depends
+    on the epoch alone, so a resumed run ends with the numbers of an uninterrupted one.
 
     Args:
-        model: compiled; built for the batches' shapes.
-        train, validation: `encode.batches.Batches`, or anything with `dataset()`, `epoch` and
-            `examples`.
-        epochs: the most passes over the training data.
-        run: where checkpoints, `history.csv` and TensorBoard logs go; says whether to resume and
-            whether to be quiet.
-        patience: stop after so many epochs without a better `monitor`; 0 goes through all the
-            epochs.
-        average: above 1 the model ends with the mean of its weights after the last so many epochs
-            (checkpoint averaging, as in Vaswani et al. 2017) instead of those of the best epoch.
-            Each of them goes into the checkpoint.
-        monitor: what decides which weights are the best; smaller is better unless its name ends in
-            accuracy, f1, auc or bleu.
-        scores: called after every epoch for what no Keras metric can say, such as {"val_f1": ...}
-            of whole entities.
-        tensorboard: write logs to `run.path / "tensorboard"`.
+        model: compiled model, built for the shapes of the batches.
+        train: training batches; their `epoch` is set before each epoch.
+        validation: validation batches.
+        epochs: maximum number of passes over the training data.
+        run: folder of the checkpoints, `history.csv` and TensorBoard logs; says whether to resume
+            and whether to be quiet.
+        patience: epochs without a better `monitor` after which training stops; 0 never stops early.
+        average: number of last epochs over whose weights the model ends with the mean (checkpoint
+            averaging, as in Vaswani et al. 2017); 1 keeps the weights of the best epoch instead.
+            The weights of all these epochs are part of the checkpoint.
+        monitor: metric of the history that decides which epoch is the best, such as
+            `Metric("val_f1", higher_is_better=True)`.
+        scores: function called after every epoch for what no Keras metric can say, such as
+            {"val_f1": ...} of whole entities.
+        tensorboard: whether logs are written to `run.path / "tensorboard"`.
 
     Returns:
-        "history" (a list of one dictionary an epoch), "best_epoch" (from 0), "averaged" (the
-        weights of how many epochs), "epochs", "seconds" (validation included; "seconds_here"
-        without those before a resume) and "examples_per_second". The model has the weights that
-        were kept.
+        "history" (one dictionary per epoch), "best_epoch" (from 0), "averaged" (number of epochs
+        whose weights were averaged), "epochs", "seconds" (of all epochs, validation included) and
+        "examples_per_second". The model has the weights that were kept.
 
     Raises:
-        Diverged: the loss is not a number. The checkpoint of the epoch before stands.
+        InputError: no epoch, nothing to average, a `monitor` that is no Metric or that the history
+            lacks, a checkpoint of another model, or a full device.
+        Diverged: the loss is not a number. The checkpoint of the epoch before remains.
     """
     if epochs < 1:
-        raise InputError(f"training needs 1 epoch or more, got {epochs}")
+        raise InputError(f"epochs must be at least 1; received {epochs}", field="epochs")
     if average < 1:
-        raise InputError(f"the mean is of 1 epoch or more, got average={average}")
+        raise InputError(f"average must be at least 1; received {average}", field="average")
+    if not isinstance(monitor, Metric):
+        raise InputError(
+            f"monitor must be a Metric, which says which way is better; received {monitor!r}"
+        )
     log.info("%s", gpu_summary(model))
     keeper = _Keeper(
         train=train,
@@ -131,50 +222,63 @@ def fit(
         monitor=monitor,
         scores=scores,
     )
-    model.optimizer.build(
-        model.trainable_variables
-    )  # else its variables are made in the first step, which TensorFlow then traces twice
+    # Else its variables are made in the first step, which TensorFlow then traces twice.
+    model.optimizer.build(model.trainable_variables)
     if run.resumed:
         keeper.restore(model)
     if not keeper.state["done"]:
-        callbacks = [keeper]
-        if tensorboard:
-            callbacks.append(
-                keras.callbacks.TensorBoard(str(run.path / "tensorboard"), write_graph=False)
-            )
-        try:
-            # shuffle: the batches have their order already, and Keras warns that it cannot shuffle
-            # a tf.data pipeline.
-            model.fit(
-                train.dataset(),
-                validation_data=validation.dataset(),
-                initial_epoch=len(keeper.state["history"]),
-                epochs=epochs,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=0 if run.quiet else 1 if sys.stdout.isatty() else 2,
-            )
-        except tf.errors.OpError as error:  # TensorBoard's writer has its own file system
-            if not any(
-                reason in str(error) for reason in ("No space left", "File too large", "Disk quota")
-            ):
-                raise
-            raise InputError(
-                f"could not write to {run.path}: {error.message}; the last checkpoint is untouched. Make room, then --resume"
-            ) from error
+        _train(model, train, validation, keeper=keeper, run=run, tensorboard=tensorboard)
     keeper.write_history()  # a kill may have come between the checkpoint and its history
     for variable, value in zip(model.variables, keeper.kept, strict=True):
         variable.assign(value)
     state = keeper.state
+    finished = len(state["history"])
     return {
         "history": state["history"],
         "best_epoch": state["best_epoch"],
         "averaged": max(1, len(keeper.recent)),
-        "epochs": len(state["history"]),
+        "epochs": finished,
         "seconds": round(state["seconds"], 1),
-        "seconds_here": round(keeper.seconds_here, 1),
-        "examples_per_second": round(train.examples * len(state["history"]) / state["seconds"], 1),
+        "examples_per_second": round(train.examples * finished / state["seconds"], 1),
     }
+
+
+def _train(
+    model: keras.Model,
+    train: TrainingBatches,
+    validation: TrainingBatches,
+    *,
+    keeper: _Keeper,
+    run: Run,
+    tensorboard: bool,
+) -> None:
+    callbacks: list[keras.callbacks.Callback] = [keeper]
+    if tensorboard:
+        folder = str(run.path / "tensorboard")
+        callbacks.append(keras.callbacks.TensorBoard(folder, write_graph=False))
+    verbose: Any = 0  # Keras declares a text and takes numbers, too
+    if not run.quiet:
+        verbose = 1 if sys.stdout.isatty() else 2
+    try:
+        model.fit(
+            train.dataset(),
+            validation_data=validation.dataset(),
+            initial_epoch=len(keeper.state["history"]),
+            epochs=keeper.epochs,
+            callbacks=callbacks,
+            # The batches have their order already, and Keras warns that it cannot shuffle a
+            # tf.data pipeline.
+            shuffle=False,
+            verbose=verbose,
+        )
+    except tf.errors.OpError as error:
+        if not any(reason in str(error) for reason in _FULL_DEVICE):
+            raise
+        raise InputError(
+            f"could not write to {run.path}: {error.message}; the last checkpoint is untouched. "
+            "Make room, then resume",
+            field="resume",
+        ) from error
 
 
 class _Keeper(keras.callbacks.Callback):
@@ -184,25 +288,23 @@ class _Keeper(keras.callbacks.Callback):
     def __init__(
         self,
         *,
-        train,
+        train: TrainingBatches,
         run: Run,
         epochs: int,
         patience: int,
         average: int,
-        monitor: str,
+        monitor: Metric,
         scores: Callable[[], dict[str, float]] | None,
     ):
         super().__init__()
-        self.scores, self.average = scores, average
-        self.train, self.run, self.epochs, self.patience, self.monitor = (
-            train,
-            run,
-            epochs,
-            patience,
-            monitor,
-        )
-        self.sign = -1 if monitor.endswith(("accuracy", "f1", "auc", "bleu")) else 1
-        self.state = {
+        self.train = train
+        self.run = run
+        self.epochs = epochs
+        self.patience = patience
+        self.average = average
+        self.monitor = monitor
+        self.scores = scores
+        self.state: dict[str, Any] = {
             "history": [],
             "best": math.inf,
             "best_epoch": 0,
@@ -211,83 +313,97 @@ class _Keeper(keras.callbacks.Callback):
         }
         self.kept: list[np.ndarray] = []  # what the model ends with
         self.recent: list[list[np.ndarray]] = []  # of the last epochs, where their mean is kept
-        self.seconds_here = 0.0
+        self.started = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    @property
+    def trained(self) -> keras.Model:
+        """The model, which Keras sets before training begins."""
+        assert self.model is not None
+        return self.model
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.train.epoch = epoch
         self.started = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(logs["loss"]):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if not math.isfinite((logs or {})["loss"]):
+            finished = len(self.state["history"])
             raise Diverged(
-                f"the loss is not a number in epoch {len(self.state['history']) + 1}, step {batch + 1}: training diverged. Try a lower "
-                f"--learning-rate, or --clip-norm 1. Nothing after epoch {len(self.state['history'])} was kept"
+                f"training diverged: the loss is not a number in epoch {finished + 1}, step "
+                f"{batch + 1}; try a lower learning rate, or gradients clipped to norm 1. Nothing "
+                f"after epoch {finished} was kept",
+                field=("learning_rate", "clip_norm"),
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        scores = self.scores() if self.scores else {}
         state = self.state
-        if self.scores:
-            logs.update(self.scores())
-        seconds = time.perf_counter() - self.started
-        state["seconds"] += seconds
-        self.seconds_here += seconds
-        row = {
-            "epoch": epoch,
-            **{name: float(value) for name, value in logs.items()},
-            "seconds": round(state["seconds"], 2),
-        }
+        state["seconds"] += time.perf_counter() - self.started
+        row: dict[str, Any] = {"epoch": epoch}
+        for name, value in {**(logs or {}), **scores}.items():
+            row[name] = float(value)
+        row["seconds"] = round(state["seconds"], 2)
         state["history"].append(row)
-        if self.monitor not in row:
-            raise InputError(
-                f"nothing called {self.monitor!r} to choose the best epoch by; there is {', '.join(row)}"
-            )
-        if self.sign * row[self.monitor] < state["best"]:
-            state["best"], state["best_epoch"] = self.sign * row[self.monitor], epoch
-            if self.average == 1:
-                self.kept = self._weights()
-        elif not self.kept:
-            raise Diverged(
-                f"{self.monitor} is not a number after the first epoch: training diverged. Try a lower --learning-rate"
-            )
-        if self.average > 1:
-            self.recent = [*self.recent, self._weights()][-self.average :]
-            self.kept = _means(self.recent)
+        self._keep_weights(epoch, row)
         waited = epoch - state["best_epoch"]
         if self.patience and waited >= self.patience:
             log.info(
                 "no better %s for %d epochs: stopping, epoch %d is the best",
-                self.monitor,
+                self.monitor.name,
                 waited,
                 state["best_epoch"] + 1,
             )
-            self.model.stop_training = True
-        state["done"] = self.model.stop_training or epoch + 1 >= self.epochs
+            self.trained.stop_training = True
+        state["done"] = self.trained.stop_training or epoch + 1 >= self.epochs
         self.save()
 
+    def _keep_weights(self, epoch: int, row: dict[str, Any]) -> None:
+        name = self.monitor.name
+        if name not in row:
+            raise InputError(f"no metric {name!r} in the history; it has {', '.join(row)}")
+        state = self.state
+        # Checkpoints hold the score so that smaller is better; at first the best one is infinite.
+        badness = -row[name] if self.monitor.higher_is_better else row[name]
+        if badness < state["best"]:
+            state["best"] = badness
+            state["best_epoch"] = epoch
+            if self.average == 1:
+                self.kept = self._weights()
+        elif not self.kept:
+            raise Diverged(
+                f"training diverged: {name} is not a number after the first epoch; try a lower "
+                "learning rate",
+                field="learning_rate",
+            )
+        if self.average > 1:
+            self.recent = [*self.recent, self._weights()][-self.average :]
+            self.kept = _means(self.recent)
+
     def _weights(self) -> list[np.ndarray]:
-        return [np.array(variable) for variable in self.model.variables]
+        return [np.array(variable) for variable in self.trained.variables]
 
     @property
     def file(self) -> Path:
         return self.run.path / "checkpoints" / "last.npz"
 
     def save(self) -> None:
-        arrays = {"state": np.frombuffer(json.dumps(self.state).encode(), np.uint8)}
-        for name, values in (
-            ("model", self.model.variables),
-            ("optimizer", self.model.optimizer.variables),
-            ("best", self.kept),
-        ):
-            arrays |= {f"{name}/{index}": np.array(value) for index, value in enumerate(values)}
+        groups = {
+            "model": self.trained.variables,
+            "optimizer": self.trained.optimizer.variables,
+            "best": self.kept,
+        }
         for number, values in enumerate(self.recent):
-            arrays |= {f"recent {number}/{index}": value for index, value in enumerate(values)}
+            groups[f"recent {number}"] = values
+        arrays: dict[str, Any] = {"state": np.frombuffer(json.dumps(self.state).encode(), np.uint8)}
+        for name, values in groups.items():
+            for index, value in enumerate(values):
+                arrays[f"{name}/{index}"] = np.array(value)
         write_atomically(self.file, lambda path: np.savez(path, **arrays))
         self.write_history()
 
     def write_history(self) -> None:
-        write_text(
-            self.run.path / "history.csv", pd.DataFrame(self.state["history"]).to_csv(index=False)
-        )
+        table = pd.DataFrame(self.state["history"])
+        write_text(self.run.path / "history.csv", table.to_csv(index=False))
 
     def restore(self, model: keras.Model) -> None:
         if not self.file.exists():
@@ -295,38 +411,41 @@ class _Keeper(keras.callbacks.Callback):
             return
         with np.load(self.file, allow_pickle=False) as arrays:
             self.state = json.loads(arrays["state"].tobytes())
-            for name, variables in (
-                ("model", model.variables),
-                ("optimizer", model.optimizer.variables),
-            ):
-                if (kept := sum(array.startswith(f"{name}/") for array in arrays.files)) != len(
-                    variables
-                ):
-                    raise InputError(
-                        f"{self.file} does not fit the model: its {name} has {kept} arrays, expected {len(variables)}. It was written by "
-                        "another version of the recipe or the library; go on with that one, or start anew in another --output"
-                    )
-                for index, variable in enumerate(variables):
-                    value = arrays[f"{name}/{index}"]
-                    if value.shape != tuple(variable.shape):
-                        raise InputError(
-                            f"{self.file} does not fit the model: {variable.path} is {value.shape}, expected {tuple(variable.shape)}"
-                        )
-                    variable.assign(value)
-            self.kept = [arrays[f"best/{index}"] for index in range(len(model.variables))]
-            numbers = range(
-                len({name.split("/")[0] for name in arrays.files if name.startswith("recent ")})
-            )
+            self.run.seconds_before = self.state["seconds"]
+            self._assign(model.variables, arrays, "model")
+            self._assign(model.optimizer.variables, arrays, "optimizer")
+            count = len(model.variables)
+            self.kept = [arrays[f"best/{index}"] for index in range(count)]
+            recent = {name.split("/")[0] for name in arrays.files if name.startswith("recent ")}
             self.recent = [
-                [arrays[f"recent {number}/{index}"] for index in range(len(self.kept))]
-                for number in numbers
+                [arrays[f"recent {number}/{index}"] for index in range(count)]
+                for number in range(len(recent))
             ]
-        log.info("going on after epoch %d of %d", len(self.state["history"]), self.epochs)
+        log.info("resuming after epoch %d of %d", len(self.state["history"]), self.epochs)
+
+    def _assign(self, variables: list, arrays: Any, name: str) -> None:
+        kept = sum(array.startswith(f"{name}/") for array in arrays.files)
+        if kept != len(variables):
+            raise InputError(
+                f"{self.file} does not fit the model: its {name} has {kept} arrays, expected "
+                f"{len(variables)}. Another version of the recipe or the library wrote it: resume "
+                "with that one, or start anew in another folder",
+                field="output",
+            )
+        for index, variable in enumerate(variables):
+            value = arrays[f"{name}/{index}"]
+            expected = tuple(variable.shape)
+            if value.shape != expected:
+                raise InputError(
+                    f"{self.file} does not fit the model: {variable.path} is {value.shape}, "
+                    f"expected {expected}"
+                )
+            variable.assign(value)
 
 
 def _means(weights: list[list[np.ndarray]]) -> list[np.ndarray]:
-    """Of each variable the mean; of what is not a floating-point number, such as a random
-    generator's state, the last."""
+    """The mean of each variable; the last value of what is not a floating-point number, such as the
+    state of a random generator."""
     return [
         np.mean(values, axis=0, dtype=values[0].dtype)
         if np.issubdtype(values[0].dtype, np.floating)
@@ -340,44 +459,60 @@ _FORWARD: WeakKeyDictionary = WeakKeyDictionary()
 
 def _forward(model: keras.Model) -> Callable:
     if model not in _FORWARD:  # tracing anew for every call would cost more than a small batch
-        # Through a reference, or what is kept by the model would keep the model for ever; and as a
-        # partial, for TensorFlow counts the tracings of a function or lambda by its code, and would
-        # warn of the fifth of several models' first calls.
+        # Through a reference, or the function, which the model keeps, would keep the model for
+        # ever; and as a partial, since TensorFlow counts the tracings of a function by its code,
+        # and would warn of the fifth of several models' first calls.
         _FORWARD[model] = tf.function(partial(_answer, ref(model)), reduce_retracing=True)
     return _FORWARD[model]
 
 
-def _answer(alive: ref, inputs):
-    return alive()(inputs, training=False)
+def _answer(alive: ref, inputs: Any) -> Any:
+    model = alive()
+    assert model is not None  # who calls holds it
+    return model(inputs, training=False)
+
+
+def _inputs_of(batch: Any) -> Any:
+    return batch[0] if isinstance(batch, tuple) else batch
 
 
 def predict(
-    model: keras.Model, batches, *, progress: Callable[[int, int], None] | None = None
+    model: keras.Model,
+    batches: PredictionBatches,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """The model's outputs in the order of the sequences: float32[examples, ...]. `progress` gets
-    the batches done and their number."""
+    """Computes the model's outputs in the order of the examples: float32[examples, ...].
+
+    Args:
+        model: any model.
+        batches: batches of inputs, or of inputs and targets.
+        progress: function called with the number of finished batches and of all batches.
+    """
     outputs = []
     for batch in batches.dataset():
-        outputs.append(_forward(model)(batch[0] if isinstance(batch, tuple) else batch).numpy())
+        outputs.append(_forward(model)(_inputs_of(batch)).numpy())
         if progress:
             progress(len(outputs), len(batches))
     return batches.in_order(np.concatenate(outputs))
 
 
-def predict_sequences(model: keras.Model, batches) -> list:
-    """The model's outputs step by step, in the order of the sequences: one [time, ...] an example,
-    without its padding.
+def predict_sequences(model: keras.Model, batches: SequenceBatches) -> list:
+    """Computes the model's outputs step by step, in the order of the sequences.
 
-    Where the model puts out a dictionary, so does each example.
+    Args:
+        model: model with an output for each step: one array, or a dictionary of arrays.
+        batches: batches of sequences.
+
+    Returns:
+        For each sequence float32[time, ...] without its padding, or a dictionary of such arrays.
     """
-    found: list = [None] * len(batches.lengths)
+    answers: list = [None] * len(batches.lengths)
     for indices, batch in zip(batches.plan(), batches.dataset(), strict=True):
-        outputs = keras.tree.map_structure(
-            np.asarray, _forward(model)(batch[0] if isinstance(batch, tuple) else batch)
-        )
+        outputs = keras.tree.map_structure(np.asarray, _forward(model)(_inputs_of(batch)))
         for row, index in enumerate(indices):
             length = batches.lengths[index]
-            found[index] = keras.tree.map_structure(
+            answers[index] = keras.tree.map_structure(
                 lambda x, row=row, length=length: x[row, :length], outputs
             )
-    return found
+    return answers

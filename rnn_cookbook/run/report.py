@@ -1,16 +1,20 @@
 """What every run leaves behind: `metrics.json`, its training curves, and the table that puts the
 model beside its baselines."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from rnn_cookbook.files import write_atomically
+from rnn_cookbook.metrics import Metric
 from rnn_cookbook.nn.diagnostics import gpu_summary
 from rnn_cookbook.run.folder import Run, environment, peak_memory_mb
 
 # A colour each, told apart by the colour-blind too (Okabe and Ito).
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
+
+_TIE = 5e-5  # scores that are printed as equal
 
 
 def write_metrics(
@@ -40,11 +44,10 @@ def write_metrics(
         "baselines": baselines,
         "model": {"parameters": model.count_params(), "gpu_kernels": gpu_summary(model)},
         "training": {
-            **{
-                key: value
-                for key, value in training.items()
-                if key not in ("history", "seconds_here")
-            },
+            **{key: value for key, value in training.items() if key not in ("history", "seconds")},
+            "seconds": round(
+                training["seconds"] if run.training_seconds is None else run.training_seconds, 1
+            ),
             "peak_memory_mb": peak_memory_mb(),
         },
         "environment": environment(),
@@ -54,47 +57,45 @@ def write_metrics(
     return report
 
 
-def comparison(
-    report: dict, *, metric: str, others: tuple[str, ...] = (), higher_is_better: bool = True
-) -> str:
-    """A table of the model and its baselines, best first, and a sentence that says which one wins."""
-    rows = {
-        "this model": {**report["test"], "seconds": report["training"]["seconds"]},
-        **report["baselines"],
-    }
-    ranked = sorted(rows, key=lambda name: rows[name][metric], reverse=higher_is_better)
-    columns = [metric, *others, "seconds"]
-    width = max(map(len, ranked))
-    lines = [
-        f"test ({report['splits']['test']} examples)".ljust(width + 2)
-        + "".join(f"{column:>19}" for column in columns)
-    ]
-    width = max(width + 2, len(lines[0]) - 19 * len(columns))
+def comparison(report: dict, *, metric: Metric, others: Sequence[Metric | str] = ()) -> str:
+    """Tabulates the model and its baselines, best first, and says in a sentence which one wins.
+
+    Args:
+        report: contents of `metrics.json`.
+        metric: score that ranks the rows.
+        others: further columns; a score without a direction, such as a coverage, by its name.
+    """
+    model = {**report["test"], "seconds": report["training"]["seconds"]}
+    rows = {"this model": model, **report["baselines"]}
+    ranked = metric.ranked({name: row[metric.name] for name, row in rows.items()})
+    names = [other.name if isinstance(other, Metric) else other for other in others]
+    columns = [metric.name, *names, "seconds"]
+    title = f"test ({report['splits']['test']} examples)"
+    width = max(len(title), max(map(len, ranked)) + 2)
+    lines = [title.ljust(width) + "".join(f"{column:>19}" for column in columns)]
     for name in ranked:
-        cells = (
-            f"{rows[name][column]:.1f}"
-            if column == "seconds"
-            else f"{rows[name][column]:.4f}"
-            if column in rows[name]
-            else "–"
-            for column in columns
-        )
+        cells = [_cell(rows[name], column) for column in columns]
         lines.append(name.ljust(width) + "".join(f"{cell:>19}" for cell in cells))
     best = next((name for name in ranked if name != "this model"), None)
     if best is not None:
-        gap = abs(rows["this model"][metric] - rows[best][metric])
-        verdict = (
-            "ties with"
-            if gap < 5e-5
-            else "wins against"
-            if ranked[0] == "this model"
-            else "loses to"
-        )
         lines.append(
-            f"the model {verdict} the best baseline, {best}"
-            + (f", by {gap:.4f} {metric}" if gap >= 5e-5 else "")
+            _verdict(metric, ours=model[metric.name], best=best, theirs=rows[best][metric.name])
         )
     return "\n".join(lines)
+
+
+def _cell(row: dict, column: str) -> str:
+    if column == "seconds":
+        return f"{row[column]:.1f}"
+    return f"{row[column]:.4f}" if column in row else "–"
+
+
+def _verdict(metric: Metric, *, ours: float, best: str, theirs: float) -> str:
+    gap = abs(ours - theirs)
+    if gap < _TIE:
+        return f"the model ties with the best baseline, {best}"
+    verdict = "wins against" if metric.better(ours, than=theirs) else "loses to"
+    return f"the model {verdict} the best baseline, {best}, by {gap:.4f} {metric.name}"
 
 
 def plot_training(
