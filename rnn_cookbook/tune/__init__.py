@@ -2,5 +2,16 @@
 
 from rnn_cookbook._lazy import lazy_submodules
 
-__all__ = ["compare", "oracle", "plots", "search", "trial"]
+__all__ = [
+    "archive",
+    "compare",
+    "hypermodel",
+    "objective",
+    "oracle",
+    "plots",
+    "search",
+    "trial",
+    "tuner",
+    "workers",
+]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -1,65 +1,65 @@
-"""keras-tuner's search with what it lacks: an end by time, trials that fail, and workers on other
-machines that are lost in a trial."""
+"""keras-tuner's oracles with what they lack: an end by time, and workers on other machines that
+are lost in a trial."""
+
+from __future__ import annotations
 
 import contextlib
 import functools
 import io
-import os
-import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log, write_json
+from rnn_cookbook.metrics import Metric
 
 try:
     import keras_tuner
     from keras_tuner.engine.trial import Trial
+
+    # keras-tuner 1.4 has no public way to its client and its locks.
     from keras_tuner.src.distribute import oracle_client
-    from keras_tuner.src.engine.oracle import (
-        LOCKS,
-        THREADS,
-    )  # keras-tuner 1.4 has no public way to them
+    from keras_tuner.src.engine.oracle import LOCKS, THREADS
 except ImportError as error:
     raise InputError('tuning needs keras-tuner: pip install "rnn-cookbook[tune]"') from error
 
-TUNERS = {
-    "random": keras_tuner.oracles.RandomSearchOracle,
-    "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-    "hyperband": keras_tuner.oracles.HyperbandOracle,
-    "grid": keras_tuner.oracles.GridSearchOracle,
-}
-_SILENCE = 60.0  # seconds after which a worker that was not heard of counts as lost
-_RETRIES = 2  # of a trial whose worker was lost
-_ANSWER = 60.0  # seconds that a worker waits for its chief to be there
-_PATIENCE = 300.0  # seconds that it waits for an answer later on
-EXTRAS = (
-    "seconds",
-    "epochs",
-    "seconds_an_epoch",
-    "parameters",
-    "peak_memory_mb",
-)  # beside the scores
+__all__ = [
+    "TUNERS",
+    "WORKER_TIMEOUT",
+    "BayesianSearch",
+    "GridSearch",
+    "HyperbandSearch",
+    "RandomSearch",
+    "SearchOracle",
+    "Trial",
+    "best_trial",
+    "keras_tuner",
+    "make_oracle",
+    "oracle_client",
+]
 
-
-class UnknownObjective(keras_tuner.errors.FatalError, InputError):
-    """The recipe's scores have no such name: the search ends."""
+WORKER_TIMEOUT = 60.0  # seconds without a heartbeat after which a worker counts as lost
+_RETRIES = 2  # further runs of a trial whose worker was lost
+_ANY_NUMBER = 1_000_000  # of failed trials in a row: keras-tuner would stop after three
+_NEVER_ENDING = 1_000  # passes of hyperband, so that the number of trials ends the search
 
 
 def _locked(method: Callable) -> Callable:
-    """keras-tuner's lock, which it does not give back after an exception: a full disk would block a
-    chief for ever."""
-    inner = keras_tuner.synchronized(method)
+    """keras-tuner's lock, given back after an exception: else a full disk blocks a chief for
+    ever."""
+    synchronized = keras_tuner.synchronized(method)
 
     @functools.wraps(method)
     def call(self, *args, **kwargs):
-        mine = THREADS[self] != threading.current_thread().name
+        thread = threading.current_thread().name
+        acquires = THREADS[self] != thread
         try:
-            return inner(self, *args, **kwargs)
+            return synchronized(self, *args, **kwargs)
         except BaseException:
-            if mine and THREADS[self] == threading.current_thread().name:
+            if acquires and THREADS[self] == thread:
                 THREADS[self] = None
                 LOCKS[self].release()
             raise
@@ -67,56 +67,95 @@ def _locked(method: Callable) -> Callable:
     return call
 
 
-class _Watch:
-    """What keras-tuner's oracles lack: an end by time and by the number of trials, workers that are
-    lost in a trial, and files that are written whole or not at all."""
+class SearchOracle(keras_tuner.Oracle):
+    """A base of oracles that end by time and by number of trials, give the trials of lost workers
+    to others, and write each file whole or not at all.
 
-    deadline, most, silence = float("inf"), float("inf"), _SILENCE
+    Attributes:
+        trial_limit: number of trials after which none begins.
+        deadline: time (seconds since 1970) after which no trial begins.
+        worker_timeout: seconds without a heartbeat after which a worker counts as lost.
+        last_seen: worker id -> time of its last heartbeat.
+    """
 
-    def listen(self, tuner_id: str) -> None:
-        self.heard[tuner_id] = time.time()
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.verbose = 0
+        self.trial_limit = float("inf")
+        self.deadline = float("inf")
+        self.worker_timeout = WORKER_TIMEOUT
+        self.last_seen: dict[str, float] = {}
+
+    def heartbeat(self, worker: str) -> None:
+        """Notes that a worker is alive."""
+        self.last_seen[worker] = time.time()
+
+    @_locked
+    def reap(self) -> None:
+        """Gives the trials of lost workers to others."""
+        now = time.time()
+        for worker in list(self.tuner_ids):
+            if now - self.last_seen.get(worker, now) <= self.worker_timeout:
+                continue
+            log.warning(
+                "worker %s sent nothing for %.0f seconds: its trial goes to another worker",
+                worker,
+                self.worker_timeout,
+            )
+            if worker in self.ongoing_trials:
+                lost = self.ongoing_trials[worker]
+                lost.status = "INVALID"
+                lost.message = f"worker {worker} was lost"
+                with contextlib.redirect_stdout(io.StringIO()):
+                    self.end_trial(lost)
+            self.tuner_ids.discard(worker)
+            self.last_seen.pop(worker, None)
+
+    def _is_over(self) -> bool:
+        enough = len(self.trials) >= self.trial_limit and not self._retry_queue
+        return enough or time.time() > self.deadline
 
     @_locked
     def create_trial(self, tuner_id):
         began = time.time()
-        self.listen(tuner_id)
-        self.bury()
-        over = time.time() > self.deadline or (
-            len(self.trials) >= self.most and not self._retry_queue
-        )
-        if over and tuner_id not in self.ongoing_trials:
-            trial = Trial(
-                hyperparameters=self.hyperparameters.copy(), trial_id="", status="STOPPED"
-            )
+        self.heartbeat(tuner_id)
+        self.reap()
+        if self._is_over() and tuner_id not in self.ongoing_trials:
+            values = self.hyperparameters.copy()
+            trial = Trial(hyperparameters=values, trial_id="", status="STOPPED")
             self.tuner_ids.discard(tuner_id)
         else:
             trial = super().create_trial(tuner_id)
-        if (
-            trial.status == "STOPPED" and self.ongoing_trials
-        ):  # of others, who may be lost: somebody must be there to take their trials
+        if trial.status == "STOPPED" and self.ongoing_trials:
+            # Other workers still hold trials and may be lost: this one stays to take those over.
             trial.status = "IDLE"
             self.tuner_ids.add(tuner_id)
-        thought = (
-            time.time() - began
-        )  # a Bayesian search may take minutes, in which nobody can be heard
-        self.heard = {each: when + thought for each, when in self.heard.items()}
+        # A Bayesian search may think for minutes, in which no heartbeat gets through.
+        thought = time.time() - began
+        self.last_seen = {worker: seen + thought for worker, seen in self.last_seen.items()}
         return trial
 
-    def populate_space(self, trial_id):
-        """Hyperband waits for every trial of a round to be completed; here those that failed count
-        as the worst of it."""
-        failed = [trial for trial in self.trials.values() if trial.status == "FAILED"]
-        waits = isinstance(self, keras_tuner.oracles.HyperbandOracle)
-        for trial in failed if waits else ():
-            trial.status, trial.score = (
-                "COMPLETED",
-                float("-inf" if self.objective.direction == "max" else "inf"),
-            )
-        try:
-            return super().populate_space(trial_id)
-        finally:
-            for trial in failed if waits else ():
-                trial.status, trial.score = "FAILED", None
+    @_locked
+    def get_trial(self, trial_id):
+        for worker, trial in self.ongoing_trials.items():
+            if trial.trial_id == trial_id:
+                self.heartbeat(worker)
+        return super().get_trial(trial_id)
+
+    @_locked
+    def update_trial(self, trial_id, metrics, step=0):
+        # keras-tuner would make a Keras metric to find its direction out, and so take the GPU from
+        # the trials.
+        known = self.trials[trial_id].metrics
+        for name in metrics:
+            if not known.exists(name):
+                is_objective = name == self.objective.name
+                known.register(name, self.objective.direction if is_objective else "min")
+        return super().update_trial(trial_id, metrics, step=step)
+
+    @_locked
+    def end_trial(self, trial):
+        return super().end_trial(trial)
 
     def save(self):
         write_json(Path(self._get_oracle_fname()), self.get_state())
@@ -124,280 +163,114 @@ class _Watch:
     def _save_trial(self, trial):
         write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
-    @_locked
-    def update_trial(self, trial_id, metrics, step=0):
-        # keras-tuner would make a Keras metric to find its direction out, and so take the GPU from
-        # the trials
-        for name in metrics:
-            if not self.trials[trial_id].metrics.exists(name):
-                direction = self.objective.direction if name == self.objective.name else "min"
-                self.trials[trial_id].metrics.register(name, direction=direction)
-        return super().update_trial(trial_id, metrics, step=step)
+    def reload(self):
+        super().reload()
+        # A kill may come between the two files that say that a trial has begun.
+        for trial_id in set(self.trials) - set(self.start_order):
+            del self.trials[trial_id]
 
-    @_locked
-    def end_trial(self, trial):
-        return super().end_trial(trial)
+    def allow(self, trials: int | None) -> None:
+        """Sets the number of trials; None for as many as the search has."""
+        self.trial_limit = trials or float("inf")
+
+
+class RandomSearch(SearchOracle, keras_tuner.oracles.RandomSearchOracle):
+    """A search that draws each trial at random."""
+
+
+class BayesianSearch(SearchOracle, keras_tuner.oracles.BayesianOptimizationOracle):
+    """A search by a Gaussian process over the scores so far."""
+
+
+class HyperbandSearch(SearchOracle, keras_tuner.oracles.HyperbandOracle):
+    """Hyperband (Li et al. 2018), in which failed trials are the worst of their round."""
+
+    def populate_space(self, trial_id):
+        # keras-tuner waits until every trial of a round is completed: a failed trial never is.
+        worst = float("-inf" if self.objective.direction == "max" else "inf")
+        failed = [trial for trial in self.trials.values() if trial.status == "FAILED"]
+        for trial in failed:
+            trial.status = "COMPLETED"
+            trial.score = worst
+        try:
+            return super().populate_space(trial_id)
+        finally:
+            for trial in failed:
+                trial.status = "FAILED"
+                trial.score = None
+
+    def allow(self, trials):
+        super().allow(trials)
+        # One pass goes through all brackets.
+        self.hyperband_iterations = 1 if trials is None else _NEVER_ENDING
+
+
+class GridSearch(SearchOracle, keras_tuner.oracles.GridSearchOracle):
+    """A search through all combinations."""
 
     def reload(self):
-        """keras-tuner's grid forgets where it was: here it goes on after the trials that have
-        begun, each made from the one before."""
         super().reload()
-        for each in set(self.trials) - set(
-            self.start_order
-        ):  # a kill came between the two files that tell of its beginning
-            del self.trials[each]
-        if isinstance(self, keras_tuner.oracles.GridSearchOracle):
-            for before, each in zip([None, *self.start_order], self.start_order, strict=False):
-                self._ordered_ids.insert(each, before)
-            self._populate_next = [*self.start_order]
-
-    @_locked
-    def get_trial(self, trial_id):
-        for tuner_id, trial in self.ongoing_trials.items():
-            if trial.trial_id == trial_id:
-                self.listen(tuner_id)
-        return super().get_trial(trial_id)
-
-    @_locked
-    def bury(self) -> None:
-        """Gives the trials of lost workers to others."""
-        now = time.time()
-        for tuner_id in [
-            each for each in self.tuner_ids if now - self.heard.get(each, now) > self.silence
-        ]:
-            log.warning(
-                "worker %s was not heard of for %.0f seconds: its trial goes to another one",
-                tuner_id,
-                self.silence,
-            )
-            if tuner_id in self.ongoing_trials:
-                lost = self.ongoing_trials[tuner_id]
-                lost.status, lost.message = "INVALID", f"worker {tuner_id} was lost"
-                with contextlib.redirect_stdout(io.StringIO()):
-                    self.end_trial(lost)
-            self.tuner_ids.discard(tuner_id)
-            self.heard.pop(tuner_id, None)
+        # keras-tuner's grid forgets where it was: it resumes after the trials that have begun, each
+        # made from the trial before.
+        before = None
+        for trial_id in self.start_order:
+            self._ordered_ids.insert(trial_id, before)
+            before = trial_id
+        self._populate_next = [*self.start_order]
 
 
-class RecipeTuner(keras_tuner.Tuner):
-    """keras-tuner's tuner, whose trials are configurations of a recipe.
-
-    Args:
-        oracle: which chooses them.
-        run: (configuration, folder, values of the parameters, what to call now and then) -> as
-            `trials.train_apart`.
-        configuration: parameters (keras_tuner.HyperParameters) -> configuration.
-        folder: of the search.
-    """
-
-    def __init__(self, oracle, *, run: Callable[..., dict], configuration: Callable, folder: Path):
-        self.run, self.configuration, self.started, self.idle, self.spent = (
-            run,
-            configuration,
-            time.time(),
-            False,
-            0.0,
-        )
-        with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from …"
-            super().__init__(oracle, directory=str(folder), project_name="search")
-
-    def _get_tuner_fname(self):
-        # Not by the id: a search that was begun alone can be gone on with by a chief.
-        return (
-            super()._get_tuner_fname()
-            if self._is_worker()
-            else str(Path(self.project_dir) / "tuner.json")
-        )
-
-    def run_trial(self, trial, *_, **__):
-        values = trial.hyperparameters.values
-        folder = Path(self.project_dir) / f"trial_{trial.trial_id}"
-        try:
-            config = self.configuration(trial.hyperparameters.copy())
-            result = self.run(
-                config, folder, values=values, alive=lambda: self.oracle.get_trial(trial.trial_id)
-            )
-        except keras_tuner.errors.FatalError:
-            raise
-        except (
-            Exception
-        ) as error:  # whatever a configuration breaks is recorded, and the search goes on
-            result = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-        if "error" in result:
-            log.warning("trial %s failed: %s", trial.trial_id, result["error"])
-            raise keras_tuner.errors.FailedTrialError(result["error"])
-        name = self.oracle.objective.name
-        self.spent += result["seconds"]
-        if name not in result["scores"]:
-            raise UnknownObjective(
-                f"no objective {name!r}; there are {', '.join(result['scores'])}"
-            )
-        return {**result["scores"], **{extra: float(result[extra]) for extra in EXTRAS}}
-
-    def pre_create_trial(self):
-        if self.idle:
-            time.sleep(1.0)  # an oracle that has nothing to do is asked again at once, else
-        self.idle = True
-
-    def on_trial_begin(self, trial):
-        self.idle = False
-        log.info("trial %s: %s", trial.trial_id, told(trial.hyperparameters.values))
-
-    def on_trial_end(self, trial):
-        super().on_trial_end(trial)
-        self.idle = False
-        if hasattr(self.oracle, "trials"):  # a worker's is at its chief
-            self.tell()
-
-    def go_on(self, trials: int | None) -> None:
-        """With what was done before, under the limits of now."""
-        self.before = len(getattr(self.oracle, "end_order", ()))
-        if isinstance(self.oracle, keras_tuner.oracles.HyperbandOracle):
-            self.oracle.hyperband_iterations = _iterations(trials)
-
-    def tell(self) -> None:
-        """How far the search is."""
-        oracle, name = self.oracle, self.oracle.objective.name
-        ended, best = len(oracle.end_order), best_trial(oracle)
-        here = len([each for each in oracle.end_order if each in oracle.trials])
-        most = oracle.most if oracle.most < float("inf") else None
-        left = (
-            (time.time() - self.started) / max(here - self.before, 1) * (most - ended)
-            if most
-            else None
-        )
-        log.info(
-            "%d%s trials done%s%s",
-            ended,
-            f" of {most}" if most else "",
-            f", best {name} {best.score:.4f} (trial {best.trial_id})"
-            if best
-            else ", none has a score yet",
-            f", about {left / 60:.0f} minutes left" if left else "",
-        )
-
-    def tell_time(self) -> None:
-        """What the search took beyond its trials."""
-        took = time.time() - self.started
-        log.info(
-            "the search took %.1f minutes here, %.1f%% of it inside its trials",
-            took / 60,
-            100 * self.spent / took,
-        )
-
-    before = 0  # trials that had ended when this process began
+TUNERS: Mapping[str, type[SearchOracle]] = {
+    "random": RandomSearch,
+    "bayesian": BayesianSearch,
+    "hyperband": HyperbandSearch,
+    "grid": GridSearch,
+}
 
 
 def make_oracle(
     tuner: str,
-    objective: str,
-    direction: str,
-    space,
+    metric: Metric,
+    space: keras_tuner.HyperParameters,
     *,
     trials: int | None,
     epochs: int,
     seed: int,
-    max_minutes: float,
-):
-    options = {
-        "objective": keras_tuner.Objective(objective, direction),
-        "hyperparameters": space,
-        "seed": seed + 1,
-    }
-    limits = {"max_trials": trials}
+    max_minutes: float = 0.0,
+) -> SearchOracle:
+    """Makes the oracle that chooses the trials of a search.
+
+    Args:
+        tuner: one of `TUNERS`.
+        metric: objective.
+        space: parameters to search.
+        trials: maximum number of trials; None for as many as the search has.
+        epochs: epochs of a full training, which hyperband divides.
+        seed: seed of the recipe; the search draws by the next number.
+        max_minutes: minutes after which no trial begins; 0 for no limit.
+    """
+    limits: dict[str, Any] = {"max_trials": trials}
     if tuner == "hyperband":
-        limits = {"max_epochs": epochs, "hyperband_iterations": _iterations(trials)}
-    retries = {"max_retries_per_trial": _RETRIES, "max_consecutive_failed_trials": 1_000_000}
-    oracle = type(TUNERS[tuner].__name__, (_Watch, TUNERS[tuner]), {})(
-        **options, **limits, **retries
+        limits = {"max_epochs": epochs}
+    oracle = TUNERS[tuner](
+        objective=keras_tuner.Objective(metric.name, metric.direction),
+        hyperparameters=space,
+        seed=seed + 1,
+        max_retries_per_trial=_RETRIES,
+        max_consecutive_failed_trials=_ANY_NUMBER,
+        **limits,
     )
-    oracle.verbose, oracle.heard = 0, {}  # when each worker was heard of
-    oracle.most = trials or float("inf")
-    oracle.deadline = time.time() + 60 * max_minutes if max_minutes else float("inf")
+    oracle.allow(trials)
+    if max_minutes:
+        oracle.deadline = time.time() + 60 * max_minutes
     return oracle
 
 
-def _iterations(trials: int | None) -> int:
-    """Of hyperband: one goes through all its brackets; with a number of trials it is that which
-    ends the search."""
-    return 1 if trials is None else 1_000
-
-
-def best_trial(oracle):
-    """The finished trial with the best score, if there is any."""
+def best_trial(oracle: SearchOracle) -> Trial | None:
+    """Returns the completed trial with the best score; None where no trial has a score."""
     done = [
         trial
         for trial in oracle.trials.values()
         if trial.status == "COMPLETED" and trial.score is not None
     ]
-    return (
-        (max if oracle.objective.direction == "max" else min)(done, key=lambda trial: trial.score)
-        if done
-        else None
-    )
-
-
-def shown(values: dict) -> dict:
-    """What a reader wants to know of a trial: not how keras-tuner's hyperband got there, but for
-    how many epochs."""
-    return {name: value for name, value in values.items() if not name.startswith("tuner/")} | (
-        {"epochs budget": values["tuner/epochs"]} if "tuner/epochs" in values else {}
-    )
-
-
-def told(values: dict) -> str:
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in shown(values).items()
-    )
-
-
-def role() -> str:
-    """Of this process, by keras-tuner's own variables: "alone", "chief" or "worker"."""
-    names = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-    there = [name for name in names if os.environ.get(name)]
-    if there and len(there) < len(names):
-        raise InputError(
-            f"a search on several machines needs {', '.join(names)} in the environment, got {', '.join(there)} only"
-        )
-    if not there:
-        return "alone"
-    if not os.environ[names[2]].isdigit():
-        raise InputError(f"{names[2]} must be a number, got {os.environ[names[2]]!r}")
-    return "chief" if "chief" in os.environ[names[0]] else "worker"
-
-
-def find_chief() -> None:
-    where = os.environ["KERASTUNER_ORACLE_IP"], int(os.environ["KERASTUNER_ORACLE_PORT"])
-    wait = float(os.environ.get("RNN_COOKBOOK_CHIEF_SECONDS") or _ANSWER)
-    until = time.time() + wait
-    while True:
-        try:
-            socket.create_connection(where, timeout=2.0).close()
-            oracle_client.TIMEOUT = _PATIENCE  # of keras-tuner, an hour
-            return
-        except OSError as error:
-            if time.time() > until:
-                raise InputError(
-                    f"no chief answers at {where[0]}:{where[1]} for {wait:.0f} seconds ({error}): start the same command there, with "
-                    "KERASTUNER_TUNER_ID=chief"
-                ) from error
-            time.sleep(1.0)
-
-
-def watch_workers(oracle) -> None:
-    """In the chief, beside its server: lost workers are found though nobody asks for a trial, and
-    the end of the time is seen."""
-
-    def watch() -> None:
-        while True:
-            time.sleep(min(5.0, oracle.silence / 2))
-            oracle.bury()
-            if time.time() > oracle.deadline and not oracle.ongoing_trials and not oracle.tuner_ids:
-                # keras-tuner's chief ends once it has told somebody that nothing is left; here
-                # nobody is there who would ask.
-                oracle_client.OracleClient(oracle).create_trial("the watch")
-                return
-
-    oracle.silence = float(os.environ.get("RNN_COOKBOOK_WORKER_SECONDS") or _SILENCE)
-    threading.Thread(target=watch, name="watch", daemon=True).start()
+    choose = max if oracle.objective.direction == "max" else min
+    return choose(done, key=lambda trial: trial.score) if done else None
