@@ -3,5 +3,16 @@ TensorFlow until a data set is loaded."""
 
 from rnn_cookbook._lazy import lazy_submodules
 
-__all__ = ["audio", "lines", "sentences", "series", "sources", "splits", "tables", "texts"]
+__all__ = [
+    "audio",
+    "grid",
+    "lines",
+    "sentences",
+    "series",
+    "sources",
+    "splits",
+    "tables",
+    "texts",
+    "timestamps",
+]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

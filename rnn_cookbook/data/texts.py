@@ -1,21 +1,23 @@
-"""The user's own labelled texts: a table (CSV, TSV, JSON lines, Parquet), a folder of `train.*` and
+"""The user's labelled texts: a table (CSV, TSV, JSON lines, Parquet), a folder of `train.*` and
 `test.*` tables, or folders of text files named by their class."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnn_cookbook.data.tables import (
     SPLIT_NAMES,
     TABLES,
-    check_column,
-    clean,
-    first_row,
+    Table,
     read_table,
     read_utf8,
     split_files,
-    usual_column,
 )
 from rnn_cookbook.errors import InputError, listing
+
+__all__ = ["LABEL_NAMES", "TEXT_NAMES", "Texts", "read_texts", "read_unlabelled"]
 
 TEXT_NAMES = (
     "text",
@@ -51,24 +53,25 @@ class Texts:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def take(self, indices) -> "Texts":
-        return Texts(
-            [self.texts[i] for i in indices],
-            [self.labels[i] for i in indices] if self.labels else [],
-        )
+    def take(self, indices: Iterable[int]) -> Texts:
+        """Returns the examples at `indices`, in that order."""
+        indices = list(indices)
+        labels = [self.labels[i] for i in indices] if self.labels else []
+        return Texts([self.texts[i] for i in indices], labels)
 
 
 def read_texts(
     path: str | Path, *, text_column: str = "", label_column: str = "", drop_missing: bool = False
 ) -> dict[str, Texts]:
-    """Reads the user's own data.
+    """Reads the user's labelled texts.
 
     Args:
         path: a table; a folder with `train.*` and, if there are any, `validation.*`, `test.*`,
-            `unlabelled.*` tables; a folder with one folder of `.txt` files a class; or a folder
+            `unlabelled.*` tables; a folder with one folder of `.txt` files per class; or a folder
             with such folders under `train/`, `test/`, ….
-        text_column, label_column: columns of the table; found by their usual names, or because only
-            one is left.
+        text_column: column of the texts; if empty, the column with a reference name, or the only
+            column left.
+        label_column: column of the labels, likewise.
         drop_missing: leave rows out that lack a text or a label, instead of refusing them.
 
     Returns:
@@ -79,34 +82,145 @@ def read_texts(
         InputError: no such file, not readable as text, not UTF-8, columns not found, nothing in it,
             missing values.
     """
+    path = _existing(path)
+    if path.is_file():
+        return {"train": _labelled(path, text_column, label_column, drop_missing)}
+    tables = split_files(path, TABLES)
+    if not tables:
+        return _read_folders(path, drop_missing)
+    if "train" not in tables:
+        names = listing(file.name for file in tables.values())
+        raise InputError(f"{path} has {names} but no train.* beside it")
+    return {
+        split: _unlabelled(file, text_column, drop_missing)
+        if split == "unlabelled"
+        else _labelled(file, text_column, label_column, drop_missing)
+        for split, file in tables.items()
+    }
+
+
+def read_unlabelled(path: str | Path, *, text_column: str = "") -> Texts:
+    """Reads texts without labels; empty texts are left out.
+
+    Args:
+        path: a table with a text column, a `.txt` file with one text per line, or a folder of
+            `.txt` files, each of them one text.
+        text_column: column of the texts; if empty, the column with a reference name, or the only
+            column.
+
+    Raises:
+        InputError: no such file, not readable as text, not UTF-8, column not found, no text in it.
+    """
+    path = _existing(path)
+    if path.is_dir():
+        texts = [read_utf8(file) for file in sorted(path.rglob("*.txt"))]
+    elif path.suffix.lower() == ".txt":
+        texts = read_utf8(path).split("\n")
+    else:
+        return _unlabelled(path, text_column, drop_missing=True)
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise InputError(f"{path} holds no text")
+    return Texts(texts)
+
+
+def _existing(path: str | Path) -> Path:
     path = Path(path).expanduser()
     if not path.exists():
         raise InputError(f"no such file or folder: {path}")
-    options = {
-        "text_column": text_column,
-        "label_column": label_column,
-        "drop_missing": drop_missing,
-    }
-    if path.is_file():
-        return {"train": _read_table_texts(path, **options)}
-    tables = split_files(path, TABLES)
-    if tables:
-        if "train" not in tables:
-            raise InputError(
-                f"{path} has {listing(file.name for file in tables.values())} but no train.* beside it"
-            )
-        return {
-            split: _read_table_texts(file, **options, labelled=split != "unlabelled")
-            for split, file in tables.items()
-        }
-    folders = [
-        folder
-        for folder in sorted(path.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-    ]
+    return path
+
+
+# Tables
+
+
+def _labelled(path: Path, text_column: str, label_column: str, drop_missing: bool) -> Texts:
+    table = _with_rows(path)
+    text, label = _text_and_label(table, text_column, label_column)
+    labels = table.values(label)
+    examples = Texts(
+        table.texts(text),
+        [
+            "" if missing else _label(value)
+            for value, missing in zip(labels, labels.isna(), strict=True)
+        ],
+    )
+    return _without_missing(examples, [f"row {row}" for row in table.rows], path, drop_missing)
+
+
+def _unlabelled(path: Path, text_column: str, drop_missing: bool) -> Texts:
+    table = _with_rows(path)
+    text = table.column(text_column, TEXT_NAMES, "text", field="text_column")
+    examples = Texts(table.texts(text))
+    return _without_missing(examples, [f"row {row}" for row in table.rows], path, drop_missing)
+
+
+def _with_rows(path: Path) -> Table:
+    table = read_table(path)
+    if not len(table):
+        raise InputError(f"{path} has no rows")
+    return table
+
+
+def _text_and_label(table: Table, text: str, label: str) -> tuple[str, str]:
+    """The two columns: as named, by a reference name, or because one column is left."""
+    if text:
+        table.require(text, field="text_column")
+    if label:
+        table.require(label, field="label_column")
+    text = text or table.match(TEXT_NAMES)
+    label = label or table.match(LABEL_NAMES)
+    rest = table.without(text, label).names
+    if len(rest) == 1 and not text:
+        text = rest[0]
+    elif len(rest) == 1 and not label:
+        label = rest[0]
+    if text and label:
+        return text, label
+    missing = "label" if text else "text" if label else "text and label"
+    raise InputError(
+        f"cannot tell which column of {table.path} holds the {missing}; it has {table.shown()}",
+        field=("text_column", "label_column"),
+    )
+
+
+def _label(value: object) -> str:
+    """Labels are strings: 1, 1.0 (a pandas column with gaps) and "1" are the same class."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _without_missing(examples: Texts, places: list[str], path: Path, drop: bool) -> Texts:
+    no_text = [i for i, text in enumerate(examples.texts) if not text.strip()]
+    no_label = [i for i, label in enumerate(examples.labels) if not label]
+    bad = {*no_text, *no_label}
+    if not bad:
+        return examples
+    if not drop:
+        counts = [
+            f"{len(rows)} without a {what} ({listing(places[i] for i in rows)})"
+            for what, rows in (("text", no_text), ("label", no_label))
+            if rows
+        ]
+        raise InputError(
+            f"{path}: {' and '.join(counts)} of {len(examples)} rows. Mend them, or leave them out",
+            field="drop_missing",
+        )
+    keep = [i for i in range(len(examples)) if i not in bad]
+    if not keep:
+        raise InputError(f"{path}: no row has both a text and a label")
+    return examples.take(keep)
+
+
+# Folders of text files
+
+
+def _read_folders(path: Path, drop_missing: bool) -> dict[str, Texts]:
+    """Folders named by their split, each with folders named by their class; or the latter alone."""
     splits = {
         SPLIT_NAMES[folder.name.lower()]: folder
-        for folder in folders
+        for folder in _folders(path)
         if folder.name.lower() in SPLIT_NAMES
     }
     if "train" not in splits:
@@ -118,138 +232,36 @@ def read_texts(
     return parts
 
 
-def read_unlabelled(path: str | Path, *, text_column: str = "") -> Texts:
-    """Texts without labels: a table with a text column, a `.txt` file with one text a line, or a
-    folder of `.txt` files."""
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise InputError(f"no such file or folder: {path}")
-    if path.is_dir():
-        texts = [read_utf8(file) for file in sorted(path.rglob("*.txt"))]
-    elif path.suffix.lower() == ".txt":
-        texts = read_utf8(path).split("\n")
-    else:
-        return _read_table_texts(
-            path, text_column=text_column, label_column="", drop_missing=True, labelled=False
-        )
-    texts = [text for text in texts if text.strip()]
-    if not texts:
-        raise InputError(f"{path} holds no text")
-    return Texts(texts)
-
-
-def find_columns(
-    columns: list[str], *, text_column: str, label_column: str, path: Path, labelled: bool = True
-) -> tuple[str, str]:
-    """The text and the label column: as named, by their usual names, or because only one column is
-    left."""
-    for given, option in (
-        (text_column, "--text-column"),
-        (label_column if labelled else "", "--label-column"),
-    ):
-        if given:
-            check_column(path, columns, given, option=option)
-    text = text_column or usual_column(columns, TEXT_NAMES)
-    label = (label_column or usual_column(columns, LABEL_NAMES)) if labelled else ""
-    rest = [column for column in columns if column not in (text, label)]
-    if not text and len(rest) == 1:
-        text = rest[0]
-    elif labelled and text and not label and len(rest) == 1:
-        label = rest[0]
-    if not text or (labelled and not label):
-        missing = " and ".join(
-            name for name, found in (("text", text), ("label", label or not labelled)) if not found
-        )
-        raise InputError(
-            f"cannot tell which column of {path} holds the {missing}; it has {listing(map(repr, columns), 12)}. "
-            + ("Name them with --text-column and --label-column" if labelled else "Call it text")
-        )
-    return text, label
-
-
-def _read_table_texts(
-    path: Path, *, text_column: str, label_column: str, drop_missing: bool, labelled: bool = True
-) -> Texts:
-    frame = read_table(path)
-    if not len(frame):
-        raise InputError(f"{path} has no rows")
-    text, label = find_columns(
-        list(frame.columns),
-        text_column=text_column,
-        label_column=label_column,
-        path=path,
-        labelled=labelled,
-    )
-    texts = [
-        "" if missing else clean(str(value))
-        for value, missing in zip(frame[text], frame[text].isna(), strict=True)
-    ]
-    labels = (
-        [
-            "" if missing else _label(value)
-            for value, missing in zip(frame[label], frame[label].isna(), strict=True)
-        ]
-        if labelled
-        else []
-    )
-    first = first_row(path)
-    return _without_missing(
-        Texts(texts, labels), [f"row {first + i}" for i in range(len(texts))], path, drop_missing
-    )
-
-
-def _label(value) -> str:
-    """Labels are strings: 1, 1.0 (a pandas column with gaps) and "1" are the same class."""
-    return (
-        str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-    )
-
-
-def _without_missing(examples: Texts, places: list[str], path: Path, drop: bool) -> Texts:
-    no_text = [i for i, text in enumerate(examples.texts) if not text.strip()]
-    no_label = [i for i, label in enumerate(examples.labels) if not label]
-    bad = set(no_text) | set(no_label)
-    if not bad:
-        return examples
-    if not drop:
-        found = [
-            f"{len(rows)} without a {what} ({listing(places[i] for i in rows)})"
-            for what, rows in (("text", no_text), ("label", no_label))
-            if rows
-        ]
-        raise InputError(
-            f"{path}: {' and '.join(found)} of {len(examples)} rows. Mend them, or leave them out with --drop-missing"
-        )
-    keep = [i for i in range(len(examples)) if i not in bad]
-    if not keep:
-        raise InputError(f"{path}: no row has both a text and a label")
-    return examples.take(keep)
-
-
 def _read_class_folders(path: Path, drop_missing: bool) -> dict[str, Texts]:
     """`path/<class>/*.txt`; a class folder called unsup or unlabelled (as in the IMDb archive)
     holds unlabelled texts."""
     parts: dict[str, Texts] = {}
     places: dict[str, list[str]] = {}
-    for folder in sorted(
-        folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")
-    ):
+    for folder in _folders(path):
         split = "unlabelled" if SPLIT_NAMES.get(folder.name.lower()) == "unlabelled" else "train"
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() == ".txt")
         if not files:
             raise InputError(f"{folder} is taken for a class, but has no .txt file in it")
-        for file in files:
-            part = parts.setdefault(split, Texts())
-            part.texts.append(read_utf8(file))
-            if split == "train":
-                part.labels.append(folder.name)
-            places.setdefault(split, []).append(f"{folder.name}/{file.name}")
+        part = parts.setdefault(split, Texts())
+        part.texts += [read_utf8(file) for file in files]
+        if split == "train":
+            part.labels += [folder.name] * len(files)
+        places.setdefault(split, []).extend(f"{folder.name}/{file.name}" for file in files)
     if "train" not in parts:
         raise InputError(
-            f"{path} holds neither train.* tables ({', '.join(TABLES)}) nor folders of .txt files named by their class; "
-            f"it has {listing(sorted(entry.name for entry in path.iterdir())) or 'nothing'}"
+            f"{path} holds neither train.* tables ({', '.join(TABLES)}) nor folders of .txt files "
+            "named by their class; it has "
+            f"{listing(sorted(entry.name for entry in path.iterdir())) or 'nothing'}"
         )
     return {
         split: _without_missing(part, places[split], path, drop_missing)
         for split, part in parts.items()
     }
+
+
+def _folders(path: Path) -> list[Path]:
+    return [
+        folder
+        for folder in sorted(path.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".")
+    ]

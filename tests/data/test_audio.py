@@ -81,7 +81,8 @@ def test_a_file_that_was_cut_off(tmp_path, suffix):
         (b"", "a.wav is empty"),
         (
             b"hello, I am a text",
-            r"a.wav is no sound that can be read \(Format not recognised.\); accepted are .wav, .flac",
+            r"a.wav is no sound that can be read \(Format not recognised.\); "
+            r"accepted are .wav, .flac",
         ),
         (None, "no such sound file: .*a.wav"),
     ],

@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
+from rnn_cookbook.data.texts import Texts
 from rnn_cookbook.encode.batches import Batches, together
-from rnn_cookbook.encode.text import TextEncoder, has_token
+from rnn_cookbook.encode.text import TextEncoder, has_token, without_empty
 from rnn_cookbook.encode.word_vectors import ppmi_vectors
 from rnn_cookbook.errors import InputError
 
@@ -293,3 +294,12 @@ class TestWordVectors:
 def test_batches_that_cannot_be(options, message):
     with pytest.raises(InputError, match=message):
         Batches([np.array([2]), np.array([3])], batch_size=2, **options)
+
+
+def test_texts_without_a_word_can_be_dropped():
+    examples = Texts(["fine", "<br />"], ["x", "y"])
+    assert without_empty(examples, name="train", drop=True) == Texts(["fine"], ["x"])
+    with pytest.raises(
+        InputError, match=r"train: 1 texts have no word in them \(number 2: '<br />'\)"
+    ):
+        without_empty(examples, name="train", drop=False)
