@@ -1,152 +1,136 @@
-"""Forecasting: the next days of one or many series, with intervals, by a recurrent network that
-takes a segment of hours for a step.
+"""Forecasting: the next steps of one or many series, with intervals, by a recurrent network.
 
-    rnn-cookbook run forecasting                             # ETTh1, 96 hours ahead; --setting h192, h336, h720 for more
-    rnn-cookbook run forecasting --data sample               # a generator, offline, under a minute
+    rnn-cookbook run forecasting                  # ETTh1, 96 hours ahead; or --setting h192, …
+    rnn-cookbook run forecasting --data sample    # a generator, offline, under a minute
     rnn-cookbook run forecasting --data sales.csv --horizon 28 --lookback 112 --segment 7
-    rnn-cookbook predict runs/forecasting/<time> --output forecast.csv --backtest 5   # beyond the end of the file
+    rnn-cookbook predict runs/forecasting/<time> --output forecast.csv --backtest 5
 
 Measured: mse 0.3584 ± 0.0010 | ridge 0.3635 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 2.4
 min
 
-The model (SegRNN: Lin et al. 2023): 1. each window moved by its last value; 2. segments of it are
-the steps of a GRU; 3. all segments of the future are decoded side by side from its last state, so
-that no forecast feeds on a forecast; 4. quantiles that cannot cross, by the pinball loss; 5. mixed
-with two linear forecasts by the shares that validation gives them (Bates and Granger 1969).
+The model (SegRNN: Lin et al. 2023): 1. the last value is subtracted from each window; 2. segments
+of the window are the steps of a GRU; 3. all segments of the future are decoded side by side from
+its last state, so that no forecast feeds on a forecast; 4. quantiles that cannot cross are trained
+with the pinball loss; 5. the result is mixed with two linear forecasts, with weights chosen on
+validation (Bates and Granger 1969).
 
-Traps avoided: a scale that knows the test split; windows dropped at the end of the last batch; a
-plain recurrent network that loses to a linear one and is not told so; intervals that nobody
-counted; gaps between time stamps, filled in silence.
+Traps avoided: a scaler fitted on the test split; windows dropped with the last batch; a recurrent
+network that loses to a linear model without saying so; intervals whose coverage is not measured;
+gaps between time stamps that are filled silently.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnn_cookbook import encode
-from rnn_cookbook.data.series import Series, matching, read_series, season_of, split_by_time
+from rnn_cookbook.data.series import Series, matching, read_series
 from rnn_cookbook.data.sources import ETTH1, download
-from rnn_cookbook.errors import InputError, check_settings, rising_shares
+from rnn_cookbook.data.splits import split_by_time
+from rnn_cookbook.data.timestamps import season_of
+from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
+from rnn_cookbook.metrics import Metric
 from rnn_cookbook.nn import losses
 from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.settings import (
+    Count,
+    Fraction,
+    NonNegative,
+    NonNegativeCount,
+    Positive,
+    check_fields,
+    increasing_fractions,
+)
 from rnn_cookbook.tasks import forecasting
+
+if TYPE_CHECKING:
+    import keras
+
+    from rnn_cookbook.run.folder import Run
 
 
 @dataclass(frozen=True)
 class Config:
-    data: str = "ETTh1"  # ETTh1, sample, or your own table: .csv, .tsv, .jsonl, .parquet
-    data_dir: str = ""  # where data sets are kept, else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
-    columns: str = ""  # value columns of your table, separated by commas; all others when empty, y in a long table
-    time_column: str = ""  # if it is not called ds, date, time, timestamp, …
-    id_column: str = ""  # of a long table, if it is not called unique_id
-    covariates: str = (
-        ""  # columns known ahead, separated by commas; their rows go on where the values end
-    )
-    calendar: bool = False  # read the time of the day, week and year as covariates, too, as far as training covers them twice
-    frequency: str = (
-        ""  # of the steps (h, 15min, D, MS); the usual distance between rows when empty
-    )
-    fill: Literal["refuse", "linear", "last", "zero"] = (
-        "refuse"  # what becomes of steps without a value
-    )
-    lookback: int = 480  # steps read
-    horizon: int = 96  # steps forecast
-    season: int = 0  # steps of the season that the naive forecasts repeat; by the frequency when 0
-    validation_fraction: float = 0.1  # of the steps of your series, before the test
-    test_fraction: float = 0.2  # of them, at the end
-    model: Literal["direct", "recursive"] = (
-        "direct"  # all steps at once from segments, or one after the other with a teacher
-    )
-    head: Literal["quantiles", "gaussian", "student_t", "point"] = "quantiles"  # what a forecast is
-    quantiles: str = "0.1,0.5,0.9"  # of the forecast, separated by commas
-    joint: bool = (
-        False  # read all channels together, instead of each by itself with the same weights
-    )
+    data: str = "ETTh1"  # ETTh1, sample, or your table: .csv, .tsv, .jsonl, .parquet
+    data_dir: str = ""  # folder of data sets; $RNN_COOKBOOK_DATA or ~/tensorflow_datasets if empty
+    columns: str = ""  # value columns, comma-separated; all others when empty, y in a long table
+    time_column: str = ""  # column of the times; ds, date, time, timestamp, … when empty
+    id_column: str = ""  # column of the series' names in a long table; unique_id when empty
+    covariates: str = ""  # columns known ahead, comma-separated; they continue after the values
+    calendar: bool = False  # day, week and year as covariates, if training covers them twice
+    frequency: str = ""  # step length (h, 15min, D, MS); the usual distance of rows when empty
+    fill: Literal["refuse", "linear", "last", "zero"] = "refuse"  # filling of missing values
+    lookback: Count = 480  # steps read
+    horizon: Count = 96  # steps forecast
+    season: NonNegativeCount = 0  # steps of a season for the naive forecasts; 0: by the frequency
+    validation_fraction: Fraction = 0.1  # fraction of your series, before the test part
+    test_fraction: Fraction = 0.2  # fraction of your series, at the end
+    model: Literal["direct", "recursive"] = "direct"  # all steps at once, or one after the other
+    head: Literal["quantiles", "gaussian", "student_t", "point"] = "quantiles"  # form of forecasts
+    quantiles: str = "0.1,0.5,0.9"  # quantiles of the forecast, comma-separated
+    joint: bool = False  # read all channels together instead of each with the same weights
     cell: Literal["simple_rnn", "lstm", "gru"] = "gru"  # recurrent cell
-    units: int = 128  # size of the state
-    depth: int = 1  # recurrent layers
-    segment: int = 48  # steps of the series that make one of the network (direct)
-    embedding: int = 128  # width of the segments' vectors (direct)
-    dropout: float = 0.3  # before the output (direct)
-    normalization: Literal["last", "last_scaled", "standard", "none"] = (
-        "last"  # of each window, see `models.forecaster`
-    )
-    linear: bool = True  # mix with ridge regression and seasonal mean, by the shares that are best on validation (direct)
-    stride: int = 1  # steps from one training window to the next
-    epochs: int = 6  # passes over the training windows
-    least_steps: int = 300  # short series get more epochs, and patience in proportion, so that there are so many steps
-    batch_size: int = 64  # windows a step
-    learning_rate: float = 1e-3  # its peak, before it falls by a cosine
-    clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
-    patience: int = (
-        0  # epochs without a better validation loss before the training stops; 0 goes through
-    )
+    units: Count = 128  # size of the state
+    depth: Count = 1  # number of recurrent layers
+    segment: Count = 48  # steps of the series that make a step of the network (direct)
+    embedding: Count = 128  # width of the segments' vectors (direct)
+    dropout: Fraction = 0.3  # dropout rate before the output (direct)
+    normalization: Literal["last", "last_scaled", "standard", "none"] = "last"  # window scaling
+    linear: bool = True  # mix with ridge and seasonal mean, weighted on validation (direct)
+    stride: Count = 1  # steps from one training window to the next
+    epochs: Count = 6  # passes over the training windows
+    least_steps: NonNegativeCount = 300  # min optimizer steps; scales epochs and patience up
+    batch_size: Count = 64  # windows per step
+    learning_rate: Positive = 1e-3  # peak of the learning rate, before it falls by a cosine
+    clip_norm: NonNegative = 1.0  # max global norm of the gradient; 0 turns clipping off
+    patience: NonNegativeCount = 0  # epochs without a better validation loss; 0 never stops early
     mixed_precision: bool = False  # half-precision arithmetic, for GPUs
-    baselines: bool = True  # score the naive forecasts and the linear one, too
-    seed: int = 0  # of the weights, the order and the dropout
+    baselines: bool = True  # also score the naive forecasts and ridge regression
+    seed: NonNegativeCount = 0  # seed of the weights, the order of the windows and the dropout
 
     def __post_init__(self):
-        check_settings(
-            self,
-            positive=("learning_rate",),
-            at_least={
-                "lookback": 1,
-                "horizon": 1,
-                "season": 0,
-                "units": 1,
-                "depth": 1,
-                "segment": 1,
-                "embedding": 1,
-                "stride": 1,
-            }
-            | {
-                "epochs": 1,
-                "least_steps": 0,
-                "batch_size": 1,
-                "clip_norm": 0,
-                "patience": 0,
-                "seed": 0,
-            },
-            shares=("validation_fraction", "test_fraction", "dropout"),
-        )
+        check_fields(self)
         if self.model == "direct" and self.lookback < self.segment:
             raise InputError(
-                f"--lookback {self.lookback} is less than one --segment {self.segment}"
+                f"lookback must be at least segment={self.segment}; received {self.lookback}",
+                field="lookback",
             )
-        rising_shares("quantiles", self.quantiles, including=0.5)
-        own = [
-            name
-            for name in ("columns", "time_column", "id_column", "covariates", "frequency")
-            if getattr(self, name)
-        ]
-        if self.data in ("ETTh1", "sample") and own:
-            raise InputError(
-                f"--{own[0].replace('_', '-')} is for tables of your own, not for {self.data}"
-            )
+        increasing_fractions("quantiles", self.quantiles, including=0.5)
+        of_tables = {
+            "columns": self.columns,
+            "time_column": self.time_column,
+            "id_column": self.id_column,
+            "covariates": self.covariates,
+            "frequency": self.frequency,
+        }
+        for name, value in of_tables.items():
+            if value and self.data in ("ETTh1", "sample"):
+                raise InputError(
+                    f"{name} is for tables of your own, not for {self.data}", field=name
+                )
 
     @property
     def levels(self) -> tuple[float, ...]:
-        return rising_shares("quantiles", self.quantiles, including=0.5)
+        return increasing_fractions("quantiles", self.quantiles, including=0.5)
 
 
 @dataclass(frozen=True)
 class Prediction:
     output: str = ""  # table to write; a plot of the forecast goes beside it
-    backtest: int = 0  # forecast so many times from within the file first, one horizon apart, and compare with the seasonal naive forecast
+    backtest: NonNegativeCount = 0  # origins in the file to compare with the naive forecast at
 
     def __post_init__(self):
-        check_settings(self, at_least={"backtest": 0})
-        if self.output and (
-            Path(self.output).suffix.lower() == ".png" or Path(self.output).is_dir()
-        ):
+        check_fields(self)
+        path = Path(self.output)
+        if self.output and (path.suffix.lower() == ".png" or path.is_dir()):
             raise InputError(
-                f"--output is the table, such as forecast.csv (the plot goes beside it), got {self.output}"
+                f"output must be a table (its plot goes beside it); received {self.output}",
+                field="output",
             )
 
 
@@ -161,11 +145,6 @@ SAMPLE = Config(
     epochs=11,
     learning_rate=3e-3,
 )
-METRIC, HIGHER_IS_BETTER, TABLES = (
-    "mse",
-    False,
-    True,
-)  # what the results are compared by; predictions are of tables
 SETTINGS = {
     "default": Config(),
     "sample": SAMPLE,
@@ -174,205 +153,249 @@ SETTINGS = {
     "h720": Config(horizon=720, epochs=3, normalization="standard"),
     "recursive": Config(model="recursive", lookback=96),
 }
+METRIC = Metric("mse", higher_is_better=False)  # of scaled values, as the benchmarks report it
+OTHER_METRICS = (
+    Metric("mae", higher_is_better=False),
+    Metric("mae_units", higher_is_better=False),
+    Metric("rmse_units", higher_is_better=False),
+    Metric("mase", higher_is_better=False),
+    Metric("smape", higher_is_better=False),
+    Metric("pinball_units", higher_is_better=False),
+)
+# A coverage is best at its nominal level, neither high nor low: it is shown, and has no direction.
+COLUMNS = ("mae", "mase", "coverage")
+READS = "tables"
+
+# The protocol of the benchmark (Zhou et al. 2021): 12 months to train, 4 to validate, 4 to test.
+ETT_STEPS = 20 * 30 * 24  # 20 months of 30 days, in hours
+ETT_FRACTION = 4 / 20
 
 
 @dataclass
 class Data:
     series: list[Series]
-    spans: dict[str, list[tuple[int, int]]]  # steps to forecast, of each series, by split
+    spans: dict[str, list[tuple[int, int]]]  # split -> steps to forecast of each series
     encoder: encode.series.SeriesEncoder  # fitted on the training steps
     season: int  # steps
 
 
-def load_data(config: Config) -> Data:
-    """Series, split by time: training first, the test last. Only the training steps set the scale."""
-    log.info("reading %s", config.data)
-    series, shares = (
-        read(config, config.data),
-        {"validation": config.validation_fraction, "test": config.test_fraction},
-    )
-    if config.data == "ETTh1":
-        series, shares = (
-            [series[0].until(20 * 30 * 24)],
-            {"validation": 0.2, "test": 0.2},
-        )  # 12 months to train, 4 to validate, 4 to test
-    elif config.data == "sample":
-        shares = {"validation": 0.1, "test": 0.3}
-    series, spans = split_by_time(
-        series, lookback=config.lookback, horizon=config.horizon, **shares
-    )
-    season = config.season or season_of(series[0].times.freq)
-    if season > config.lookback:
-        log.warning(
-            "a season of %d steps is longer than --lookback %d: the naive forecasts repeat the last value",
-            season,
-            config.lookback,
+def read(config: Config, path: str, columns: str | list[str] = "") -> list[Series]:
+    """Reads all series of a table, or the data set or the sample of that name."""
+    if path == "sample":
+        return [forecasting.sample.seasonal_series(6000, seed=config.seed)]
+    if path == "ETTh1":
+        file = download(
+            "ett/ETTh1.csv", url=ETTH1["url"], sha256=ETTH1["sha256"], data_dir=config.data_dir
         )
-        season = 1
-    return Data(
-        series,
-        spans,
-        encode.series.SeriesEncoder.fit(series, spans["train"], calendar=config.calendar),
-        season,
+        return read_series(file)
+    return read_series(
+        path,
+        columns=columns or config.columns,
+        time_column=config.time_column,
+        id_column=config.id_column,
+        covariates=config.covariates,
+        frequency=config.frequency,
+        fill=config.fill,
     )
 
 
-def build_model(config: Config, data: Data):
+def load_data(config: Config) -> Data:
+    """Splits the series by time, the test part last; only the training steps set the scale."""
+    log.info("reading %s", config.data)
+    series = read(config, config.data)
+    validation = config.validation_fraction
+    test = config.test_fraction
+    if config.data == "ETTh1":
+        series = [series[0].until(ETT_STEPS)]
+        validation = test = ETT_FRACTION
+    elif config.data == "sample":
+        validation, test = 0.1, 0.3
+    series, spans = split_by_time(
+        series, lookback=config.lookback, horizon=config.horizon, validation=validation, test=test
+    )
+    season = config.season or season_of(series[0].times.freqstr)
+    season = forecasting.baselines.season_within(season, lookback=config.lookback)
+    encoder = encode.series.SeriesEncoder.fit(series, spans["train"], calendar=config.calendar)
+    return Data(series, spans, encoder, season)
+
+
+def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> encode.series.Windows:
+    """Cuts the windows of a split, with their targets as an input where a teacher is wanted."""
+    training = split == "train"
+    return data.encoder.windows(
+        data.series,
+        data.spans[split],
+        lookback=config.lookback,
+        horizon=config.horizon,
+        batch_size=config.batch_size,
+        teacher=teacher,
+        stride=config.stride if training else 1,
+        shuffle=training,
+        seed=config.seed,
+    )
+
+
+def build_model(config: Config, data: Data) -> keras.Model:
     import keras  # here, not above: `--help` and argument errors answer without TensorFlow
 
     fit.set_precision(config.mixed_precision)
     windows = cut(config, data, "train")
-    names = ("lookback", "horizon", "cell", "units", "depth", "normalization", "head")
-    options = {name: getattr(config, name) for name in names} | {
-        "quantiles": config.levels,
-        "covariates": windows.covariates,
-    }
-    options["channels"] = len(data.series[0].channels)
+    channels = len(data.series[0].channels)
     if config.model == "recursive":
-        model = forecasting.model.recursive_forecaster(**options)
-    else:
-        segments = {"segment_length": config.segment, "embedding_size": config.embedding}
-        model = forecasting.model.forecaster(
-            **options, **segments, dropout=config.dropout, joint=config.joint, linear=config.linear
+        model = forecasting.model.recursive_forecaster(
+            lookback=config.lookback,
+            horizon=config.horizon,
+            channels=channels,
+            covariates=windows.covariates,
+            cell=config.cell,
+            units=config.units,
+            depth=config.depth,
+            normalization=config.normalization,
+            head=config.head,
+            quantiles=config.levels,
         )
-    loss = {"gaussian": losses.GaussianLoss(), "student_t": losses.StudentTLoss(), "point": "mse"}
-    loss["quantiles"] = losses.QuantileLoss(config.levels)
+    else:
+        model = forecasting.model.forecaster(
+            lookback=config.lookback,
+            horizon=config.horizon,
+            channels=channels,
+            joint=config.joint,
+            covariates=windows.covariates,
+            segment_length=config.segment,
+            embedding_size=config.embedding,
+            cell=config.cell,
+            units=config.units,
+            depth=config.depth,
+            dropout=config.dropout,
+            normalization=config.normalization,
+            linear=config.linear,
+            head=config.head,
+            quantiles=config.levels,
+        )
+    loss = {
+        "quantiles": losses.QuantileLoss(config.levels),
+        "gaussian": losses.GaussianLoss(),
+        "student_t": losses.StudentTLoss(),
+        "point": "mse",
+    }
     centre = model.get_layer("head").centre
 
-    def mse(actual, forecast):
+    def mse(actual, forecast):  # of the point forecast, whatever the head
         return keras.losses.mean_squared_error(actual, centre(forecast))
 
-    rate = fit.warmup_cosine(
-        config.learning_rate, steps=fit.plan(config, examples=windows.examples).steps
+    steps = fit.plan(config, examples=windows.examples).steps
+    rate = fit.warmup_cosine(config.learning_rate, steps=steps)
+    optimizer = keras.optimizers.Adam(
+        rate,  # pyright: ignore[reportArgumentType]  # Keras annotates the default's type
+        global_clipnorm=config.clip_norm or None,
     )
-    model.compile(
-        keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None),
-        loss=loss[config.head],
-        metrics=[mse],
-    )
+    model.compile(optimizer, loss=loss[config.head], metrics=[mse])
     return model
 
 
-def train(config: Config, model, data: Data, run) -> dict:
-    windows, validation = (
-        cut(config, data, split, teacher=config.model == "recursive")
-        for split in ("train", "validation")
-    )
+def train(config: Config, model: keras.Model, data: Data, run: Run) -> dict:
+    teacher = config.model == "recursive"
+    windows = cut(config, data, "train", teacher=teacher)
+    validation = cut(config, data, "validation", teacher=teacher)
     plan = fit.plan(config, examples=windows.examples)
     log.info("training: %d epochs of %d windows", plan.epochs, windows.examples)
     history = fit.fit(
         model, windows, validation, epochs=plan.epochs, patience=plan.patience, run=run
     )
     if config.linear and config.model == "direct":
-        history["shares"] = forecasting.predict.mix_linear(
-            model,
-            forecasting.predict.linear_forecasts(windows, validation, season=data.season),
-            validation,
-        )
+        linear = forecasting.mixture.linear_forecasts(windows, validation, season=data.season)
+        history["shares"] = forecasting.mixture.mix_linear(model, linear, validation)
     return history
 
 
-def evaluate(config: Config, model, data: Data, split: str = "test", run=None) -> dict:
-    """Scores of every window of a split; with a run, also what its folder shows: forecasts, a
-    backtest, and plots of the errors."""
+def scorer(data: Data, windows: encode.series.Windows) -> forecasting.scores.Scorer:
+    return forecasting.scores.Scorer(
+        windows,
+        series=data.series,
+        encoder=data.encoder,
+        train=data.spans["train"],
+        season=data.season,
+    )
+
+
+def evaluate(
+    config: Config, model: keras.Model, data: Data, split: str = "test", run: Run | None = None
+) -> dict[str, float]:
+    """Scores every window of a split; with a run, also writes forecasts, a backtest and plots."""
     windows = cut(config, data, split)
     log.info("evaluating on %d %s windows", windows.examples, split)
-    point, quantiles = forecasting.predict.Forecaster(
-        model, data.encoder, batch_size=config.batch_size
-    )(windows)
+    forecaster = forecasting.predict.Forecaster(model, data.encoder, batch_size=config.batch_size)
+    point, quantiles = forecaster(windows)
+    score = scorer(data, windows)
     if run:
-        forecasting.plots.write_forecasts(
-            run,
-            data.series,
-            windows,
-            data.encoder,
-            point,
-            quantiles,
-            levels=config.levels,
-            season=data.season,
-        )
-        forecasting.plots.add_errors_by_step(
-            run, "this model", forecasting.scores.errors_by_step(windows.arrays()[1], point)
-        )
-    return scorer(data, windows)(point, quantiles, levels=config.levels)
+        forecasting.plots.write_forecasts(run, score, point, quantiles, levels=config.levels)
+    return score(point, quantiles, levels=config.levels)
 
 
-def baselines(config: Config, data: Data, run=None) -> dict:
-    """Naive forecasts and a linear one of the same test windows. What is to be chosen for them is
-    chosen on validation."""
-    train, validation, test = (
-        cut(config, data, split) for split in ("train", "validation", "test")
-    )
+def baselines(config: Config, data: Data, run: Run | None = None) -> dict[str, dict]:
+    """Scores naive and linear forecasts of the test windows, whose settings validation chooses."""
+    test = cut(config, data, "test")
     score = scorer(data, test)
 
     def keep(name, point):
         if run:
-            forecasting.plots.add_errors_by_step(
-                run, name, forecasting.scores.errors_by_step(score.actual, point)
-            )
+            forecasting.plots.add_errors_by_step(run, name, actual=score.actual, point=point)
 
     return forecasting.baselines.forecast_baselines(
-        train, validation, test, season=data.season, score=score, keep=keep
+        cut(config, data, "train"),
+        cut(config, data, "validation"),
+        test,
+        season=data.season,
+        score=score,
+        keep=keep,
     )
 
 
 def predict(
     loaded: bundle.Bundle, inputs: Iterable[list[str]], options: Prediction | None = None
 ) -> Iterator[dict]:
-    """The steps after the end of each series of a table; without a table, of the data that the
-    model was trained on."""
-    config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
-    given = [path for paths in inputs for path in paths] or [config.data]
-    if len(given) > 1:
-        raise InputError(f"one table at a time, got {', '.join(given)}")
-    shape = {
-        "frequency": facts["frequency"],
-        "lookback": config.lookback,
-        "horizon": config.horizon,
-    }
+    """Forecasts the steps after each series of a table; without one, of the training data."""
+    config = Config(**loaded.config)
+    facts = loaded.facts
+    options = options or Prediction()
+    paths = [path for arrived in inputs for path in arrived] or [config.data]
+    if len(paths) > 1:
+        raise InputError(f"predict takes one table at a time; received {', '.join(paths)}")
     series = matching(
-        read(config, given[0], columns=facts["columns"]),
-        path=given[0],
+        read(config, paths[0], columns=facts["columns"]),
+        path=paths[0],
         channels=facts["channels"],
-        **shape,
+        frequency=facts["frequency"],
+        lookback=config.lookback,
+        horizon=config.horizon,
     )
     encoder = encode.series.SeriesEncoder.load(loaded.path).adapted(series)
     forecaster = forecasting.predict.Forecaster(loaded.model, encoder, batch_size=config.batch_size)
     if options.backtest:
-        spans, found = forecaster.backtest(series, origins=options.backtest, season=facts["season"])
-        forecasting.plots.tell_backtest(series, spans, found, chosen_until=facts["chosen_until"])
+        season, chosen_until = facts["season"], facts["chosen_until"]
+        spans, errors = forecaster.backtest(series, origins=options.backtest, season=season)
+        forecasting.backtest.log_backtest(series, spans, errors, chosen_until=chosen_until)
     point, quantiles = forecaster.ahead(series)
-    yield from forecasting.plots.forecast_rows(series, point, quantiles, levels=config.levels)
+    yield from forecasting.predict.forecast_rows(series, point, quantiles, levels=config.levels)
     if options.output:
-        forecasting.plots.plot_ahead(
-            Path(options.output).with_suffix(".png"), series, point, quantiles, levels=config.levels
-        )
+        picture = Path(options.output).with_suffix(".png")
+        forecasting.plots.plot_ahead(picture, series, point, quantiles, levels=config.levels)
 
 
 def served(loaded: bundle.Bundle) -> forecasting.export.ServedForecaster:
-    """From values to forecasts in TensorFlow alone, both in their own units: what `rnn-cookbook
-    export` writes."""
-    return forecasting.export.ServedForecaster(
-        loaded.model, encode.series.SeriesEncoder.load(loaded.path)
-    )
+    """Makes what `rnn-cookbook export` writes: from values to forecasts in the same units."""
+    encoder = encode.series.SeriesEncoder.load(loaded.path)
+    return forecasting.export.ServedForecaster(loaded.model, encoder)
 
 
-def search_space(hp, config: Config) -> Config:
-    """What is worth tuning, data settings included. `hp` is keras_tuner.HyperParameters."""
-    segment = hp.Choice(
-        "segment", [config.segment, max(1, config.segment // 2), max(1, config.segment // 4)]
-    )
+def search_space(hp: Any, config: Config) -> Config:
+    """Chooses what is worth tuning, data settings included. `hp` is keras_tuner.HyperParameters."""
+    segment = hp.Choice("segment", [max(1, config.segment // part) for part in (1, 2, 4)])
+    lookbacks = [config.lookback, *(max(segment, config.lookback // part) for part in (2, 4))]
     return replace(
         config,
         segment=segment,
-        lookback=hp.Choice(
-            "lookback",
-            [
-                config.lookback,
-                max(segment, config.lookback // 2),
-                max(segment, config.lookback // 4),
-            ],
-        ),
+        lookback=hp.Choice("lookback", lookbacks),
         normalization=hp.Choice("normalization", ["last", "standard"]),
         cell=hp.Choice("cell", ["lstm", "gru"]),
         units=hp.Choice("units", [32, 64, 128, 256]),
@@ -382,23 +405,22 @@ def search_space(hp, config: Config) -> Config:
     )
 
 
-def main(config: Config, run) -> str:
+def main(config: Config, run: Run) -> str:
     fit.seed_everything(config.seed)
     data = load_data(config)
-    started = time.perf_counter()
-    model = build_model(config, data)
-    history = train(config, model, data, run)
-    history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")
+    with run.training_clock():
+        model = build_model(config, data)
+        history = train(config, model, data, run)
     model = forecasting.model.without_teacher(model)
-    one, chosen = data.series[0], zip(data.series, data.spans["test"], strict=True)
+    first = data.series[0]
+    tested = zip(data.series, data.spans["test"], strict=True)
+    chosen_until = {each.name: str(each.times[start]) for each, (start, _) in tested}
     facts = {
-        "columns": one.channels if not one.name else config.columns,
-        "channels": len(one.channels),
-        "frequency": one.times.freqstr,
+        "columns": config.columns if first.name else first.channels,
+        "channels": len(first.channels),
+        "frequency": first.times.freqstr,
         "season": data.season,
-        "chosen_until": {
-            each.name: str(each.times[first]) for each, (first, _) in chosen
-        },  # what came before the test
+        "chosen_until": chosen_until,
     }
     bundle.save_bundle(
         run.path / "model",
@@ -408,7 +430,7 @@ def main(config: Config, run) -> str:
         model=model,
         encoders=[data.encoder.save],
     )
-    report.plot_training(run, history, metric="mse", unit="of scaled values")
+    report.plot_training(run, history, metric=METRIC.name, unit="of scaled values")
     measured = report.write_metrics(
         run,
         config=config,
@@ -419,48 +441,7 @@ def main(config: Config, run) -> str:
         baselines=baselines(config, data, run=run) if config.baselines else {},
         test=evaluate(config, model, data, run=run),
     )
-    return report.comparison(
-        measured, metric="mse", others=("mae", "mase", "coverage"), higher_is_better=False
-    )
-
-
-# Small steps of the above
-
-
-def read(config: Config, path: str, columns: str | list[str] = "") -> list[Series]:
-    """All series of a table, or of the data set or the sample of that name."""
-    if path == "sample":
-        return [forecasting.sample.seasonal_series(6000, seed=config.seed)]
-    if path == "ETTh1":
-        return read_series(download("ett/ETTh1.csv", **ETTH1, data_dir=config.data_dir))
-    names = ("time_column", "id_column", "covariates", "frequency", "fill")
-    return read_series(
-        path, columns=columns or config.columns, **{name: getattr(config, name) for name in names}
-    )
-
-
-def cut(
-    config: Config, data: Data, split: str, *, teacher: bool = False
-) -> encode.series.Windows:
-    return data.encoder.windows(
-        data.series,
-        data.spans[split],
-        **{name: getattr(config, name) for name in ("lookback", "horizon", "batch_size")},
-        teacher=teacher,
-        stride=config.stride if split == "train" else 1,
-        shuffle=split == "train",
-        seed=config.seed,
-    )
-
-
-def scorer(data: Data, windows) -> forecasting.scores.Scorer:
-    return forecasting.scores.Scorer(
-        windows,
-        series=data.series,
-        encoder=data.encoder,
-        train=data.spans["train"],
-        season=data.season,
-    )
+    return report.comparison(measured, metric=METRIC, others=COLUMNS)
 
 
 if __name__ == "__main__":
