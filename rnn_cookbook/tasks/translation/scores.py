@@ -1,65 +1,82 @@
-"""Translation: what a translation is worth, and what a practitioner would try without a network."""
+"""Scores of translations by sacreBLEU, of a whole split, by length and text by text."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rnn_cookbook.metrics import groups_by_length
 
+__all__ = ["bleu_by_length", "bleu_signature", "sentence_chrf", "translation_scores"]
+
 
 def translation_scores(references: Sequence[str], translations: Sequence[str]) -> dict[str, float]:
-    """Scores of whole, cased, detokenised texts by sacreBLEU (Post 2018), one reference each:
-    "bleu" (Papineni et al. 2002), "chrf" (Popović 2015), "ter" (Snover et al. 2006; less is
-    better), each 0 to 100, and "exact_match", the share of those that are the same."""
-    from sacrebleu.metrics import BLEU, CHRF, TER
+    """Scores whole, cased, detokenised texts by sacreBLEU (Post 2018), with one reference each.
 
-    pair = list(translations), [list(references)]
-    same = sum(
-        one.strip() == other.strip() for one, other in zip(references, translations, strict=True)
-    )
-    scores = {
-        "bleu": BLEU().corpus_score(*pair),
-        "chrf": CHRF().corpus_score(*pair),
-        "ter": TER().corpus_score(*pair),
-    }
+    Args:
+        references: right translation of each text.
+        translations: translation of each text by the system.
+
+    Returns:
+        "bleu" (Papineni et al. 2002), "chrf" (Popović 2015) and "ter" (Snover et al. 2006; lower is
+        better), each 0 to 100, and "exact_match", the fraction of translations that equal their
+        reference.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+
+    hypotheses = list(translations)
+    streams = [list(references)]
+    pairs = zip(references, translations, strict=True)
+    equal = sum(reference.strip() == translation.strip() for reference, translation in pairs)
     return {
-        **{name: round(score.score, 4) for name, score in scores.items()},
-        "exact_match": round(same / len(references), 5),
+        "bleu": round(BLEU().corpus_score(hypotheses, streams).score, 4),
+        "chrf": round(CHRF().corpus_score(hypotheses, streams).score, 4),
+        "ter": round(TER().corpus_score(hypotheses, streams).score, 4),
+        "exact_match": round(equal / len(references), 5),
     }
 
 
 def bleu_by_length(
     lengths: Sequence[int], references: Sequence[str], translations: Sequence[str], groups: int = 6
 ) -> list[dict]:
-    """BLEU in `groups` groups of about equally many texts, from the shortest to the longest source."""
-    from sacrebleu.metrics import BLEU
+    """Computes BLEU for groups of about equally many texts, from the shortest to the longest.
 
-    return [
-        {
-            **sizes,
-            "bleu": round(
-                BLEU()
-                .corpus_score([translations[i] for i in part], [[references[i] for i in part]])
-                .score,
-                4,
-            ),
-        }
-        for part, sizes in groups_by_length(lengths, groups)
-    ]
+    Args:
+        lengths: length of each source, in any unit.
+        references: right translation of each text.
+        translations: translation of each text by the system.
+        groups: maximum number of groups.
+
+    Returns:
+        One row per group: "shortest", "longest", "examples" and "bleu".
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    rows = []
+    for part, sizes in groups_by_length(lengths, groups):
+        hypotheses = [translations[int(i)] for i in part]
+        streams = [[references[int(i)] for i in part]]
+        bleu = BLEU().corpus_score(hypotheses, streams).score
+        rows.append({**sizes, "bleu": round(bleu, 4)})
+    return rows
 
 
 def sentence_chrf(references: Sequence[str], translations: Sequence[str]) -> list[float]:
-    """chrF of each text, 0 to 100: BLEU says little about single sentences."""
-    from sacrebleu.metrics import CHRF
+    """Computes chrF, 0 to 100, text by text: BLEU says little about single sentences."""
+    from sacrebleu.metrics.chrf import CHRF
 
     metric = CHRF()
+    pairs = zip(references, translations, strict=True)
     return [
-        metric.sentence_score(text, [reference]).score
-        for reference, text in zip(references, translations, strict=True)
+        metric.sentence_score(translation, [reference]).score for reference, translation in pairs
     ]
 
 
 def bleu_signature() -> str:
-    """How `translation_scores` counts BLEU, in sacreBLEU's own words."""
-    from sacrebleu.metrics import BLEU
+    """Returns sacreBLEU's signature of the BLEU of `translation_scores`: case, tokenisation,
+    smoothing and version."""
+    from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU()
     metric.corpus_score(["a"], [["a"]])
