@@ -169,13 +169,15 @@ class ServedForecaster(Served):
                 "`series` is the number of each row's series, from 0 on: "
                 f"{listing(self.names, _LISTED)} (see series.json)."
             )
-        sentences.append("Series that training did not see have no scale here and are not for it.")
+        sentences.append(
+            "Series that training did not see cannot be forecast: their scale is not known."
+        )
         levels = ", ".join(map(str, self.head.quantiles))
         also = {
             "point": "",
             "quantiles": f", and `quantiles` ({levels})",
-            "gaussian": f", its mean, and `quantiles` ({levels})",
-            "student_t": ", its mean, `scale` and `degrees_of_freedom`",
+            "gaussian": f" (the mean), and `quantiles` ({levels})",
+            "student_t": " (the mean), `scale` and `degrees_of_freedom`",
         }
         sentences.append(
             f"The answer is `forecast`, the next {horizon} steps in the same units"
