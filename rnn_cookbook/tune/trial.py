@@ -137,7 +137,7 @@ def _name_scores(where: str, given: str, settings: Mapping[str, Any], folder: st
         scores = recipe.module.evaluate(config, model, data, split="validation")
         result = {"scores": [*scores, VAL_LOSS.name]}
     except InputError as error:
-        result = {"error": str(error)}
+        result = {"error": str(error), "fields": error.fields}
     except Exception:  # the trials report and record what breaks
         result = {}
     write_json(Path(folder) / _RESULT, result)
@@ -176,7 +176,7 @@ def score_names(recipe: Recipe, config: Any) -> list[str]:
         process.join()
         result = _read(Path(folder) / _RESULT)
     if "error" in result:
-        raise InputError(result["error"])
+        raise InputError(result["error"], field=tuple(result["fields"]))
     return result.get("scores", [])
 
 
