@@ -189,7 +189,7 @@ def recipe_file(name: str) -> Path:
     file = recipe_files().get(name, Path(name))
     if file.suffix != ".py" or not file.is_file():
         raise InputError(
-            f"no recipe {name!r}; accepted are {names()}, or the path of a recipe file"
+            f"no recipe {name!r}; {names()}, or the path of a recipe file"
         )
     return file
 
@@ -263,8 +263,11 @@ def _check_contract(module: ModuleType, file: Path) -> None:
 
 
 def _required(function: Callable) -> tuple[str, ...]:
+    """The parameters without a default; `options` of `predict` is always given where the recipe
+    has any."""
     parameters = inspect.signature(function).parameters.values()
-    return tuple(each.name for each in parameters if each.default is each.empty)
+    required = (each.name for each in parameters if each.default is each.empty)
+    return tuple(name for name in required if name != "options")
 
 
 def read_config(recipe: Recipe, settings: Mapping[str, Any]) -> Any:

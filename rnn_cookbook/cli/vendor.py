@@ -308,7 +308,7 @@ def _license() -> Path:
 
 # What is written beside it
 
-_TEST = '''"""Checks that the recipe works after your changes: it trains, and its model loads again."""
+_TEST = '''"""The recipe works after your changes: it trains, and its model loads again."""
 
 import json
 import subprocess

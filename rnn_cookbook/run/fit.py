@@ -26,6 +26,7 @@ from rnn_cookbook.run.folder import Run
 
 __all__ = [
     "Diverged",
+    "Keeper",
     "Plan",
     "PredictionBatches",
     "SequenceBatches",
@@ -213,7 +214,7 @@ def fit(
             f"monitor must be a Metric, which says which way is better; received {monitor!r}"
         )
     log.info("%s", gpu_summary(model))
-    keeper = _Keeper(
+    keeper = Keeper(
         train=train,
         run=run,
         epochs=epochs,
@@ -248,7 +249,7 @@ def _train(
     train: TrainingBatches,
     validation: TrainingBatches,
     *,
-    keeper: _Keeper,
+    keeper: Keeper,
     run: Run,
     tensorboard: bool,
 ) -> None:
@@ -281,7 +282,7 @@ def _train(
         ) from error
 
 
-class _Keeper(keras.callbacks.Callback):
+class Keeper(keras.callbacks.Callback):
     """Batch order, divergence, best weights, early stopping and the checkpoint: what has to be
     resumed together is kept together."""
 

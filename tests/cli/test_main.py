@@ -9,10 +9,12 @@ import sys
 import threading
 
 import pytest
+from toys import toy_recipe
 
-from rnn_cookbook.cli.main import _as_they_come, main
+from rnn_cookbook.cli.main import main
 from rnn_cookbook.data.lines import read_inputs
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.run.answers import as_they_arrive
 
 RUN = ["run", "sentiment", "--quiet", "--output", "out"]
 RECIPES = "recipes: anomaly_detection, forecasting, ner, sentiment, speech_to_text, translation"
@@ -31,7 +33,7 @@ def command(*arguments, capsys):
             ["run", "sentimental"],
             f"no recipe 'sentimental'; {RECIPES}, or the path of a recipe file",
         ),
-        (["run"], f"which recipe? {RECIPES}"),
+        (["run"], f"which recipe? rnn-cookbook run RECIPE [options]; {RECIPES}"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         ([*RUN, "--epoch", "3"], "unrecognized arguments: --epoch 3"),
         (
@@ -44,23 +46,26 @@ def command(*arguments, capsys):
             "no setting 'best'; sentiment has default, sample, basic, supervised",
         ),
         ([*RUN, "--data", "nowhere.csv"], "no such file or folder: nowhere.csv"),
-        ([*RUN, "--data", "sample", "--epochs", "0"], "--epochs must be at least 1, got 0"),
+        ([*RUN, "--data", "sample", "--epochs", "0"], "--epochs must be at least 1; received 0"),
         (
             [*RUN, "--data", "sample", "--pooling", "max+median"],
             "unknown pooling median; accepted are last, mean, max, attention",
         ),
-        ([*RUN, "--data", "sample", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (
+            [*RUN, "--data", "sample", "--batch-size", "0"],
+            "--batch-size must be at least 1; received 0",
+        ),
         (
             [*RUN, "--data", "sample", "--dropout", "1.5"],
-            "--dropout must be at least 0 and below 1, got 1.5",
+            "--dropout must be at least 0 and below 1; received 1.5",
         ),
         (
             [*RUN, "--data", "sample", "--learning-rate", "-1"],
-            "--learning-rate must be above 0, got -1.0",
+            "--learning-rate must be above 0; received -1.0",
         ),
         (
             [*RUN, "--data", "sample", "--validation-fraction", "1"],
-            "--validation-fraction must be at least 0 and below 1, got 1.0",
+            "--validation-fraction must be at least 0 and below 1; received 1.0",
         ),
         (["predict", "nowhere", "text"], "nowhere holds no trained model"),
         (
@@ -115,7 +120,7 @@ def test_an_output_folder_that_exists_is_left_alone(tmp_path, capsys):
     (tmp_path / "out/precious.txt").write_text("mine")
     code, _, err = command(*RUN, "--data", "sample", capsys=capsys)
     assert code == 2
-    assert "out exists: choose another --output, or add --resume" in err
+    assert "out exists: choose another folder, or resume the run in it (--output, --resume)" in err
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["precious.txt"]
 
 
@@ -175,12 +180,18 @@ def test_an_output_below_a_file(tmp_path, capsys):
 def test_predict_ends_quietly_when_its_reader_leaves(tmp_path):
     """`predict … | head -1` with standard input still open: no abort while the reading thread
     waits."""
-    code = "from rnn_cookbook import cli\nfor batch in cli._as_they_come(cli_input()): print(batch, flush=True); break\n"
-    script = (
-        "import sys, os\nfrom rnn_cookbook.data.lines import read_inputs\ncli_input = lambda: read_inputs('-')\n"
-        + code
+    code = (
+        "from rnn_cookbook.cli import main\n"
+        "from rnn_cookbook.run.answers import as_they_arrive\n"
+        "for batch in as_they_arrive(cli_input()): print(batch, flush=True); break\n"
     )
-    script += "sys.argv = ['rnn-cookbook', 'predict']\ncli.main = lambda: 0\ncli.entry()\n"
+    script = (
+        "import sys, os\n"
+        "from rnn_cookbook.data.lines import read_inputs\n"
+        "cli_input = lambda: read_inputs('-')\n"
+        + code
+        + "sys.argv = ['rnn-cookbook', 'predict']\nmain.main = lambda: 0\nmain.entry()\n"
+    )
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen([sys.executable, "-c", script], **pipes) as process:
         process.stdin.write(b"one\n")
@@ -234,8 +245,8 @@ def test_help_names_every_option_with_its_comment(capsys):
 def test_answers_without_tensorflow(arguments):
     lines = [
         "import sys",
-        "from rnn_cookbook import cli",
-        f"try: cli.main({arguments!r})",
+        "from rnn_cookbook.cli.main import main",
+        f"try: main({arguments!r})",
         "except SystemExit: pass",
     ]
     lines.append("assert not {'tensorflow', 'keras', 'pandas'} & set(sys.modules)")
@@ -262,29 +273,28 @@ class TestAnswers:
     """How answers leave: lines or a table, on standard output or in a file, with the options of the
     recipe that trained the model."""
 
-    RECIPE = """
-from dataclasses import dataclass
-SETTINGS = {}
-TABLES = True
-@dataclass(frozen=True)
-class Config:
-    data: str = ""  # data
+    PREDICTION = """
 @dataclass(frozen=True)
 class Prediction:
     times: int = 1  # how often
+
+
 def predict(loaded, inputs, options):
     for given in inputs:
-        yield from ({"got": text, "number": i, "more": [1, 2]} for text in given for i in range(options.times))
+        for text in given:
+            for i in range(options.times):
+                yield {"got": text, "number": i, "more": [1, 2]}
 """
+    TABLES = 'READS = "tables"'
 
     @pytest.fixture
     def bundle(self, tmp_path, monkeypatch):
         """A recipe that answers tables, and a bundle of it without a network."""
         import rnn_cookbook.run.bundle
 
-        loaded = rnn_cookbook.run.bundle.Bundle(tmp_path, "mine", {"data": ""}, {}, None)
+        loaded = rnn_cookbook.run.bundle.Bundle(tmp_path, "mine", {"data": "toy"}, {}, None)
         monkeypatch.setattr(rnn_cookbook.run.bundle, "load_bundle", lambda path: loaded)
-        (tmp_path / "mine.py").write_text(self.RECIPE)
+        (tmp_path / "mine.py").write_text(toy_recipe(self.PREDICTION, self.TABLES))
         return ["predict", "out", "--recipe", "mine.py"]
 
     def test_a_recipe_of_tables_has_options_of_its_own(self, bundle, capsys):
@@ -312,7 +322,7 @@ def predict(loaded, inputs, options):
         ).replace("--times INT how", "--times INT  how")
 
     def test_a_recipe_of_texts_has_options_of_its_own_too(self, bundle, tmp_path, capsys):
-        (tmp_path / "mine.py").write_text(self.RECIPE.replace("TABLES = True\n", ""))
+        (tmp_path / "mine.py").write_text(toy_recipe(self.PREDICTION))
         (tmp_path / "in.txt").write_text("a\nb\n")
         code, out, _ = command(*bundle, "--input", "in.txt", "--times", "2", capsys=capsys)
         assert code == 0
@@ -325,13 +335,20 @@ def predict(loaded, inputs, options):
             ("b", 1),
         ]
 
+    def test_what_was_answered_before_an_error_is_kept_beside_the_file(self, bundle, tmp_path):
+        late = self.PREDICTION.replace("for i in", "1 / (text != 'b')\n            for i in")
+        (tmp_path / "mine.py").write_text(toy_recipe(late, self.TABLES))
+        with pytest.raises(ZeroDivisionError):
+            main([*bundle, "a", "b", "--output", "answers.csv"])
+        assert not (tmp_path / "answers.csv").exists()
+        assert (tmp_path / "answers.csv.partial").read_text().splitlines()[1] == 'a,0,"[1, 2]"'
+
     def test_a_file_of_answers_appears_whole_or_not_at_all(self, bundle, tmp_path, capsys):
         code, out, _ = command(*bundle, "a", "--output", "deep/answers.csv", capsys=capsys)
         assert (code, out) == (0, "")
         assert (tmp_path / "deep/answers.csv").read_text().splitlines()[1] == 'a,0,"[1, 2]"'
-        (tmp_path / "mine.py").write_text(
-            self.RECIPE.replace("for i in range", "for i in 1 / 0 * range")
-        )
+        broken = self.PREDICTION.replace("in range", "in 1 / 0 * range")
+        (tmp_path / "mine.py").write_text(toy_recipe(broken, self.TABLES))
         with pytest.raises(ZeroDivisionError):
             main([*bundle, "b", "--output", "deep/answers.csv"])
         assert [file.name for file in (tmp_path / "deep").iterdir()] == ["answers.csv"]
@@ -374,7 +391,7 @@ class TestInputs:
             yield "second"
 
         answered = []
-        for batch in _as_they_come(slow()):
+        for batch in as_they_arrive(slow()):
             answered.append(batch)
             got_first.set()
         assert answered == [["first"], ["second"]]
@@ -383,7 +400,7 @@ class TestInputs:
         from itertools import count, islice
 
         drawn = []
-        batches = _as_they_come(drawn.append(i) or str(i) for i in count())
+        batches = as_they_arrive(drawn.append(i) or str(i) for i in count())
         list(islice(batches, 3))
         assert len(drawn) < 1000
 

@@ -1,15 +1,20 @@
 """The bundle: whole or not there, and honest about what is wrong with it."""
 
 import json
+import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from rnn_cookbook.recipes import sentiment
 
 from rnn_cookbook.encode.text import TextEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.run.bundle import load_bundle, save_bundle
+from rnn_cookbook.run.bundle import load_bundle, register_layers, save_bundle
 from rnn_cookbook.tasks.classification.model import text_classifier
+
+DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
@@ -109,3 +114,23 @@ def test_a_full_device_leaves_the_bundle_before(saved, model):
         save_bundle(saved, recipe="sentiment", config={}, facts={}, model=model, encoders=[full])
     assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
     assert [path.name for path in saved.parent.iterdir()] == ["model"]
+
+
+def test_a_bundle_of_version_0_1_answers_as_it_did(tmp_path):
+    """Registered names are package and class: where the modules lie does not matter."""
+    with zipfile.ZipFile(DATA / "bundle_0_1.zip") as archive:
+        archive.extractall(tmp_path)
+    loaded = load_bundle(tmp_path)
+    texts = ["not good film", "bad film good not film unknown"]
+    answers = list(sentiment.predict(loaded, [texts]))
+    assert [answer["probabilities"]["positive"] for answer in answers] == pytest.approx(
+        [0.50546, 0.50489], abs=2e-5
+    )
+    assert [answer["label"] for answer in answers] == ["positive", "positive"]
+
+
+def test_every_class_of_version_0_1_is_registered_under_its_name():
+    register_layers()
+    names = json.loads((DATA / "registered_0_1.json").read_text())
+    assert len(names) > 40
+    assert not [name for name in names if keras.saving.get_registered_object(name) is None]
