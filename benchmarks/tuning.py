@@ -1,13 +1,16 @@
-"""What a search is worth: sentiment, as it stands against 20 random trials and against hyperband,
-on validation.
+"""Measures what a search is worth: the sentiment recipe as it stands against 20 random trials and
+against hyperband, on validation.
 
     python benchmarks/tuning.py                                   # the sample
     python benchmarks/tuning.py --reviews 5000 --data-dir DIR     # a part of IMDb
 
-Of each search: the best score, after how many seconds of training, in the order of its trials, it
-was first as good as the recipe's default, the seconds of all its trials, and the share of the time
-that went elsewhere. A search that was interrupted goes on.
+The table shows for each search the score of the recipe's default, the best score, the seconds of
+training after which a trial was first as good as the default (in the order of the trials), the
+seconds of all trials, and the fraction of the time outside the trials. An interrupted search is
+resumed.
 """
+
+from __future__ import annotations
 
 import argparse
 import re
@@ -17,64 +20,85 @@ from pathlib import Path
 
 import pandas as pd
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--reviews", type=int, default=0, help="of IMDb; 0 for the sample")
-parser.add_argument("--data-dir", default="")
-parser.add_argument("--output", default="runs/benchmark-tuning")
-parser.add_argument("--trials", type=int, default=20, help="of the random search")
-parser.add_argument("--tuners", default="random,hyperband")
-arguments = parser.parse_args()
+COLUMNS = ("trials", "default", "best", "as good after", "all trials", "outside")
+WIDTHS = (8, 10, 10, 16, 14, 12)
 
-folder = Path(arguments.output) / (f"imdb-{arguments.reviews}" if arguments.reviews else "sample")
-folder.mkdir(parents=True, exist_ok=True)
-data = ["--data", "sample"]
-if arguments.reviews:
+
+def write_reviews(file: Path, count: int, data_dir: str) -> None:
+    """Writes the first reviews of IMDb's training split as a table."""
     import tensorflow_datasets as tfds
 
-    part = tfds.load(
-        "imdb_reviews", split=f"train[:{arguments.reviews}]", data_dir=arguments.data_dir or None
-    )
-    rows = [(each["text"].decode(), int(each["label"])) for each in tfds.as_numpy(part)]
-    pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "reviews.csv", index=False)
-    data = ["--data", str(folder / "reviews.csv")]
+    split = tfds.load("imdb_reviews", split=f"train[:{count}]", data_dir=data_dir or None)
+    rows = [(each["text"].decode(), int(each["label"])) for each in tfds.as_numpy(split)]
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(file, index=False)
 
-print(
-    f"{'':<12}{'trials':>8}{'default':>10}{'best':>10}{'as good after':>16}{'all trials':>14}{'elsewhere':>12}"
-)
-for tuner in arguments.tuners.split(","):
-    place = folder / tuner
-    command = [
-        sys.executable,
-        "-m",
-        "rnn_cookbook.cli",
-        "tune",
-        "sentiment",
-        *data,
-        "--tuner",
-        tuner,
-        "--output",
-        str(place),
-    ]
-    command += ["--trials", str(arguments.trials)] * (tuner == "random") + ["--resume"] * (
-        place / "search.json"
-    ).exists()
+
+def run_search(folder: Path, tuner: str, data: str, trials: int) -> str:
+    """Runs a search by the command line; returns its log."""
+    command = [sys.executable, "-m", "rnn_cookbook.cli", "tune", "sentiment", "--data", data]
+    command += ["--tuner", tuner, "--output", str(folder)]
+    if tuner == "random":
+        command += ["--trials", str(trials)]
+    if (folder / "search.json").exists():
+        command.append("--resume")
+    lines = []
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        lines = []
+        assert process.stderr is not None
         for line in process.stderr:
             print(line, end="", file=sys.stderr, flush=True)
             lines.append(line)
     if process.returncode:
         sys.exit(process.returncode)
-    table = pd.read_csv(place / "trials.csv")
-    default = float(table[table["trial"] == "default"]["score"].iloc[0])
-    trials = table[table["trial"] != "default"]
-    spent = trials["seconds"].fillna(0).cumsum()
-    good = spent[trials["score"] >= default]
-    inside = re.findall(r"([\d.]+)% of it inside its trials", "".join(lines))
-    print(
-        f"{tuner:<12}{len(trials):>8}{default:>10.4f}{trials['score'].max():>10.4f}{f'{good.iloc[0]:.0f} s' if len(good) else 'never':>16}"
-        f"{f'{spent.iloc[-1]:.0f} s':>14}{f'{100 - float(inside[-1]):.1f}%' if inside else 'unknown':>12}",
-        flush=True,
-    )
+    return "".join(lines)
+
+
+def row(folder: Path, log: str) -> list[str]:
+    """Returns the cells of a search's row."""
+    table = pd.read_csv(folder / "trials.csv")
+    default = float(table.query("trial == 'default'")["score"].iloc[0])
+    trials = table.query("trial != 'default'")
+    seconds = trials["seconds"].fillna(0).cumsum()
+    as_good = seconds[(trials["score"] >= default).to_numpy()].to_list()
+    inside = re.findall(r"([\d.]+)% of it inside its trials", log)
+    return [
+        str(len(trials)),
+        f"{default:.4f}",
+        f"{trials['score'].max():.4f}",
+        f"{as_good[0]:.0f} s" if len(as_good) else "never",
+        f"{seconds.iloc[-1]:.0f} s",
+        f"{100 - float(inside[-1]):.1f}%" if inside else "unknown",
+    ]
+
+
+def print_row(name: str, cells: list[str]) -> None:
+    """Prints a row of the table, its cells aligned on the right."""
+    aligned = [cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True)]
+    print(name.ljust(12) + "".join(aligned), flush=True)
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n\n")[0])
+    parser.add_argument("--reviews", type=int, default=0, help="reviews of IMDb; 0 for the sample")
+    parser.add_argument("--data-dir", default="", help="folder of the data sets")
+    parser.add_argument("--output", default="runs/benchmark-tuning", help="folder of the searches")
+    parser.add_argument("--trials", type=int, default=20, help="trials of the random search")
+    parser.add_argument("--tuners", default="random,hyperband", help="separated by commas")
+    options = parser.parse_args()
+    name = f"imdb-{options.reviews}" if options.reviews else "sample"
+    folder = Path(options.output) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    data = "sample"
+    if options.reviews:
+        data = str(folder / "reviews.csv")
+        write_reviews(Path(data), options.reviews, options.data_dir)
+    print_row("", list(COLUMNS))
+    for tuner in options.tuners.split(","):
+        log = run_search(folder / tuner, tuner, data, options.trials)
+        print_row(tuner, row(folder / tuner, log))
+
+
+if __name__ == "__main__":
+    main()
