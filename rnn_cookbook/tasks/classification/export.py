@@ -1,18 +1,22 @@
-"""Raw texts to classes."""
+"""A trained classifier from raw texts to classes, in TensorFlow alone."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.special import softmax
 
-from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.encode.text import TextEncoder
 from rnn_cookbook.export.served import Served, close_at_the_top
-from rnn_cookbook.run.fit import predict
+from rnn_cookbook.tasks.classification.predict import class_probabilities
+
+__all__ = ["ServedClassifier"]
 
 _BATCH = 32  # texts that the library reads together
+_KNOWN = 2000  # words of the vocabulary that trial texts are made of
 _STRANGE = [
     "Qxzv",
     "não",
@@ -29,14 +33,16 @@ _STRANGE = [
 
 
 class ServedClassifier(Served):
-    """Texts to their classes: string[batch] text -> "label" string[batch], "probabilities"
-    float32[batch, classes].
+    """A text classifier that reads raw text.
+
+    string[batch] text -> "label" string[batch], "probabilities" float32[batch, classes]
 
     Args:
         model: a `models.text_classifier`.
-        encoder: that it was trained with.
-        classes: in the order of the model's outputs.
-        max_tokens, keep: what is read of a long text, see `TextEncoder.encode`.
+        encoder: encoder that the model was trained with.
+        classes: names of the classes, in the order of the model's outputs.
+        max_tokens: maximum length of a text in words; longer texts are cut.
+        keep: end of a longer text that stays, see `TextEncoder.encode`.
     """
 
     signature = (tf.TensorSpec([None], tf.string, name="text"),)
@@ -49,46 +55,43 @@ class ServedClassifier(Served):
         *,
         classes: Sequence[str],
         max_tokens: int | None,
-        keep: str,
-    ):
+        keep: Literal["head", "tail", "both"],
+    ) -> None:
         super().__init__()
-        self.network, self.encoder, self.classes, self.cut = (
-            model,
-            encoder,
-            list(classes),
-            {"max_tokens": max_tokens, "keep": keep},
+        self.network = model
+        self.encoder = encoder
+        self.classes = list(classes)
+        self.max_tokens = max_tokens
+        self.keep: Literal["head", "tail", "both"] = keep
+        self.reader = encoder.reader(max_tokens=max_tokens, keep=keep)
+        self.about = (
+            "Raw text goes in: `text`, strings. Out come `label` and `probabilities`, of: "
+            f"{', '.join(classes)}."
         )
-        self.reader = encoder.reader(**self.cut)
-        self.about = f"Raw text goes in: `text`, strings. Out come `label` and `probabilities`, of: {', '.join(classes)}."
 
-    def __call__(self, text):
+    def __call__(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(self.network(self.reader(text), training=False))
         return {
             "label": tf.gather(tf.constant(self.classes), tf.argmax(probabilities, axis=-1)),
             "probabilities": probabilities,
         }
 
-    def examples(self, size, rng):
-        """Words that it knows, in either case, others, signs and letters of other scripts; of any
-        length."""
-        words = [*self.encoder.vocabulary[:2000], *_STRANGE]
-        texts = [
-            "x " + " ".join(rng.choice(words, rng.integers(0, 2 * (self.cut["max_tokens"] or 100))))
-            for _ in range(size)
-        ]
-        return {
-            "text": np.array(
-                [text.upper() if rng.random() < 0.15 else text for text in texts], dtype=object
-            )
-        }
+    def examples(self, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draws texts of any length: known words in either case, unknown words, signs, letters of
+        other scripts."""
+        words = [*self.encoder.vocabulary[:_KNOWN], *_STRANGE]
+        longest = 2 * (self.max_tokens or 100)
+        texts = ["x " + " ".join(rng.choice(words, rng.integers(0, longest))) for _ in range(size)]
+        cased = [text.upper() if rng.random() < 0.15 else text for text in texts]
+        return {"text": np.array(cased, dtype=object)}
 
-    def expected(self, inputs):
-        tokens = self.encoder.encode(inputs["text"], **self.cut)
-        probabilities = softmax(predict(self.network, Batches(tokens, batch_size=_BATCH)), axis=1)
-        labels = np.array(
-            [self.classes[i].encode() for i in probabilities.argmax(axis=-1)], dtype=object
-        )
-        return {"label": labels, "probabilities": probabilities}
+    def expected(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns what the library answers, by the way that predictions take."""
+        tokens = self.encoder.encode(inputs["text"], max_tokens=self.max_tokens, keep=self.keep)
+        probabilities = class_probabilities(self.network, tokens, batch_size=_BATCH)
+        labels = [self.classes[i].encode() for i in probabilities.argmax(axis=-1)]
+        return {"label": np.array(labels, dtype=object), "probabilities": probabilities}
 
-    def ties(self, inputs, wanted):
+    def ties(self, inputs: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> np.ndarray:
+        """Returns where a rounding decides between two classes, bool[batch]."""
         return close_at_the_top(wanted["probabilities"])

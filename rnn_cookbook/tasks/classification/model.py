@@ -1,17 +1,29 @@
-"""Models that read text: classifier, tagger, encoder-decoder, language model."""
+"""A classifier of texts: recurrent encoder, pooling over time, softmax."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from rnn_cookbook.errors import InputError, check_shares
+from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn.embedding import _embedding, _with_vectors
 from rnn_cookbook.nn.masking import PaddingMask
 from rnn_cookbook.nn.pooling import MaskedPooling
 from rnn_cookbook.nn.recurrent import check_options, rnn_stack
 from rnn_cookbook.nn.segments import JoinSegments, SplitSegments
 from rnn_cookbook.nn.words import WordDropout
+from rnn_cookbook.settings import check_fractions
+
+__all__ = ["INPUTS", "text_classifier"]
+
+# What the inputs are, for who uses an exported network.
+INPUTS = {
+    "tokens": "numbers of the words in the order of the vocabulary, from 2 on; 1 is any other word,"
+    " 0 pads on the right",
+}
 
 
 def text_classifier(
@@ -30,34 +42,41 @@ def text_classifier(
     dropout: float = 0.0,
     word_vectors: np.ndarray | None = None,
     train_embedding: bool = True,
-    **rnn,
+    **rnn: Any,
 ) -> keras.Model:
-    """Embedding, recurrent encoder, pooling over time, softmax classifier: int32[batch, time] ->
-    logits float32[batch, classes].
+    """Builds a text classifier: int32[batch, time] -> logits float32[batch, classes].
 
     The last state of a recurrent network forgets the beginning of a long document, and gradients
     hardly reach it; pooling over all states (Johnson and Zhang 2016) lets every word speak.
 
     Args:
-        vocabulary_size: word numbers, 0 for padding and 1 for unknown words included.
-        classes: number of classes, two or more.
+        vocabulary_size: number of words, 0 for padding and 1 for unknown words included.
+        classes: number of classes, at least 2.
         embedding_size: width of the word vectors.
-        cell, units, depth, bidirectional: of the encoder, see `recurrent.rnn_stack`; `rnn` are
-            further options of it.
-        segment_length: read the text in segments of so many words side by side (see
-            `layers.SplitSegments`); 0 reads it in one.
-        pooling: one or several of "last", "mean", "max", "attention", as a list or joined by +.
-        word_dropout: share of words replaced by the unknown word in training.
-        embedding_dropout: dropout of word-vector components, the same at every step of a text.
-        dropout: before the classifier, and between the recurrent layers.
-        word_vectors: float[vocabulary_size, embedding_size] to start from; otherwise uniform ±0.05,
-            Keras' default.
+        cell: recurrent cell of the encoder: "simple_rnn", "lstm" or "gru".
+        units: size of the encoder's state, in each direction.
+        depth: number of recurrent layers.
+        bidirectional: whether the encoder reads from both ends.
+        segment_length: words per segment, where segments of a text are read side by side (see
+            `SplitSegments`); 0 reads a text in one piece.
+        pooling: one or several of "last", "mean", "max" and "attention", as a list or joined by +.
+        word_dropout: fraction of words replaced by the unknown word in training.
+        embedding_dropout: dropout rate of word-vector components, the same ones at every step of a
+            text.
+        dropout: dropout rate before the classifier and between the recurrent layers.
+        word_vectors: initial word vectors, float[vocabulary_size, embedding_size]; without them
+            uniform ±0.05, Keras' default.
         train_embedding: whether the word vectors are trained further.
+        **rnn: further options of `rnn_stack`.
+
+    Raises:
+        InputError: fewer than two classes; word vectors of another shape; a rate or an option that
+            is not accepted.
     """
     if classes < 2:
-        raise InputError(f"a classifier needs two classes or more, got {classes}")
+        raise InputError(f"a classifier needs at least 2 classes; received {classes}")
     check_options("text_classifier", rnn)
-    check_shares(embedding_dropout=embedding_dropout, dropout=dropout)
+    check_fractions(embedding_dropout=embedding_dropout, dropout=dropout)
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     mask = PaddingMask(name="mask")(tokens)
     words = WordDropout(word_dropout, name="word_dropout")(tokens)
