@@ -14,10 +14,8 @@ import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError, listing
-from rnn_cookbook.nn.convolution import MaskedConv1D
-from rnn_cookbook.nn.masking import LengthMask, PaddingMask
+from rnn_cookbook.nn.masking import makes_mask
 from rnn_cookbook.nn.recurrent import rnn_stack
-from rnn_cookbook.nn.segments import SplitSegments
 
 _TANH = (keras.activations.tanh, ops.tanh, tf.tanh)
 _SIGMOID = (keras.activations.sigmoid, ops.sigmoid, tf.sigmoid)
@@ -27,7 +25,6 @@ _CELLS = (
     keras.layers.GRUCell,
     keras.layers.StackedRNNCells,
 )
-_MASKS = (PaddingMask, LengthMask, SplitSegments, MaskedConv1D)
 
 
 class GpuKernel(NamedTuple):
@@ -54,7 +51,7 @@ def gpu_kernels(model: keras.Layer) -> list[GpuKernel]:
     your own steps by hand.
     """
     kernels = []
-    for layer in _held(model, (keras.layers.RNN, *_CELLS)):
+    for layer in _held(model, _is_recurrent_or_cell):
         obstacles = _obstacles(layer)
         kernels.append(GpuKernel(layer.name, not obstacles, ", ".join(obstacles)))
     return kernels
@@ -99,20 +96,28 @@ def _shown(value) -> str:
     return getattr(value, "__name__", type(value).__name__) if callable(value) else str(value)
 
 
+def _is_recurrent_or_cell(layer: keras.Layer) -> bool:
+    return isinstance(layer, (keras.layers.RNN, *_CELLS))
+
+
+def _reads_a_sequence(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional)
+
+
 def _held(
-    layer: keras.Layer, kinds: tuple[type, ...], seen: set[int] | None = None
+    layer: keras.Layer, wanted: Callable[[keras.Layer], bool], seen: set[int] | None = None
 ) -> Iterator[keras.Layer]:
-    """The outermost layers of `kinds` in `layer`, each once and in the model's order (Keras' own
+    """The outermost wanted layers in `layer`, each once and in the model's order (Keras' own
     recursive list is partly backwards)."""
     seen = set() if seen is None else seen
     if id(layer) in seen:
         return
     seen.add(id(layer))
-    if isinstance(layer, kinds):
+    if wanted(layer):
         yield layer
     else:
         for child in layer._flatten_layers(include_self=False, recursive=False):
-            yield from _held(child, kinds, seen)
+            yield from _held(child, wanted, seen)
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,7 @@ def gradient_flow(
         layer: name of the recurrent layer whose input is x; by default the first that the model
             calls.
     """
-    layers = list(_held(model, (keras.layers.RNN, keras.layers.Bidirectional)))
+    layers = list(_held(model, _reads_a_sequence))
     names = [held.name for held in layers]
     if not layers:
         raise InputError(
@@ -227,7 +232,7 @@ def gradient_flow(
     inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
     used, masks = (
         [],
-        [x for x in keras.tree.flatten(inputs) if x.dtype == tf.bool] + list(_held(model, _MASKS)),
+        [x for x in keras.tree.flatten(inputs) if x.dtype == tf.bool] + list(_held(model, makes_mask)),
     )
 
     def measured():

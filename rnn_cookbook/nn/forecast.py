@@ -272,6 +272,8 @@ class ForecastHead(keras.layers.Layer):
         quantiles: of the kind "quantiles".
     """
 
+    stepwise = True
+
     def __init__(
         self, kind: str = "point", *, quantiles: Sequence[float] = (0.1, 0.5, 0.9), **kwargs
     ):

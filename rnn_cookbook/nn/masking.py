@@ -8,6 +8,15 @@ from keras import ops
 from rnn_cookbook.nn.examples import InputValues
 
 
+def makes_mask(layer: keras.Layer) -> bool:
+    """Returns whether a layer says that its output, or the second of its outputs, is a mask.
+
+    A layer says so by a class attribute `makes_mask = True`; the mask is bool[batch, time] of the
+    steps that come out.
+    """
+    return getattr(layer, "makes_mask", False)
+
+
 class ExplicitMask(keras.layers.Layer):
     """Takes its mask as an input. A mask that Keras has attached to the inputs besides is the same
     one, and ends here."""
@@ -35,6 +44,8 @@ class PaddingMask(keras.layers.Layer):
     step.
     """
 
+    makes_mask = True
+
     def call(self, tokens):
         return _with_first_step(ops.not_equal(tokens, 0))
 
@@ -51,6 +62,8 @@ class PaddingMask(keras.layers.Layer):
 class LengthMask(ExplicitMask):
     """True before each sequence's length: (float[batch, time, features], int32[batch]) ->
     bool[batch, time]; the first step is always True."""
+
+    makes_mask = True
 
     input_values = (InputValues(), InputValues(lengths=True))
 

@@ -7,8 +7,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from rnn_cookbook.errors import InputError, check_shares, listing
+from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.nn.lstm import LSTM
+from rnn_cookbook.settings import check_fractions
 
 MERGES = ("concat", "sum", "mul", "ave", None)
 
@@ -272,7 +273,7 @@ def rnn_stack(
         raise InputError(
             f"a recurrent stack needs 1 or more units and layers, got units={units}, depth={depth}"
         )
-    check_shares(
+    check_fractions(
         input_dropout=input_dropout,
         dropout=dropout,
         recurrent_dropout=recurrent_dropout,

@@ -24,6 +24,8 @@ class SplitSegments(ExplicitMask):
     kernels raise on rows without a step; pooling with the true mask ignores it.
     """
 
+    makes_mask = True
+
     def __init__(self, length: int, **kwargs):
         super().__init__(**kwargs)
         if length < 1:

@@ -11,31 +11,14 @@ import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.characters import CharacterEncoder
-from rnn_cookbook.nn.convolution import MaskedConv1D
-from rnn_cookbook.nn.ctc import PadWithBlank
-from rnn_cookbook.nn.forecast import ForecastHead
 from rnn_cookbook.nn.masking import ReverseSequence
 from rnn_cookbook.nn.recurrent import CarriedState
-from rnn_cookbook.nn.words import (
-    EmbeddingDropout,
-    FeatureEmbedding,
-    LanguageModelObjective,
-    WordDropout,
-)
 
 RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
 
-# What these make of a step depends on that step alone (`_mixes_steps` says where their settings
-# make it otherwise).
-STEPWISE = (
-    CharacterEncoder,
-    EmbeddingDropout,
-    FeatureEmbedding,
-    ForecastHead,
-    LanguageModelObjective,  # in training alone it looks further
-    PadWithBlank,
-    WordDropout,
+# Layers of Keras whose output at a step depends on that step alone, unless a setting has them mix
+# steps (`_mixes_steps`). Every other layer says so itself, by a class attribute `stepwise = True`.
+_KERAS_STEPWISE = (
     keras.layers.Activation,
     keras.layers.Add,
     keras.layers.Concatenate,
@@ -49,6 +32,15 @@ STEPWISE = (
 )
 
 _ACTIVATIONS = {function for function in vars(keras.activations).values() if callable(function)}
+
+
+def is_stepwise(layer: keras.Layer) -> bool:
+    """Returns whether a layer says that its output at a step depends on that step alone.
+
+    A layer says so by a class attribute `stepwise = True`, and then streams without a state. Layers
+    of Keras, which cannot say it, are known here.
+    """
+    return isinstance(layer, _KERAS_STEPWISE) or getattr(layer, "stepwise", False)
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -210,7 +202,7 @@ def _streamed(layer):
         return layer
     if isinstance(layer, keras.layers.InputLayer):
         return None
-    if isinstance(layer, STEPWISE):
+    if is_stepwise(layer):
         if setting := _mixes_steps(layer):
             raise InputError(
                 f"layer {layer.name!r} ({type(layer).__name__}) mixes steps, or may do so, by {setting}: it cannot be streamed"
@@ -228,7 +220,7 @@ def _streamed(layer):
 
 
 def _mixes_steps(layer) -> str:
-    """The setting by which a layer of `STEPWISE` looks beyond a step; "" where it does not."""
+    """The setting by which a stepwise layer looks beyond a step; "" where it does not."""
     shape = keras.tree.flatten(layer.input)[0].shape
     axes = keras.tree.flatten(getattr(layer, "axis", None) or -1)
     if any(axis % len(shape) < 2 and axis is not None for axis in axes) and len(shape) > 2:
@@ -303,7 +295,7 @@ def token_step(model: keras.Model) -> tuple[Callable, Callable[[int], dict]]:
 
 def stride_of(model: keras.Model) -> int:
     """Steps of its input for one of its output."""
-    return prod(layer.strides for layer in model.layers if isinstance(layer, MaskedConv1D))
+    return prod(getattr(layer, "stream_stride", 1) for layer in model.layers)
 
 
 def delay_of(model: keras.Model) -> int:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from rnn_cookbook.errors import InputError, check_shares
+from rnn_cookbook.errors import InputError
+from rnn_cookbook.nn.examples import InputValues
 from rnn_cookbook.nn.masking import ExplicitMask
+from rnn_cookbook.settings import check_fractions
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -29,6 +31,8 @@ class WordDropout(keras.layers.Layer):
         seed: of the random numbers; drawn from Keras' global seed when None.
     """
 
+    stepwise = True
+
     def __init__(
         self,
         rate: float,
@@ -40,7 +44,7 @@ class WordDropout(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_shares(rate=rate, rare_rate=rare_rate)
+        check_fractions(rate=rate, rare_rate=rare_rate)
         self.rate, self.unknown, self.rare_from, self.rare_rate, self.seed = (
             rate,
             unknown,
@@ -82,6 +86,8 @@ class EmbeddingDropout(ExplicitMask):
         vocabulary_size: word numbers.
         seed: of the random numbers; drawn from Keras' global seed when None.
     """
+
+    stepwise = True
 
     def __init__(self, rate: float, *, vocabulary_size: int, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
@@ -140,6 +146,8 @@ class LanguageModelObjective(ExplicitMask):
             their mean.
         unknown: number of the unknown word.
     """
+
+    stepwise = True  # it looks further in training alone
 
     def __init__(
         self,
@@ -229,6 +237,8 @@ class FeatureEmbedding(keras.layers.Layer):
         size: width of each vector.
     """
 
+    stepwise = True
+
     def __init__(self, counts: Sequence[int], size: int, **kwargs):
         super().__init__(**kwargs)
         if not counts or min(counts) < 1 or size < 1:
@@ -240,6 +250,11 @@ class FeatureEmbedding(keras.layers.Layer):
         self.embedding = keras.layers.Embedding(
             sum(counts), size, dtype=self.dtype_policy, name="embedding"
         )
+
+    @property
+    def input_values(self) -> tuple[InputValues, ...]:
+        """The values of the features, for random examples."""
+        return (InputValues(counts=self.counts),)
 
     def build(self, input_shape):
         self.embedding.build(input_shape)

@@ -9,10 +9,46 @@ from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn.convolution import LookAhead, MaskedConv1D
 from rnn_cookbook.nn.decoding import greedy_search
 from rnn_cookbook.nn.masking import LengthMask
-from rnn_cookbook.nn.streaming import Stream, initial_states, streaming_model, token_step
+from rnn_cookbook.nn.streaming import (
+    Stream,
+    initial_states,
+    is_stepwise,
+    streaming_model,
+    token_step,
+)
 from rnn_cookbook.tasks.classification.model import text_classifier
 from rnn_cookbook.tasks.language.model import language_model
 from rnn_cookbook.tasks.speech.model import speech_recognizer
+
+
+@keras.saving.register_keras_serializable(package="test_streaming")
+class Doubled(keras.layers.Layer):
+    """A layer of a user's own, which says of itself that it works step by step."""
+
+    stepwise = True
+
+    def call(self, x):
+        return 2 * x
+
+
+@keras.saving.register_keras_serializable(package="test_streaming")
+class Silent(keras.layers.Layer):
+    """A layer that says nothing of itself."""
+
+    def call(self, x):
+        return 2 * x
+
+
+@keras.saving.register_keras_serializable(package="test_streaming")
+class EveryOther(keras.layers.Layer):
+    """A layer of a user's own that gives a step for every two of its input."""
+
+    stepwise = True
+    stream_stride = 2
+
+    def call(self, x):
+        return x[:, ::2]
+
 
 RNG = np.random.default_rng(0)
 TOKENS = RNG.integers(1, 20, (2, 12)).astype(np.int32)
@@ -133,6 +169,30 @@ def test_layers_that_are_not_known_to_be_causal_are_named():
     model = keras.Model(x, keras.layers.LSTM(2, name="last")(x))
     with pytest.raises(InputError, match="'last' must return sequences and states"):
         streaming_model(model)
+
+
+def test_a_layer_of_ones_own_streams_because_it_says_so():
+    sequence = keras.Input((None, 3))
+    states = keras.layers.GRU(4, return_sequences=True, return_state=True)
+    model = keras.Model(sequence, states(Doubled()(sequence))[0])
+    x = RNG.normal(size=(2, 6, 3)).astype(np.float32)
+    stream = Stream(model, batch_size=2)
+    streamed = np.concatenate([stream.feed(x[:, :2]), stream.feed(x[:, 2:])], axis=1)
+    np.testing.assert_allclose(streamed, model(x), atol=1e-6)
+    assert is_stepwise(Doubled())
+    assert not is_stepwise(Silent())
+    with pytest.raises(InputError, match=r"\(Silent\) is not known to be causal"):
+        streaming_model(keras.Model(sequence, Silent(name="silent")(sequence)))
+
+
+def test_a_layer_of_ones_own_says_its_stride():
+    sequence = keras.Input((None, 3))
+    model = keras.Model(sequence, EveryOther()(sequence))
+    x = RNG.normal(size=(1, 5, 3)).astype(np.float32)
+    stream = Stream(model)
+    parts = [stream.feed(x[:, i : i + 1]) for i in range(5)]
+    assert [part.shape[1] for part in parts] == [0, 1, 0, 1, 0]
+    np.testing.assert_allclose(np.concatenate([*parts, stream.finish()], axis=1), model(x))
 
 
 def test_layers_that_mix_steps_by_a_setting_are_refused():
