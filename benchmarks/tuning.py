@@ -60,7 +60,7 @@ def row(folder: Path, log: str) -> list[str]:
     default = float(table.query("trial == 'default'")["score"].iloc[0])
     trials = table.query("trial != 'default'")
     seconds = trials["seconds"].fillna(0).cumsum()
-    as_good = seconds[(trials["score"] >= default).to_numpy()].to_list()
+    as_good = seconds.to_numpy()[(trials["score"] >= default).to_numpy()]
     inside = re.findall(r"([\d.]+)% of it inside its trials", log)
     return [
         str(len(trials)),
