@@ -100,7 +100,7 @@ def test_schemes_forbid_what_is_no_sequence_of_tags():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tags": 1}, "two tags or more, got 1"),
+        ({"tags": 1}, "at least 2 tags; received 1"),
         ({"tags": 3, "scheme": "bio"}, "scheme='bio'"),
         ({"tags": ["O", "B-X", "I-X"], "scheme": "bio", "crf": False}, "crf=True"),
         (
@@ -161,16 +161,19 @@ def test_bad_arguments_of_the_tagger_are_named(options, message):
         ),
         (
             lambda: language_model(vocabulary_size=9, batch_size=0),
-            "batch_size must be the number of rows, 1 or more, or None, got 0",
+            "batch_size must be at least 1, or None; received 0",
         ),
         (
             lambda: forecaster(lookback=4, horizon=2, segment_length=0),
-            "segment_length must be 1 or more, got 0",
+            "segment_length must be at least 1; received 0",
         ),
-        (lambda: forecaster(lookback=4, horizon=2, depth=0), "depth must be 1 or more, got 0"),
+        (
+            lambda: forecaster(lookback=4, horizon=2, depth=0),
+            "depth must be at least 1; received 0",
+        ),
         (
             lambda: forecaster(lookback=4, horizon=2, covariates=-1),
-            "covariates must be 0 or more, got -1",
+            "covariates must be at least 0; received -1",
         ),
         (lambda: forecaster(lookback=4, horizon=2, dropout=1.0), "dropout must be at least 0"),
         (
