@@ -4,16 +4,21 @@ from rnn_cookbook._lazy import lazy_submodules
 
 __all__ = [
     "attention",
+    "attention_decoder",
     "audio",
+    "augmentation",
     "characters",
     "convolution",
     "crf",
     "ctc",
+    "ctc_search",
     "decoding",
     "diagnostics",
     "embedding",
     "examples",
     "forecast",
+    "generation",
+    "linear_chain",
     "losses",
     "lstm",
     "masking",
@@ -21,8 +26,11 @@ __all__ = [
     "optimizers",
     "pooling",
     "recurrent",
+    "sampling",
     "segments",
     "streaming",
+    "tag_schemes",
+    "tensors",
     "words",
 ]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -1,35 +1,56 @@
-"""Words read letter by letter, so that an unseen word still has a vector."""
+"""A vector for each word from its letters, so that unseen words have one too."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
 
-from rnn_cookbook.errors import InputError, check_shares
+from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn.convolution import MaskedConv1D
+from rnn_cookbook.nn.examples import InputValues
 from rnn_cookbook.nn.masking import PaddingMask
 from rnn_cookbook.nn.pooling import MaskedPooling
 from rnn_cookbook.nn.recurrent import CELLS
+from rnn_cookbook.nn.tensors import Tensor
+from rnn_cookbook.settings import check_fractions
+
+__all__ = ["KINDS", "LETTERS", "CharacterEncoder"]
 
 KINDS = ("recurrent", "convolution")
+
+# Letters of a word that are read; of a longer word the first and the last half.
+LETTERS = 20
+
+# Letters that a filter of the convolution sees (Ma and Hovy 2016).
+_KERNEL_SIZE = 3
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class CharacterEncoder(keras.layers.Layer):
-    """A vector for each word from its letters: int32[batch, time, letters] -> float[batch, time,
-    units], twice that if recurrent.
+    """Computes a vector for each word from its letters.
 
-    "recurrent" joins the last states of both directions (Lample et al. 2016), "convolution" takes
-    the maximum of a convolution of width
-    3 (Ma and Hovy 2016). Letters are padded with 0 on the right; a word of no letters, padding
-    itself, gets the vector of one unknown letter.
+    int32[batch, time, letters] -> float[batch, time, units], or 2 * units for "recurrent"
+
+    "recurrent" concatenates the last states of both directions (Lample et al. 2016), "convolution"
+    takes the maximum over a convolution of width 3 (Ma and Hovy 2016). Letters are padded with 0 on
+    the right; a word without letters, such as padding, gets the vector of one unknown letter.
 
     Args:
-        vocabulary_size: letter numbers, 0 for padding included.
+        vocabulary_size: number of letters, 0 for padding included.
         embedding_size: width of the letters' vectors.
-        units: of each direction, or filters.
+        units: size of the state in each direction, or number of filters.
         kind: "recurrent" or "convolution".
-        cell: of the recurrent kind: "simple_rnn", "lstm" or "gru".
-        dropout: on the letters' vectors, the same components for all letters of a word.
+        cell: recurrent cell of the recurrent kind: "simple_rnn", "lstm" or "gru".
+        dropout: dropout rate on the letters' vectors; the same components are dropped for all
+            letters of a word.
+
+    Raises:
+        InputError: unknown kind or cell, or a dropout rate out of range.
     """
+
+    stepwise = True
 
     def __init__(
         self,
@@ -46,28 +67,34 @@ class CharacterEncoder(keras.layers.Layer):
         if kind not in KINDS:
             raise InputError(f"unknown character encoder {kind!r}; accepted are {', '.join(KINDS)}")
         if cell not in CELLS:
-            raise InputError(f"unknown cell {cell!r}; accepted are {', '.join(CELLS)}")
-        check_shares(dropout=dropout)
-        self.vocabulary_size, self.embedding_size, self.units = (
-            vocabulary_size,
-            embedding_size,
-            units,
-        )
-        self.kind, self.cell, self.dropout = kind, cell, dropout
-        policy = {
-            "dtype": self.dtype_policy
-        }  # not the global one, which may be another when the layer is loaded
+            accepted = ", ".join(CELLS)
+            raise InputError(f"unknown cell {cell!r}; accepted are {accepted}", field="cell")
+        check_fractions(dropout=dropout)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_size = embedding_size
+        self.units = units
+        self.kind = kind
+        self.cell = cell
+        self.dropout = dropout
+        # Not the global policy, which may be another when the layer is loaded.
+        policy = self.dtype_policy
         self.mask = PaddingMask(name="mask")
         self.embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_size, name="embedding", **policy
+            vocabulary_size, embedding_size, name="embedding", dtype=policy
         )
-        self.noise = keras.layers.SpatialDropout1D(dropout, name="noise", **policy)
+        self.noise = keras.layers.SpatialDropout1D(dropout, name="noise", dtype=policy)
         if kind == "recurrent":
-            self.forward = CELLS[cell](units, name="forward", **policy)
-            self.backward = CELLS[cell](units, go_backwards=True, name="backward", **policy)
+            recurrent = CELLS[cell]
+            self.forward = recurrent(units, name="forward", dtype=policy)
+            self.backward = recurrent(units, go_backwards=True, name="backward", dtype=policy)
         else:
-            self.convolution = MaskedConv1D(units, 3, name="convolution", **policy)
-            self.pooling = MaskedPooling(["max"], name="pooling", **policy)
+            self.convolution = MaskedConv1D(units, _KERNEL_SIZE, name="convolution", dtype=policy)
+            self.pooling = MaskedPooling(["max"], name="pooling", dtype=policy)
+
+    @property
+    def input_values(self) -> tuple[InputValues, ...]:
+        """The values of the letters, for random examples."""
+        return (InputValues(counts=(self.vocabulary_size,), width=LETTERS),)
 
     def build(self, input_shape):
         letters = (None, None, self.embedding_size)
@@ -81,22 +108,19 @@ class CharacterEncoder(keras.layers.Layer):
 
     def call(self, characters, training=False):
         # Columns that are padding in the whole batch cost time and change nothing.
-        longest = ops.maximum(
-            ops.max(ops.sum(ops.cast(ops.not_equal(characters, 0), "int32"), axis=-1)), 1
-        )
+        lengths = ops.sum(ops.cast(ops.not_equal(characters, 0), "int32"), axis=-1)
+        longest = ops.maximum(ops.max(lengths), 1)
         characters = characters[:, :, :longest]
-        batch, time, letters = ops.shape(characters)
+        shape: Tensor = ops.shape(characters)
+        batch, time, letters = shape
         characters = ops.reshape(characters, (batch * time, letters))
         mask = self.mask(characters)
         vectors = self.noise(self.embedding(characters), training=training)
+        words: Tensor
         if self.kind == "recurrent":
-            words = ops.concatenate(
-                [
-                    direction(vectors, mask=mask, training=training)
-                    for direction in (self.forward, self.backward)
-                ],
-                axis=-1,
-            )
+            forward = self.forward(vectors, mask=mask, training=training)
+            backward = self.backward(vectors, mask=mask, training=training)
+            words = ops.concatenate([forward, backward], axis=-1)
         else:
             words = self.pooling(self.convolution((vectors, mask)))
         return ops.reshape(words, (batch, time, words.shape[-1]))
@@ -104,9 +128,13 @@ class CharacterEncoder(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*input_shape[:2], self.units * (2 if self.kind == "recurrent" else 1))
 
-    def get_config(self):
-        own = ("vocabulary_size", "embedding_size", "units", "kind", "cell", "dropout")
-        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
-
-
-LETTERS = 20  # of a word that are read; of a longer one the first and the last ten
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_size": self.embedding_size,
+            "units": self.units,
+            "kind": self.kind,
+            "cell": self.cell,
+            "dropout": self.dropout,
+        }

@@ -5,13 +5,25 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from rnn_cookbook.errors import InputError, check_shares
+from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn.characters import CharacterEncoder
-from rnn_cookbook.nn.crf import CRF, tag_constraints
-from rnn_cookbook.nn.embedding import _embedding, _with_vectors
+from rnn_cookbook.nn.crf import CRF
+from rnn_cookbook.nn.embedding import set_word_vectors, word_embedding
 from rnn_cookbook.nn.masking import PaddingMask
 from rnn_cookbook.nn.recurrent import check_options, rnn_stack
+from rnn_cookbook.nn.tag_schemes import tag_constraints
 from rnn_cookbook.nn.words import FeatureEmbedding, LanguageModelObjective, WordDropout
+from rnn_cookbook.settings import check_fractions
+
+# What the inputs are, for who uses an exported network.
+INPUTS = {
+    "tokens": "numbers of the words in the order of the vocabulary, from 2 on; 1 is any other word,"
+    " 0 pads on the right",
+    "characters": "numbers of the letters of each word in the order of `letters`, from 2 on; 1 is"
+    " any other letter, 0 pads on the right",
+    "features": "the spelling of each word, as"
+    " `rnn_cookbook.tasks.tagging.encode.WordEncoder` counts it",
+}
 
 
 def sequence_tagger(
@@ -81,7 +93,7 @@ def sequence_tagger(
     if count < 2:
         raise InputError(f"a tagger needs two tags or more, got {count}")
     check_options("sequence_tagger", rnn, own=("input_dropout",))
-    check_shares(rare_dropout=rare_dropout, embedding_dropout=embedding_dropout, dropout=dropout)
+    check_fractions(rare_dropout=rare_dropout, embedding_dropout=embedding_dropout, dropout=dropout)
     if scheme and (isinstance(tags, int | np.integer) or not crf):
         raise InputError(
             f"scheme={scheme!r} constrains the CRF by the names of the tags: it needs crf=True and tags as a list"
@@ -96,7 +108,7 @@ def sequence_tagger(
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     inputs = [tokens]
     mask = PaddingMask(name="mask")(tokens)
-    embedding = _embedding(
+    embedding = word_embedding(
         vocabulary_size, embedding_size, word_vectors=word_vectors, trainable=train_embedding
     )
     noise = WordDropout(
@@ -147,7 +159,7 @@ def sequence_tagger(
     if crf:
         allowed = tag_constraints(tags, scheme=scheme) if scheme else None
         scores = CRF(count, allowed=allowed, name="crf")((scores, mask))
-    return _with_vectors(
+    return set_word_vectors(
         keras.Model(inputs if len(inputs) > 1 else tokens, scores, name="sequence_tagger"),
         word_vectors,
     )
