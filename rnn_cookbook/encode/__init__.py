@@ -2,5 +2,14 @@
 
 from rnn_cookbook._lazy import lazy_submodules
 
-__all__ = ["batches", "series", "streams", "subwords", "text", "word_vectors"]
+__all__ = [
+    "batches",
+    "calendar",
+    "series",
+    "streams",
+    "subwords",
+    "text",
+    "windows",
+    "word_vectors",
+]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -15,7 +15,7 @@ def read(streams):
     """What each row reads between two starts: lists of (inputs, targets), and all weights seen at
     padding."""
     pieces, open_pieces = [], [None] * streams.rows
-    for (inputs, starts), targets, weights in streams._batches():
+    for (inputs, starts), targets, weights in streams.dataset().as_numpy_iterator():
         for row in range(streams.rows):
             steps = int(weights[row].sum())
             assert (weights[row, :steps] == 1).all()
@@ -93,8 +93,14 @@ def test_series_of_several_features_and_own_targets():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sequences": [np.ones(3)], "rows": 0, "window": 2}, "got rows=0"),
-        ({"sequences": [np.ones(3)], "rows": 1, "window": 0}, "window=0"),
+        (
+            {"sequences": [np.ones(3)], "rows": 0, "window": 2},
+            "rows must be at least 1; received 0",
+        ),
+        (
+            {"sequences": [np.ones(3)], "rows": 1, "window": 0},
+            "window must be at least 1; received 0",
+        ),
         ({"sequences": [], "rows": 1, "window": 2}, "need sequences"),
         (
             {"sequences": [np.ones(1)], "rows": 1, "window": 2},
@@ -118,7 +124,7 @@ class TestChunks:
         (np.arange(3)[:, None], np.arange(3)),
     )
 
-    def test_stretches_by_hand_and_the_end_is_read_too(self):
+    def test_windows_by_hand_and_the_end_is_read_too(self):
         chunks = Chunks(self.PAIRS, length=4, stride=3, batch_size=3)
         batches = [(x.numpy(), y.numpy()) for x, y in chunks.dataset()]
         rows = np.concatenate([x[:, :, 0] for x, _ in batches])
@@ -141,8 +147,8 @@ class TestChunks:
 
     def test_bad_input(self):
         with pytest.raises(
-            InputError, match="no stretch of 11 steps fits: the longest of 3 sequences has 10"
+            InputError, match="no window of 11 steps fits: the longest of 3 sequences has 10"
         ):
             Chunks(self.PAIRS, length=11, stride=1, batch_size=1)
-        with pytest.raises(InputError, match="got 2, 0 and 1"):
+        with pytest.raises(InputError, match="stride must be at least 1; received 0"):
             Chunks(self.PAIRS, length=2, stride=0, batch_size=1)

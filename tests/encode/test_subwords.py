@@ -63,12 +63,14 @@ def test_dropout_gives_other_subwords_of_the_same_text(encoder):
         (
             TEXTS,
             5000,
-            r"--vocabulary-size 5000 is more than the training text has subwords: at most \d+ fit",
+            r"vocabulary_size 5000 is more than the training text has subwords: at most \d+ "
+            r"fit",
         ),
         (
             TEXTS,
             10,
-            r"--vocabulary-size 10 is less than the training text has characters: \d+ or more are needed",
+            r"vocabulary_size 10 is less than the training text has characters: \d+ or more "
+            r"are needed",
         ),
         ([], 100, "no subwords can be learnt"),
         (["", " "], 100, "no subwords can be learnt"),
