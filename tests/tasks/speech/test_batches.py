@@ -1,51 +1,25 @@
-"""Transcripts to numbers and back; batches of sounds in an order that only seed and epoch decide."""
+"""Batches of audio in an order that only seed and epoch decide; audio that is disturbed; texts that
+fit into their audio."""
 
 import numpy as np
 import pytest
+from tasks.speech.bursts import ALPHABET, network, sound
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.tasks.speech.alphabet import Alphabet, as_spoken, spoken
-from rnn_cookbook.tasks.speech.batches import Drawn, SoundBatches, perturbed
-from rnn_cookbook.tasks.speech.data import Utterances
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("Hello, World!", "hello world"),
-        ("It’s  'fine' — isn't it?", "it's fine isn't it"),
-        ("Cafe\u0301 cre\u0300me…", "café crème"),
-        ("a\u00a0b\tc\n", "a b c"),
-        ("rock-n-roll 3% & more", "rock n roll 3% & more"),
-        ("Straße ÄÖÜ", "straße äöü"),
-        ("你好。", "你好"),
-        ("…!?", ""),
-    ],
+from rnn_cookbook.tasks.speech.batches import (
+    AudioBatches,
+    Drawn,
+    augmented,
+    learnable,
+    perturbed,
+    steps_of,
+    unchanged,
 )
-def test_texts_as_they_are_said(text, said):
-    assert spoken(text) == said
-    assert spoken(said) == said
+from rnn_cookbook.tasks.speech.data import Utterances
+from rnn_cookbook.tasks.speech.model import seconds_per_step
 
 
-def test_characters_to_numbers_and_back(tmp_path):
-    alphabet = Alphabet.fit(["one two", "it's"])
-    assert alphabet.characters == sorted(set("one two it's"))
-    assert len(alphabet) == len(alphabet.characters) + 1
-    numbers = alphabet.encode("two sons")
-    assert numbers.dtype == np.int32
-    assert numbers.min() >= 1
-    assert alphabet.decode([*numbers, 0, 0]) == "two sons"
-    assert alphabet.decode(alphabet.encode("zwei töne")) == "wei tne"
-    assert alphabet.unknown("zwei töne zz") == ["z", "ö"]
-    alphabet.save(tmp_path)
-    assert Alphabet.load(tmp_path).characters == alphabet.characters
-    with pytest.raises(InputError, match="different characters"):
-        Alphabet.fit(["", ""])
-    with pytest.raises(InputError, match="different characters"):
-        Alphabet(["a", "a"])
-
-
-class TestSoundBatches:
+class TestAudioBatches:
     loaded: list[int]
 
     def draw(self, epoch):
@@ -64,14 +38,14 @@ class TestSoundBatches:
         )
 
     def test_every_sound_once_an_epoch_with_its_transcript_and_length(self):
-        batches = SoundBatches(self.draw, batch_size=8, shuffle=True)
+        batches = AudioBatches(self.draw, batch_size=8, shuffle=True)
         assert not self.loaded, "sounds are read when their turn comes"
         seen, cells, samples = [], 0, 0
         for (sounds, lengths), labels in batches.dataset().as_numpy_iterator():
             assert sounds.shape[1] == lengths.max()
-            for sound, length, label in zip(sounds, lengths, labels, strict=True):
-                assert (sound[:length] == label[0] - 1).all()
-                assert not sound[length:].any()
+            for row, length, label in zip(sounds, lengths, labels, strict=True):
+                assert (row[:length] == label[0] - 1).all()
+                assert not row[length:].any()
                 seen.append(int(label[0]))
             cells, samples = cells + sounds.size, samples + lengths.sum()
         assert sorted(seen) == list(range(1, 204))
@@ -80,7 +54,7 @@ class TestSoundBatches:
 
     def test_order_and_sounds_depend_on_seed_and_epoch_only(self):
         def flat(seed, epoch, **options):
-            batches = SoundBatches(self.draw, batch_size=8, shuffle=True, seed=seed, **options)
+            batches = AudioBatches(self.draw, batch_size=8, shuffle=True, seed=seed, **options)
             batches.epoch = epoch
             return [labels.tolist() for _, labels in batches.dataset().as_numpy_iterator()]
 
@@ -91,7 +65,7 @@ class TestSoundBatches:
         assert flat(0, 1, shortest_first=True) == flat(0, 1)
 
     def test_the_shortest_first(self):
-        batches = SoundBatches(self.draw, batch_size=8, shuffle=True, shortest_first=True)
+        batches = AudioBatches(self.draw, batch_size=8, shuffle=True, shortest_first=True)
         lengths = np.concatenate(
             [lengths for (_, lengths), _ in batches.dataset().as_numpy_iterator()]
         )
@@ -100,35 +74,16 @@ class TestSoundBatches:
     @pytest.mark.parametrize(
         ("drawn", "message"),
         [
-            (Drawn([], None, []), "0 sounds and 0 transcripts"),
-            (Drawn([1], None, []), "1 sounds and 0 transcripts"),
-            (Drawn([1], None, [np.zeros(0)]), "a transcript has no symbol"),
+            (Drawn([], None, []), "0 pieces of audio and 0 transcripts"),
+            (Drawn([1], None, []), "1 pieces of audio and 0 transcripts"),
+            (Drawn([1], None, [np.zeros(0)]), "every transcript needs a symbol"),
         ],
     )
     def test_bad_input(self, drawn, message):
         with pytest.raises(InputError, match=message):
-            SoundBatches(lambda epoch: drawn, batch_size=2)
-        with pytest.raises(InputError, match="got 0"):
-            SoundBatches(lambda epoch: drawn, batch_size=0)
-
-
-def test_texts_without_a_word_are_left_out_by_name(messages):
-    part = Utterances([np.ones(3)] * 3, ["One, two!", "…", "Three"], ["a", "b", "c"])
-    found = as_spoken(part, name="train")
-    assert (found.texts, found.speakers) == (["one two", "three"], ["a", "c"])
-    assert "train: 1 of 3 texts have no word, and are left out: 1" in messages.text
-    assert part.texts[0] == "One, two!"
-    with pytest.raises(InputError, match="none of 1 texts of the test split has a word"):
-        as_spoken(part.take([1]), name="test")
-
-
-def test_characters_that_training_lacks_are_told(messages):
-    alphabet = Alphabet("ab ")
-    alphabet.check(["a b", "bäß", "caä"], name="test")
-    assert "test: 2 of 3 texts have characters that no training text has: c, ß, ä" in messages.text
-    messages.clear()
-    alphabet.check(["a b"], name="test")
-    assert messages.text == ""
+            AudioBatches(lambda epoch: drawn, batch_size=2)
+        with pytest.raises(InputError, match="batch_size must be at least 1; received 0"):
+            AudioBatches(lambda epoch: drawn, batch_size=0)
 
 
 def test_sounds_are_heard_faster_and_slower_and_in_noise():
@@ -151,3 +106,44 @@ def test_sounds_are_heard_faster_and_slower_and_in_noise():
         perturbed(tone, np.random.default_rng([1, 2]), speed=0.1, noise=5.0) for _ in range(2)
     )
     np.testing.assert_array_equal(one, same)
+
+
+def test_training_audio_is_drawn_anew_every_epoch_and_validation_audio_is_as_it_is():
+    part = Utterances([sound(0.2, seed=1), sound(0.3, seed=2)], ["ab", "c"], ["", ""])
+    draw = augmented(lambda epoch: part, ALPHABET, rate=4000, speed=0.1, noise=10.0, seed=5)
+    first, again, next_one = draw(0).load(1), draw(0).load(1), draw(1).load(1)
+    np.testing.assert_array_equal(first, again)
+    assert first.shape != next_one.shape or (first != next_one).any()
+    assert [labels.tolist() for labels in draw(0).labels] == [[2, 3], [4]]
+    plain = unchanged(part, ALPHABET, rate=4000)
+    np.testing.assert_allclose(plain(3).lengths, [0.2, 0.3])
+    np.testing.assert_array_equal(plain(0).load(1), part.audio[1])
+
+
+def test_what_does_not_fit_is_left_out_by_its_name(messages):
+    model = network()
+    part = Utterances(
+        [sound(2.0), sound(0.1), sound(1.0), sound(3.0), sound(1.0)],
+        ["abc", "abcabcabc", "aa", "b", "x"],
+        [""] * 5,
+    )
+    fit = {"log_mel": model.get_layer("log_mel"), "stride": 2}
+    assert learnable(part, ALPHABET, **fit, longest=2.5).texts == ["abc", "aa"]
+    assert "training: 1 of 5 utterances are longer than 2.5 s, and are left out: 3" in messages.text
+    assert (
+        "training: 1 of 5 utterances have a text too long for their audio, and are left out: 1"
+        in messages.text
+    )
+    assert (
+        "training: 1 of 5 utterances have no character of the alphabet, and are left out: 4"
+        in messages.text
+    )
+    tight = Utterances([sound(6 * seconds_per_step(model) + 0.015)], ["aaa"], [""])
+    assert steps_of(**fit, samples=[len(tight.audio[0])]) >= 5
+    assert len(learnable(tight, ALPHABET, **fit, longest=9)) == 1, (
+        "five steps carry three equal letters"
+    )
+    with pytest.raises(
+        InputError, match="none of 1 training utterances can be used: 1 have a text too long"
+    ):
+        learnable(tight, ALPHABET, **fit, longest=9, speed=0.9)

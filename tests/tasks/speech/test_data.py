@@ -118,7 +118,7 @@ def test_all_files_that_cannot_be_used_are_named_up_to_a_limit(tmp_path):
         "and 3 more",
     ):
         assert part in str(error.value)
-    with pytest.raises(InputError, match=r"a\.wav has 0\.50 s, not what is from 0\.4 s to 0\.9 s"):
+    with pytest.raises(InputError, match=r"a\.wav has 0\.50 s, not the part from 0\.4 s to 0\.9 s"):
         read_utterances(manifest(tmp_path / "m.jsonl", rows[-1]))
 
 
@@ -129,7 +129,7 @@ def test_all_files_that_cannot_be_used_are_named_up_to_a_limit(tmp_path):
         (
             {"a.txt": "x"},
             ".",
-            r"has no sounds \(.wav, .* no metadata.csv and no train.jsonl; it has a.txt",
+            r"has no audio files \(.wav, .* no metadata.csv and no train.jsonl; it has a.txt",
         ),
         ({"a.txt": "x"}, "a.txt", "a.txt is no manifest: accepted is .jsonl"),
         (
@@ -141,19 +141,19 @@ def test_all_files_that_cannot_be_used_are_named_up_to_a_limit(tmp_path):
         (
             {"m.jsonl": '{"audio_filepath": "a.wav", "text": "x", "offset": 0, "duration": -1}'},
             "m.jsonl",
-            "duration -1 s are no part",
+            "line 1: the offset must not be negative, .*; received offset 0 s and duration -1 s",
         ),
         (
             {"m.jsonl": '{"audio_filepath": "a.wav", "text": "x", "offset": -1}'},
             "m.jsonl",
-            "line 1: offset -1 s are no part of a sound",
+            "line 1: the offset must not be negative, .*; received offset -1 s",
         ),
         (
             {"m.jsonl": '{"audio_filepath": "a.wav", "text": " "}'},
             "m.jsonl",
             "no recording of the train split has a text",
         ),
-        ({"metadata.csv": "a\n"}, ".", "metadata.csv, line 1: needs name|text, got 'a'"),
+        ({"metadata.csv": "a\n"}, ".", "metadata.csv, line 1: needs name.text; received 'a'"),
         (
             {"train.jsonl": "{}", "dev.jsonl": "{}", "val.jsonl": "{}"},
             ".",
@@ -210,7 +210,7 @@ def test_what_is_not_split_is_split_by_recording_or_by_voice(by_speaker):
 def test_splits_that_cannot_be():
     part = Utterances([np.ones(3)] * 3, ["x"] * 3, ["a", "a", ""])
     options = {"validation_fraction": 0.1, "test_fraction": 0.1, "seed": 0}
-    with pytest.raises(InputError, match="the speakers of 1 of 3 recordings are not known"):
+    with pytest.raises(InputError, match="the speaker of every recording; unknown for 1 of 3"):
         split_utterances({"train": part}, by_speaker=True, **options)
     with pytest.raises(InputError, match="1 speakers are too few to set 1 aside for test"):
         split_utterances({"train": part.take([0, 1])}, by_speaker=True, **options)
@@ -298,13 +298,13 @@ def test_data_sets_of_speech_by_their_names(tmp_path, messages):
         np.testing.assert_allclose(
             part.samples(i, 16_000), np.full(1600 * (number + 1), 1000 * number / 2**15), atol=1e-4
         )
-    assert "writing the sounds" in messages.text
+    assert "writing the audio" in messages.text
     messages.clear()
     assert tfds_utterances("toy_speech", data_dir=tmp_path)["train"].texts == part.texts
-    assert "writing the sounds" not in messages.text, "they are written once"
+    assert "writing the audio" not in messages.text, "they are written once"
     commands = tfds_utterances("toy_commands", data_dir=tmp_path)
     assert sorted(commands["train"].texts) == ["down", "up"], "what is no word is left out"
-    with pytest.raises(InputError, match="'toy_texts' holds no sounds with texts: it has text"):
+    with pytest.raises(InputError, match="'toy_texts' holds no audio with texts: it has text"):
         tfds_utterances("toy_texts", data_dir=tmp_path)
     with pytest.raises(InputError, match=r"'no_such_set' is not in .* --data sample"):
         tfds_utterances("no_such_set", data_dir=tmp_path)

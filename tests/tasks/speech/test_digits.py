@@ -10,8 +10,10 @@ from rnn_cookbook.tasks.speech.digits import (
     RATE,
     Recordings,
     digit_strings,
+    longest_in_epoch,
     split_by_speaker,
     split_by_take,
+    split_strings,
     spoken_digits,
 )
 
@@ -24,7 +26,7 @@ def tones() -> Recordings:
         for digit in range(10):
             for take in range(50):
                 pitch = (200 + 40 * digit) * (s + 1)
-                found.sounds.append(
+                found.audio.append(
                     np.sin(2 * np.pi * pitch * np.arange(1600) / RATE).astype(np.float32)
                     * 0.1
                     * (1 + take / 50)
@@ -53,7 +55,7 @@ def heard(sound: np.ndarray, octave: int) -> list[str]:
 
 def test_the_text_is_what_is_heard_in_its_order():
     strings = digit_strings(TONES, 60, seed=1)
-    sounds, texts, speakers = strings.sounds, strings.texts, strings.speakers
+    sounds, texts, speakers = strings.audio, strings.texts, strings.speakers
     assert {len(text.split()) for text in texts} == set(range(1, 8))
     assert set(speakers) == {"anna", "bert"}
     for sound, text, speaker in zip(sounds, texts, speakers, strict=True):
@@ -68,7 +70,7 @@ def test_the_text_is_what_is_heard_in_its_order():
 def test_the_same_seed_gives_the_same_and_another_others():
     one, same, other = (digit_strings(TONES, 5, seed=seed) for seed in ((3, 1), (3, 1), (3, 2)))
     assert (one.texts, one.speakers) == (same.texts, same.speakers)
-    assert all((a == b).all() for a, b in zip(one.sounds, same.sounds, strict=True))
+    assert all((a == b).all() for a, b in zip(one.audio, same.audio, strict=True))
     assert one.texts != other.texts
 
 
@@ -85,7 +87,7 @@ def test_splits_share_neither_takes_nor_the_held_out_voice():
     assert set(parts["test"].speakers) == {"anna"}
     assert set(parts["train"].speakers) == set(parts["validation"].speakers) == {"bert"}
     assert len(parts["test"]) == 500
-    with pytest.raises(InputError, match="no speaker 'carl'; there are anna, bert"):
+    with pytest.raises(InputError, match="no speaker 'carl'; accepted are anna, bert"):
         split_by_speaker(TONES, "carl")
     tested = [set(split_by_speaker(TONES, number)["test"].speakers) for number in range(3)]
     assert tested == [{"anna"}, {"bert"}, {"anna"}], "each in turn"
@@ -98,15 +100,23 @@ def test_the_real_recordings(data_dir):
     assert len(found) == 3000
     assert len(set(found.speakers)) == 6
     assert len(set(zip(found.digits, found.speakers, found.takes, strict=True))) == 3000
-    assert 0.9 < max(np.abs(sound).max() for sound in found.sounds) <= 1
+    assert 0.9 < max(np.abs(sound).max() for sound in found.audio) <= 1
     strings = digit_strings(found, 50, seed=0)
     assert (
         0.3
         < np.mean(
             [
                 len(x) / RATE / len(text.split())
-                for x, text in zip(strings.sounds, strings.texts, strict=True)
+                for x, text in zip(strings.audio, strings.texts, strict=True)
             ]
         )
         < 1.5
     )
+
+
+def test_strings_grow_with_the_epochs_and_every_seed_has_one_test():
+    assert [longest_in_epoch(epoch, 10) for epoch in (0, 1, 4, 5, 9)] == [2, 3, 6, 7, 7]
+    splits = split_by_take(TONES)
+    parts = split_strings({"train": splits["train"], "test": splits["test"]}, training=5)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 5, "test": 1000}
+    assert parts["test"].texts == digit_strings(splits["test"], 1000, seed=1).texts

@@ -104,21 +104,21 @@ def test_empty_sides_are_left_out_in_pairs_and_counted(tmp_path, messages):
         (
             {"a": "1\n2\n", "b": "1\n"},
             {"target": "b"},
-            "a has 2 lines, .*b has 1: they must go together",
+            "a and b must have the same number of lines; received 2 and 1",
         ),
         (
             {"a": "1\n2\n", "b": "1\n2\n"},
             {"target": "b"},
-            "every target of the train split is its source",
+            "the targets of the train split must differ from its sources",
         ),
         (
             {"a": "\n", "b": "\n"},
             {"target": "b"},
-            "no pair of the train split has something on both sides",
+            "no pair of the train split has a text on both sides",
         ),
         ({"a": "1\n"}, {"target": "none"}, "no such file or folder: .*none"),
         ({"a.csv": "x,y,z\n1,2,3\n"}, {}, "cannot tell which columns .* it has 'x', 'y', 'z'"),
-        ({"a.csv": "x,y\n1,2\n"}, {"target_column": "z"}, r"has no column 'z' \(--target-column\)"),
+        ({"a.csv": "x,y\n1,2\n"}, {"target_column": "z"}, "has no column 'z'; it has 'x', 'y'"),
         ({"a.csv": "x\n1\n"}, {}, "cannot tell which columns"),
     ],
 )
@@ -130,6 +130,16 @@ def test_bad_input(tmp_path, files, options, message):
     }
     with pytest.raises(InputError, match=message):
         read_pairs(tmp_path / next(iter(files)), **options)
+
+
+def test_messages_know_the_setting_that_mends_them(tmp_path):
+    file = write(tmp_path / "a.csv", "x,y,z\n1,2,3\n")
+    with pytest.raises(InputError) as error:
+        read_pairs(file)
+    assert error.value.fields == ("source_column", "target_column")
+    with pytest.raises(InputError) as error:
+        read_pairs(file, target_column="w")
+    assert error.value.fields == ("target_column",)
 
 
 def test_the_same_source_is_never_in_two_splits():

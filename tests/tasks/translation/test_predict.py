@@ -10,7 +10,7 @@ from rnn_cookbook.encode.subwords import END, SubwordEncoder
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn.decoding import ensemble, greedy_search
 from rnn_cookbook.tasks.translation.model import encoder_decoder, encoding_model
-from rnn_cookbook.tasks.translation.predict import Limits, Translator
+from rnn_cookbook.tasks.translation.predict import Limits, Translator, answer
 from rnn_cookbook.tasks.translation.sample import translations
 
 PAIRS = translations(300, seed=5)
@@ -106,12 +106,12 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(model):
         [best[0].score for best in twice], [best[0].score for best in one], rtol=1e-4
     )
     assert Translator([model, *others], SOURCE, TARGET, limits=LIMITS).translate(texts) != one
-    with pytest.raises(InputError, match="one vocabulary, got 3, 4 logits"):
+    with pytest.raises(InputError, match="the same vocabulary; received 3, 4 logits"):
         ensemble([lambda *_, size=size: (tf.zeros([1, size]), ()) for size in (3, 4)])(
             tf.constant([2]), ((), ()), (None, None)
         )
     other = encoder_decoder(source_vocabulary=120, target_vocabulary=90, embedding_size=4, units=4)
-    with pytest.raises(InputError, match="120 target subwords do not fit models of 120, 90"):
+    with pytest.raises(InputError, match="models of 120, 90 subwords and an encoder of 120"):
         Translator([model, other], SOURCE, TARGET, limits=LIMITS)
 
 
@@ -124,7 +124,7 @@ def test_texts_are_translated_sentence_by_sentence_as_the_model_learnt_them(mode
     assert whole[1].text == " ".join(best[1].text for best in each)
     assert whole[0].score == pytest.approx(sum(best[0].score for best in each), rel=1e-4)
     sizes = [len(numbers) - 1 for numbers in SOURCE.encode(texts)]
-    two = Translator([model], SOURCE, TARGET, limits=LIMITS._replace(sentences=2))._parts(
+    two = Translator([model], SOURCE, TARGET, limits=LIMITS._replace(sentences=2)).parts(
         " ".join(texts)
     )
     assert [len(part) - 1 for part in two] == [sizes[0] + sizes[1], sizes[2] + sizes[3], sizes[4]]
@@ -132,7 +132,7 @@ def test_texts_are_translated_sentence_by_sentence_as_the_model_learnt_them(mode
     longest = max(sizes) + 1  # of two sentences only where they are short
     short = Translator(
         [model], SOURCE, TARGET, limits=LIMITS._replace(sentences=5), longest=longest
-    )._parts(" ".join(texts))
+    ).parts(" ".join(texts))
     assert max(map(len, short)) <= longest
     assert " ".join(SOURCE.decode(short)) == " ".join(texts)
 
@@ -142,7 +142,7 @@ def test_texts_are_translated_sentence_by_sentence_as_the_model_learnt_them(mode
 )
 def test_a_sentence_without_end_is_cut_between_words_where_there_are_any(model, text):
     translator = Translator([model], SOURCE, TARGET, limits=LIMITS, longest=50)
-    parts = translator._parts(text)
+    parts = translator.parts(text)
     assert max(map(len, parts)) <= 50
     assert all(part[-1] == END for part in parts)
     texts = SOURCE.decode(parts)
@@ -154,18 +154,20 @@ def test_a_sentence_without_end_is_cut_between_words_where_there_are_any(model, 
 
 def test_attention_is_what_the_model_looked_at_and_sums_to_one(model):
     for wiring in ({}, {"attention": "bahdanau"}, {"input_feeding": True, "cell": "gru"}):
-        other = network(3, **wiring)
+        other = network(3, **wiring) if wiring else model
         texts, answers = PAIRS.sources[:2], PAIRS.targets[:2]
         found = Translator([other], SOURCE, TARGET, limits=LIMITS).attention(texts, answers)
-        for text, answer, one in zip(texts, answers, found, strict=True):
+        for text, target, one in zip(texts, answers, found, strict=True):
             assert "".join(one.source) == "▁" + text.replace(" ", "▁") + "</s>"
-            assert "".join(one.target) == "▁" + answer.replace(" ", "▁") + "</s>"
+            assert "".join(one.target) == "▁" + target.replace(" ", "▁") + "</s>"
             assert one.weights.shape == (len(one.target), len(one.source))
             np.testing.assert_allclose(one.weights.sum(axis=1), 1, rtol=1e-5)
             assert one.weights.std() > 0.01
-        mean = Translator([other, other], SOURCE, TARGET, limits=LIMITS).attention(texts, answers)
-        np.testing.assert_allclose(mean[0].weights, found[0].weights, rtol=1e-5)
-    with pytest.raises(InputError, match=r"no attention weights .* --attention none"):
+    mean = Translator([other, other], SOURCE, TARGET, limits=LIMITS).attention(texts, answers)
+    np.testing.assert_allclose(mean[0].weights, found[0].weights, rtol=1e-5)
+    with pytest.raises(
+        InputError, match="weights need models with attention; received a model without"
+    ):
         Translator([network(0, attention="none")], SOURCE, TARGET, limits=LIMITS).attention(
             texts, answers
         )
@@ -189,3 +191,21 @@ def test_the_limits_follow_the_training_pairs():
     assert replies.of([np.ones(4)])[0] >= 100, (
         "an answer as long as any in training is never cut off"
     )
+
+
+def test_answers_have_what_is_asked_for(model):
+    translator = Translator([model], SOURCE, TARGET, limits=LIMITS, n_best=2)
+    text = f"{PAIRS.sources[0]} 🙂"
+    (found,) = translator.translate([text])
+    plain = answer(translator, text, found)
+    assert set(plain) == {"text", "translation", "score", "nats", "unknown"}
+    assert plain["translation"] == found[0].text
+    assert plain["unknown"] == ["🙂"]
+    whole = answer(translator, text, found, n_best=2, attention=True)
+    assert [row["translation"] for row in whole["n_best"]] == [best.text for best in found]
+    assert np.shape(whole["attention"]["weights"]) == (
+        len(whole["attention"]["target"]),
+        len(whole["attention"]["source"]),
+    )
+    empty = answer(translator, " ", [])
+    assert empty == {"text": " ", "translation": None, "error": "no character in the text"}
