@@ -12,10 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.data.audio import raw_chunks, read_sound, seconds_of, sound_chunks, sound_files
+from rnn_cookbook.data.audio import raw_chunks, read_audio, seconds_of, audio_chunks, audio_files
 from rnn_cookbook.encode.batches import together
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.ctc import ctc_align, ctc_beam_search, ctc_greedy
+from rnn_cookbook.nn.ctc import ctc_align, ctc_greedy
+from rnn_cookbook.nn.ctc_search import ctc_beam_search
 from rnn_cookbook.nn.ngrams import NGrams
 from rnn_cookbook.tasks.speech.alphabet import Alphabet
 from rnn_cookbook.tasks.speech.batches import padded_audio
@@ -157,7 +158,7 @@ class Transcriber:
                 for part in self.transcribe_chunks(chunks):
                     yield _answer("-", part)
                 continue
-            files = [file for name in group for file in sound_files(name)]
+            files = [file for name in group for file in audio_files(name)]
             for file, result in zip(files, self.transcribe_files(files), strict=True):
                 if isinstance(result, Transcript):
                     yield _answer(str(file), result)
@@ -180,7 +181,7 @@ class Transcriber:
             results: list[np.ndarray | InputError] = []
             for path in group:
                 try:
-                    results.append(read_sound(path, rate=self.rate))
+                    results.append(read_audio(path, rate=self.rate))
                 except InputError as error:
                     results.append(error)
             readable = [samples for samples in results if isinstance(samples, np.ndarray)]
@@ -190,7 +191,7 @@ class Transcriber:
 
     def _transcribed_file(self, path: str | Path) -> Transcript | InputError:
         try:
-            return joined([*self.transcribe_chunks(sound_chunks(path, rate=self.rate))])
+            return joined([*self.transcribe_chunks(audio_chunks(path, rate=self.rate))])
         except InputError as error:
             return error
 

@@ -15,7 +15,8 @@ from rnn_cookbook.data.sentences import sentences
 from rnn_cookbook.encode.batches import padded, together
 from rnn_cookbook.encode.subwords import END, SubwordEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.decoding import Hypotheses, beam_search, ensemble, greedy_search
+from rnn_cookbook.nn.decoding import beam_search, ensemble, greedy_search
+from rnn_cookbook.nn.generation import Hypotheses
 from rnn_cookbook.tasks.translation.model import encoding_model
 
 __all__ = ["Attention", "Limits", "Translation", "Translator", "answer"]
