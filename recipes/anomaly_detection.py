@@ -1,280 +1,396 @@
-"""Anomaly detection: what does not fit a stream, point by point as it comes, by a recurrent network
-and the tails of its errors.
+"""Anomaly detection: scores the points of streams by the tails of a recurrent network's errors.
 
-    rnn-cookbook run anomaly_detection                       # the Numenta Anomaly Benchmark (NAB): the files that are there, or a download
-    rnn-cookbook run anomaly_detection --data sample         # a generator, offline, under a minute
+    rnn-cookbook run anomaly_detection                  # the Numenta Anomaly Benchmark (NAB)
+    rnn-cookbook run anomaly_detection --data sample    # a generator, offline, under a minute
     rnn-cookbook run anomaly_detection --data load.csv --labels anomalies.csv
     tail -n 0 -F sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> - --state state.npz
 
 Measured: nab_standard 66.4907 ± 0.2629 | no_network 62.5703 | 2 cores of Intel(R) Xeon(R) Processor
 @ 2.50GHz | 0.4 min
 
-The model: 1. a GRU forecasts the next value of every stream, trained on the first part of all; 2.
-its errors are smoothed; 3. their tail probability, the value's, and that of its distance from the
-usual one at this time of the day are fitted to the stream's own past by peaks over threshold
-(Siffer et al. 2017); 4. the sum of their logarithms is the score; 5. for a season after it only
-larger ones count.
+The method: 1. a GRU, trained on the first part of all streams, forecasts the next value of each; 2.
+its errors are smoothed; 3. the tail probabilities of the error, of the value, and of its distance
+from the normal value at this time of the day are fitted to the stream's own past by peaks over
+threshold (Siffer et al. 2017); 4. the sum of their negative logarithms is the score; 5. after an
+alarm only larger scores count for one season (the refractory period).
 
-Traps avoided: a scale, a threshold or a network that knows the future; a threshold for each file;
-scores of points adjusted by the labels around them; a network that is not compared with none.
+Traps avoided: a scale, a threshold or a network that knows the future; a threshold per file; scores
+of points adjusted by the labels around them (point adjustment); a network that is not compared with
+the same detector without it.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rnn_cookbook import encode
 from rnn_cookbook.baselines import timed_scores
-from rnn_cookbook.errors import InputError, check_settings
+from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
-from rnn_cookbook.nn import losses
+from rnn_cookbook.metrics import Metric
 from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.settings import (
+    Count,
+    Fraction,
+    NonNegative,
+    NonNegativeCount,
+    Positive,
+    Range,
+    check_fields,
+)
 from rnn_cookbook.tasks import anomaly
+
+if TYPE_CHECKING:
+    import keras
+
+    from rnn_cookbook.run.folder import Run
+    from rnn_cookbook.tasks.anomaly.predict import Detector, Scale, Scored
+    from rnn_cookbook.tasks.anomaly.scores import RowScores
+    from rnn_cookbook.tasks.anomaly.streams import LabelledStream, Span
+
+Steps = Annotated[int, Range(at_least=2)]  # a window has a step and the next one
 
 
 @dataclass(frozen=True)
 class Config:
-    data: str = "NAB"  # NAB, sample, or your own table: .csv, .tsv, .jsonl, .parquet
-    data_dir: str = ""  # where data sets are kept, else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
-    columns: str = ""  # value columns of your table, separated by commas; all others when empty, y in a long table
-    time_column: str = ""  # if it is not called ds, date, time, timestamp, …
-    id_column: str = ""  # of a long table, if it is not called unique_id
-    label_column: str = (
-        ""  # above 0 or true in anomalous rows, if it is not called label, is_anomaly or anomaly
-    )
+    data: str = "NAB"  # NAB, sample, or your table: .csv, .tsv, .jsonl, .parquet
+    data_dir: str = ""  # folder of data sets; $RNN_COOKBOOK_DATA or ~/tensorflow_datasets if empty
+    columns: str = ""  # value columns, comma-separated; all others when empty, y in a long table
+    time_column: str = ""  # column of the times; ds, date, time, timestamp, … when empty
+    id_column: str = ""  # column of the streams' names in a long table; unique_id when empty
+    label_column: str = ""  # above 0 or true in anomalous rows; label, is_anomaly, … when empty
     labels: str = ""  # table of your anomalies, with columns start and end
-    frequency: str = ""  # of the steps (h, 15min, D); the usual distance between rows when empty
-    fill: Literal["keep", "refuse", "linear", "last", "zero"] = (
-        "keep"  # what becomes of missing values; kept, they get no score
-    )
-    train_fraction: float = 0.3  # of your streams' steps, at their beginning, taken to be usual
-    validation_fraction: float = (
-        0.3  # of them, after it: where there are labels, they choose the threshold
-    )
-    model: Literal["predictor", "autoencoder"] = (
-        "predictor"  # of the next value, or of the last ones through a bottleneck
-    )
-    head: Literal["student_t", "gaussian", "quantiles", "point"] = (
-        "quantiles"  # what a forecast is (predictor)
-    )
+    frequency: str = ""  # step length (h, 15min, D); the most frequent distance when empty
+    fill: Literal["keep", "refuse", "linear", "last", "zero"] = "keep"  # steps without a value
+    train_fraction: Fraction = 0.3  # fraction of your streams, at the beginning, taken to be normal
+    validation_fraction: Fraction = 0.3  # fraction after it, whose labels choose the threshold
+    model: Literal["predictor", "autoencoder"] = "predictor"  # forecast, or reconstruct windows
+    head: Literal["student_t", "gaussian", "quantiles", "point"] = "quantiles"  # form of forecasts
     cell: Literal["simple_rnn", "lstm", "gru"] = "gru"  # recurrent cell
-    units: int = 32  # size of the state
-    depth: int = 1  # recurrent layers
-    code_size: int = 8  # the bottleneck (autoencoder)
-    length: int = 96  # steps of a stretch in training (predictor)
-    window: int = 32  # steps read at once (autoencoder)
-    season: int = 0  # steps of the season to look back on; a day of them when 0
-    smoothing: int = 10  # steps that errors are averaged over
-    rest: int = 0  # steps after a score in which only larger ones count; one season when 0
-    alarms_per_week: float = 0.5  # expected false ones, where no labels choose the threshold
-    epochs: int = 12  # passes over the stretches
-    batch_size: int = 32  # stretches a step
-    learning_rate: float = 5e-3  # its peak, before it falls by a cosine
-    clip_norm: float = 1.0  # largest global norm of the gradient; 0 leaves it as it is
-    patience: int = (
-        0  # epochs without a better validation loss before the training stops; 0 goes through
-    )
+    units: Count = 32  # size of the state
+    depth: Count = 1  # number of recurrent layers
+    code_size: Count = 8  # width of the bottleneck (autoencoder)
+    length: Steps = 96  # steps of a training window (predictor)
+    window: Steps = 32  # steps of a window (autoencoder)
+    season: NonNegativeCount = 0  # steps of the season to look back on; one day when 0
+    smoothing: Count = 10  # steps that errors are averaged over
+    rest: NonNegativeCount = 0  # refractory period: steps with larger scores only; 0: one season
+    alarms_per_week: Positive = 0.5  # expected false alarms where no labels choose the threshold
+    epochs: Count = 12  # passes over the training windows
+    batch_size: Count = 32  # windows per step
+    learning_rate: Positive = 5e-3  # peak of the learning rate, before it falls by a cosine
+    clip_norm: NonNegative = 1.0  # max global norm of the gradient; 0 turns clipping off
+    patience: NonNegativeCount = 0  # epochs without a better validation loss; 0 never stops early
     mixed_precision: bool = False  # half-precision arithmetic, for GPUs
-    baselines: bool = True  # score the simple detectors, too
-    seed: int = 0  # of the weights, the order and the sample
+    baselines: bool = True  # also score simple detectors
+    seed: NonNegativeCount = 0  # seed of the weights, the order of the windows and the sample
 
     def __post_init__(self):
-        check_settings(
-            self,
-            positive=("learning_rate", "alarms_per_week"),
-            at_least={
-                "units": 1,
-                "depth": 1,
-                "code_size": 1,
-                "length": 2,
-                "window": 2,
-                "season": 0,
-                "smoothing": 1,
-                "rest": 0,
-            }
-            | {"epochs": 1, "batch_size": 1, "clip_norm": 0, "patience": 0, "seed": 0},
-            shares=("train_fraction", "validation_fraction"),
-        )
+        check_fields(self)
         if self.train_fraction <= 0 or self.train_fraction + self.validation_fraction >= 1:
-            shares = f"--train-fraction {self.train_fraction} and --validation-fraction {self.validation_fraction}"
-            raise InputError(f"{shares} must leave something to train on, and something after both")
+            raise InputError(
+                "the training fraction must be above 0, and leave rows to test on with the "
+                f"validation fraction; received {self.train_fraction}, {self.validation_fraction}",
+                field=("train_fraction", "validation_fraction"),
+            )
+
+    def refractory(self, season: int) -> int:
+        """Steps of the refractory period: within one season the echo of an anomaly is over."""
+        return self.rest or max(season, self.smoothing)
 
 
 @dataclass(frozen=True)
 class Prediction:
     output: str = ""  # table to write
-    state: str = ""  # file of what was learnt of the streams: read if it is there, kept up to date, so that the next call goes on
-    fresh: bool = False  # do not go on from what the training learnt of its streams
-    stream: str = (
-        ""  # which of the known streams standard input goes on with; the only one when empty
-    )
-    threshold: float = 0.0  # of the score, from which on it is an alarm; that of the run when 0
+    state: str = ""  # file of what is learnt of the streams: read if it exists, kept up to date
+    fresh: bool = False  # do not continue from what the training learnt of its streams
+    stream: str = ""  # known stream that standard input continues; the only one when empty
+    threshold: NonNegative = 0.0  # smallest score of an alarm; the run's threshold when 0
 
     def __post_init__(self):
-        check_settings(self, at_least={"threshold": 0})
+        check_fields(self)
 
 
 SAMPLE = Config(data="sample", train_fraction=0.4, validation_fraction=0.0)
-METRIC, HIGHER_IS_BETTER, TABLES = (
-    "nab_standard",
-    True,
-    True,
-)  # what the results are compared by; predictions are of tables
 SETTINGS = {"default": Config(), "sample": SAMPLE, "autoencoder": Config(model="autoencoder")}
+READS = "tables"
+METRIC = Metric("nab_standard", higher_is_better=True)
+EVENT_F1 = Metric("event_f1", higher_is_better=True)
+PR_AUC = Metric("pr_auc", higher_is_better=True)
+BY_EVENT = (
+    Metric("event_precision", higher_is_better=True),
+    Metric("event_recall", higher_is_better=True),
+    PR_AUC,
+)
+OTHER_METRICS = (
+    EVENT_F1,
+    *BY_EVENT,
+    Metric("nab_low_fp", higher_is_better=True),
+    Metric("nab_low_fn", higher_is_better=True),
+    Metric("delay", higher_is_better=False),  # rows
+    Metric("false_alarms", higher_is_better=False),
+    Metric("false_alarms_per_week", higher_is_better=False),
+)
+
+
+def metric(config: Config) -> Metric:
+    """NAB has its own score; other data are scored by detected anomalies."""
+    return METRIC if config.data == "NAB" else EVENT_F1
+
+
+def longest_input(config: Config) -> int:
+    """Steps of a window."""
+    return config.length if config.model == "predictor" else config.window
 
 
 @dataclass
 class Data:
-    streams: list[anomaly.data.LabelledStream]
-    spans: dict[str, list[tuple[int, int]]]  # rows of each stream, by split
+    streams: list[LabelledStream]
+    spans: dict[str, list[Span]]  # rows of each stream, by split
     scaler: encode.series.SeriesScaler  # fitted on the training rows
     seasons: list[int]  # steps
 
 
-def load_data(config: Config) -> Data:
-    """Streams, split by time: their first rows are taken to be usual. Of NAB these are its
-    probation, and its artificial files validate."""
-    log.info("reading %s", config.data)
-    streams, shares = (
-        read(config, config.data),
-        (config.train_fraction, config.train_fraction + config.validation_fraction),
+def read_data(config: Config, path: str, *, step: str | None = None) -> list[LabelledStream]:
+    """Reads the benchmark, the sample, or a table; without labels where the `step` is known."""
+    if path == "NAB":
+        return anomaly.nab_corpus.read_all(config.data_dir)
+    if path == "sample":
+        return anomaly.sample.anomalous_series(seed=config.seed, clean=config.train_fraction)
+    return anomaly.data.read_streams(
+        path,
+        columns=config.columns,
+        time_column=config.time_column,
+        id_column=config.id_column,
+        label_column=config.label_column,
+        labels=config.labels,
+        frequency=config.frequency,
+        fill=config.fill,
+        step=step,
     )
-    borders = [tuple(round(len(one) * share) for share in shares) for one in streams]
+
+
+def borders(config: Config, rows: int) -> tuple[int, int]:
+    """The rows of a stream where validation and test begin; of NAB both after the probation."""
     if config.data == "NAB":
-        borders = [
-            (anomaly.nab.probation(len(one)), anomaly.nab.probation(len(one))) for one in streams
-        ]
-    streams, borders = anomaly.data.long_enough(
-        streams, borders, each=anomaly.scores.WARM_UP, longest=2 * length(config) + 2
+        probation = anomaly.nab.probation(rows)
+        return probation, probation
+    end = config.train_fraction + config.validation_fraction
+    return round(rows * config.train_fraction), round(rows * end)
+
+
+def load_data(config: Config) -> Data:
+    """Reads the streams and splits them by time: their first rows are taken to be normal. Of NAB
+    the artificial files validate, of the sample every second stream."""
+    log.info("reading %s", config.data)
+    streams = read_data(config, config.data)
+    streams, limits = anomaly.streams.long_enough(
+        streams,
+        [borders(config, len(stream)) for stream in streams],
+        min_rows=anomaly.tails.WARM_UP,
+        min_longest=2 * (longest_input(config) + 1),  # a window and its target, twice
     )
-    whole = {"NAB": "artificial", "sample": "validation"}.get(
-        config.data
-    )  # streams that validate, all of them
-    spans = anomaly.data.split(
-        streams, borders, validating=whole, testing="" if config.data == "NAB" else "test"
-    )
-    seasons = [
-        config.season or one.season_within(first)
-        for one, (first, _) in zip(streams, borders, strict=True)
-    ]
+    if config.data == "NAB":
+        spans = anomaly.streams.split(streams, limits, validating="artificial")
+    elif config.data == "sample":
+        spans = anomaly.streams.split(streams, limits, validating="validation", testing="test")
+    else:
+        spans = anomaly.streams.split(streams, limits)
     return Data(
-        streams, spans, anomaly.live.usual_scale(streams, [first for first, _ in borders]), seasons
+        streams=streams,
+        spans=spans,
+        scaler=anomaly.encode.normal_scale(streams, [first for first, _ in limits]),
+        seasons=[
+            config.season or stream.season_within(first)
+            for stream, (first, _) in zip(streams, limits, strict=True)
+        ],
     )
 
 
-def build_model(config: Config, data: Data):
+def windows(config: Config, data: Data) -> tuple[encode.streams.Chunks, encode.streams.Chunks]:
+    """Windows of the training rows, and of their last fifth, which shows how training goes."""
+    rows = [end for _, end in data.spans["train"]]
+    examples = []
+    for stream, end, season in zip(data.streams, rows, data.seasons, strict=True):
+        scaled = data.scaler.transform(stream.name, stream.values[:end])
+        values = anomaly.encode.forward_filled(scaled)
+        if config.model == "autoencoder":
+            examples.append(anomaly.encode.reconstruction_example(values))
+        else:
+            examples.append(anomaly.encode.forecasting_example(values, season=season))
+    return anomaly.encode.training_windows(
+        examples,
+        rows=rows,
+        length=longest_input(config),
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+
+
+def build_model(config: Config, data: Data) -> keras.Model:
     import keras  # here, not above: `--help` and argument errors answer without TensorFlow
 
     fit.set_precision(config.mixed_precision)
-    channels, shape = (
-        len(data.streams[0].channels),
-        {"cell": config.cell, "units": config.units, "depth": config.depth},
-    )
+    channels = len(data.streams[0].channels)
     if config.model == "autoencoder":
-        model, loss = (
-            anomaly.model.autoencoder(features=channels, code_size=config.code_size, **shape),
-            "mae",
+        loss = "mae"
+        model = anomaly.model.autoencoder(
+            features=channels,
+            code_size=config.code_size,
+            cell=config.cell,
+            units=config.units,
+            depth=config.depth,
         )
     else:
+        loss = anomaly.model.forecast_loss(config.head)
         model = anomaly.model.online_forecaster(
-            channels=channels, features=4 * channels + 1, head=config.head, **shape
+            channels=channels,
+            features=anomaly.encode.width_of_features(channels),
+            head=config.head,
+            cell=config.cell,
+            units=config.units,
+            depth=config.depth,
         )
-        loss = {
-            "gaussian": losses.GaussianLoss(),
-            "student_t": losses.StudentTLoss(),
-            "quantiles": losses.QuantileLoss(),
-        }
-        loss = loss.get(config.head, keras.losses.Huber(0.2))
-    rate = fit.warmup_cosine(config.learning_rate, steps=config.epochs * len(cut(config, data)[0]))
-    model.compile(keras.optimizers.Adam(rate, global_clipnorm=config.clip_norm or None), loss=loss)
+    training, _ = windows(config, data)
+    rate = fit.warmup_cosine(config.learning_rate, steps=config.epochs * len(training))
+    optimizer = keras.optimizers.Adam(
+        rate,  # pyright: ignore[reportArgumentType]  # Keras annotates the default's type
+        global_clipnorm=config.clip_norm or None,
+    )
+    model.compile(optimizer, loss=loss)
     return model
 
 
-def train(config: Config, model, data: Data, run) -> dict:
-    chunks, later = cut(config, data)
-    log.info("training: %d epochs of %d stretches", config.epochs, chunks.examples)
-    return fit.fit(model, chunks, later, epochs=config.epochs, patience=config.patience, run=run)
+def train(config: Config, model: keras.Model, data: Data, run: Run) -> dict:
+    training, held = windows(config, data)
+    log.info("training: %d epochs of %d windows", config.epochs, training.examples)
+    return fit.fit(model, training, held, epochs=config.epochs, patience=config.patience, run=run)
 
 
-def evaluate(config: Config, model, data: Data, split: str = "test", run=None, found=None) -> dict:
-    """What the scores of a split are worth, at the threshold that is chosen before the test;
-    `found` are those of all streams."""
-    found = found or scores(config, data, model)
-    worth = measures(config, data, found, split=split)
+def detector(
+    config: Config, model: keras.Model | None, scales: Sequence[Scale], season: int
+) -> Detector:
+    """The detector of streams with these scales (mean, standard deviation) and one season; without
+    a model the last value is the forecast."""
+    errors = anomaly.residuals.errors_of(
+        model,
+        autoencoder=config.model == "autoencoder",
+        streams=len(scales),
+        channels=len(scales[0][0]),
+        season=season,
+        window=config.window,
+    )
+    return anomaly.predict.Detector(
+        errors,
+        mean=[mean for mean, _ in scales],
+        scale=[scale for _, scale in scales],
+        season=season,
+        smoothing=config.smoothing,
+        refractory=config.refractory(season),
+    )
+
+
+def score(config: Config, model: keras.Model | None, data: Data) -> list[Scored]:
+    """Scores all streams, those with the same season side by side."""
+    return anomaly.predict.score_streams(
+        [stream.values for stream in data.streams],
+        partial(detector, config, model),
+        scales=[data.scaler.facts[stream.name] for stream in data.streams],
+        seasons=data.seasons,
+        label="scored",
+    )
+
+
+def measures(config: Config, data: Data, scored: Sequence[RowScores], split: str = "test") -> dict:
+    """Scores a detector at the threshold that is chosen before the test; on NAB also as the
+    benchmark does."""
+    events = anomaly.scores.measures(
+        data.streams,
+        scored,
+        data.spans,
+        split=split,
+        gaps=[config.refractory(season) for season in data.seasons],
+        alarms_per_week=config.alarms_per_week,
+    )
+    if config.data != "NAB":
+        return events
+    # The benchmark's score is over all files, those that validate included.
+    spans = data.spans[split]
+    counted = [i for i, (first, end) in enumerate(spans) if split == "test" or first < end]
+    benchmark = anomaly.nab.measures(
+        [data.streams[i] for i in counted],
+        [scored[i].score for i in counted],
+        chosen_on="artificial",
+    )
+    return {**benchmark, **events}
+
+
+def evaluate(
+    config: Config,
+    model: keras.Model,
+    data: Data,
+    split: str = "test",
+    run: Run | None = None,
+    scored: list[Scored] | None = None,
+) -> dict[str, Any]:
+    """Scores a split; `scored` are the streams' scores where they are known already."""
+    scored = scored or score(config, model, data)
+    scores = measures(config, data, scored, split=split)
     if run:
         anomaly.plots.write_anomalies(
             run,
             data.streams,
-            found,
-            threshold=worth["threshold"],
+            scored,
+            threshold=scores["threshold"],
             spans=data.spans[split],
-            gaps=rests(config, data),
+            gaps=[config.refractory(season) for season in data.seasons],
         )
-    return worth
+    return scores
 
 
-def baselines(config: Config, data: Data) -> dict:
-    """Simple detectors of the same rows, their thresholds chosen in the same way; `no_network` is
-    this recipe without its network."""
-    pairs = list(zip(data.streams, data.seasons, strict=True))
-    methods = {
-        "rolling_z": lambda: [
-            anomaly.baselines.largest(anomaly.baselines.rolling_z, one.values) for one, _ in pairs
-        ],
-        "windowed_gaussian": lambda: [
-            anomaly.baselines.largest(anomaly.baselines.windowed_gaussian, one.values)
-            for one, _ in pairs
-        ],
-        "seasonal_residual": lambda: [
-            anomaly.baselines.largest(
-                anomaly.baselines.seasonal_residual, one.values, season=season or 1
-            )
-            for one, season in pairs
-        ],
-        "no_network": lambda: scores(config, data),
-    }
-    return timed_scores(methods, lambda found: measures(config, data, found), metric=metric(config))
+def baselines(config: Config, data: Data) -> dict[str, dict]:
+    """Scores simple detectors, and, as "no_network", this recipe's without its network."""
+    methods = anomaly.baselines.simple_detectors(data.streams, seasons=data.seasons)
+    methods["no_network"] = lambda: score(config, None, data)
+    return timed_scores(methods, partial(measures, config, data), metric=metric(config).name)
 
 
 def predict(
     loaded: bundle.Bundle, inputs: Iterable[list[str]], options: Prediction | None = None
 ) -> Iterator[dict]:
-    """Scores of the rows of a table, or of standard input (-) as they come; without a table, of the
-    data that the model was trained on."""
-    config, facts, options = Config(**loaded.config), loaded.facts, options or Prediction()
-    path, step, channels = (
-        anomaly.data.only_table(inputs, config.data),
-        facts["frequency"],
-        facts["channels"],
+    """Scores the rows of a table, or of standard input (-) as they come; without a table, the data
+    that the model was trained on."""
+    config = Config(**loaded.config)
+    facts = loaded.facts
+    options = options or Prediction()
+    trained = "" if options.fresh else loaded.path / anomaly.states.STATES
+    memory = anomaly.states.Memory(options.state, trained=trained)
+    streams = anomaly.live.streams_to_score(
+        anomaly.live.only_table(inputs, config.data),
+        partial(read_data, config, step=facts["frequency"]),
+        facts=facts,
+        memory=memory,
+        name=options.stream,
+        held=bool(options.state and config.frequency),
     )
-    memory = anomaly.live.Memory(
-        options.state, trained="" if options.fresh else loaded.path / anomaly.live.STATES
-    )
-    if path == "-":
-        name = anomaly.data.the_name(options.stream, [*facts["scales"], *memory.states])
-        streams = [anomaly.lines.LineStream(channels, name=name, frequency=step)]
-    else:
-        held = bool(options.state and config.frequency)
-        streams = anomaly.data.matching(
-            path, read(config, path, step), channels=channels, frequency=step, held=held
+    for stream in streams:
+        scale, season = anomaly.live.scale_and_season(
+            stream, memory, facts, fraction=config.train_fraction, season=config.season
         )
-    for one in streams:
-        scaler, season = anomaly.live.terms_of(
-            one, memory, facts, first=config.train_fraction, season=config.season
-        )
-        alone = detector(config, Data([one], {}, scaler, [season]), [0], loaded.model)
-        yield from anomaly.live.rows(
-            alone, one, threshold=options.threshold or facts["threshold"], memory=memory
+        yield from anomaly.live.score_rows(
+            detector(config, loaded.model, [scale], season),
+            stream,
+            threshold=options.threshold or facts["threshold"],
+            memory=memory,
         )
 
 
-def search_space(hp, config: Config) -> Config:
-    """What is worth tuning, data settings included. `hp` is keras_tuner.HyperParameters."""
+def search_space(hp: Any, config: Config) -> Config:
+    """What is worth tuning, data settings included. `hp` is a keras_tuner.HyperParameters."""
     return replace(
         config,
         smoothing=hp.Choice("smoothing", [3, 10, 30]),
@@ -286,174 +402,46 @@ def search_space(hp, config: Config) -> Config:
     )
 
 
-def main(config: Config, run) -> str:
+def main(config: Config, run: Run) -> str:
     fit.seed_everything(config.seed)
     data = load_data(config)
-    started = time.perf_counter()
-    model = build_model(config, data)
-    history = train(config, model, data, run)
-    history["seconds"] += time.perf_counter() - started - history.pop("seconds_here")
-    found = scores(config, data, model)
-    test = evaluate(config, model, data, run=run, found=found)
-    facts = {
-        "threshold": test["threshold"],
-        "channels": data.streams[0].channels,
-        "frequency": data.streams[0].frequency,
-    }
-    facts |= {
-        "scales": data.scaler.to_json(),
-        "seasons": dict(zip([one.name for one in data.streams], data.seasons, strict=True)),
-    }
-    save = partial(anomaly.live.save_states, data.streams, found, data.scaler)
+    with run.training_clock():
+        model = build_model(config, data)
+        history = train(config, model, data, run)
+    scored = score(config, model, data)
+    test = evaluate(config, model, data, run=run, scored=scored)
     bundle.save_bundle(
         run.path / "model",
         recipe=run.recipe,
         config=asdict(config),
-        facts=facts,
+        facts={
+            "threshold": test["threshold"],
+            "channels": data.streams[0].channels,
+            "frequency": data.streams[0].frequency,
+            "scales": data.scaler.to_json(),
+            "seasons": dict(zip(data.scaler.facts, data.seasons, strict=True)),
+        },
         model=model,
-        encoders=[save],
+        encoders=[partial(anomaly.states.save_states, data.streams, scored, data.scaler)],
     )
     report.plot_training(run, history, metric="loss")
+    labelled = metric(config).name in test
+    on_nab = config.data == "NAB"
     measured = report.write_metrics(
         run,
         config=config,
         model=model,
         training=history,
-        splits={
-            name: sum(end - first for first, end in spans) for name, spans in data.spans.items()
-        },
-        validation={}
-        if config.data != "NAB"
-        else evaluate(config, model, data, split="validation", found=found),
-        baselines=baselines(config, data) if config.baselines and metric(config) in test else {},
+        splits=anomaly.streams.sizes(data.spans),
+        validation=evaluate(config, model, data, "validation", scored=scored) if on_nab else {},
+        baselines=baselines(config, data) if config.baselines and labelled else {},
         test=test,
     )
-    if metric(config) not in test:
-        return f"{test['alarms']} alarms in {test['weeks']:.1f} weeks, scores of {test['threshold']:.2f} and more; no labels to compare with"
-    others = (
-        ("event_precision", "event_recall", "pr_auc")
-        if metric(config) == "event_f1"
-        else ("event_f1", "pr_auc")
-    )
+    if not labelled:
+        alarms = f"{test['alarms']} alarms in {test['weeks']:.1f} weeks"
+        return f"{alarms}, scores of {test['threshold']:.2f} and more; no labels to compare with"
+    others = (EVENT_F1, PR_AUC) if on_nab else BY_EVENT
     return report.comparison(measured, metric=metric(config), others=others)
-
-
-# Small steps of the above
-
-
-def read(config: Config, path: str, step: str | None = None) -> list[anomaly.data.LabelledStream]:
-    """All streams of the benchmark, of the sample, or of a table; of a new table, with the `step`
-    of the training, without its labels."""
-    if path == "NAB":
-        return [
-            anomaly.nab_corpus.read_nab(name, data_dir=config.data_dir)
-            for name in anomaly.nab_corpus.nab_files(config.data_dir)
-        ]
-    if path == "sample":
-        return anomaly.sample.anomalous_series(
-            12, 2800, seed=config.seed, clean=config.train_fraction
-        )
-    names = ("columns", "time_column", "id_column", "label_column", "labels", "frequency", "fill")
-    return anomaly.data.read_streams(
-        path, step=step, **{name: getattr(config, name) for name in names}
-    )
-
-
-def cut(config: Config, data: Data) -> tuple[encode.streams.Chunks, encode.streams.Chunks]:
-    """Stretches of the training rows, and of the last fifth of them, which tells how training goes."""
-    before, after = [], []
-    for one, (_, first), season in zip(
-        data.streams, data.spans["train"], data.seasons, strict=True
-    ):
-        values = anomaly.predict.carried(data.scaler.transform(one.name, one.values[:first]))
-        if config.model == "predictor":
-            x, y = (
-                anomaly.predict.point_features(values, season=season)[:-1],
-                anomaly.predict.next_changes(values)[:, None],
-            )
-        else:
-            x = y = anomaly.predict.squashed(values)
-        border = first - max(first // 5, length(config) + 1)
-        before.append((x[:border], y[:border]))
-        after.append((x[border:], y[border:]))
-    options = {
-        "length": length(config),
-        "stride": max(1, length(config) // 4),
-        "batch_size": config.batch_size,
-    }
-    return encode.streams.Chunks(
-        before, **options, shuffle=True, seed=config.seed
-    ), encode.streams.Chunks(after, **options)
-
-
-def length(config: Config) -> int:
-    return config.length if config.model == "predictor" else config.window
-
-
-def scores(config: Config, data: Data, model=None) -> list[anomaly.predict.Scored]:
-    values = [one.values for one in data.streams]
-    return anomaly.predict.score_streams(
-        values,
-        lambda members: detector(config, data, members, model),
-        groups=data.seasons,
-        told="scored",
-    )
-
-
-def detector(
-    config: Config, data: Data, members: list[int], model=None
-) -> anomaly.predict.Detector:
-    """Of the streams of these numbers, which have the same season; without a model the last value
-    stands for the forecast."""
-    facts = [data.scaler.facts[data.streams[i].name] for i in members]
-    shape, season = (
-        {"streams": len(members), "channels": len(facts[0][0])},
-        data.seasons[members[0]],
-    )
-    if model is None:
-        errors = anomaly.predict.PersistenceErrors(**shape)
-    elif config.model == "autoencoder":
-        errors = anomaly.predict.ReconstructionErrors(model, **shape, window=config.window)
-    else:
-        errors = anomaly.predict.PredictionErrors(model, **shape, season=season)
-    mean, scale = ([fact[i] for fact in facts] for i in range(2))
-    rest = rests(config, data)[members[0]]
-    return anomaly.predict.Detector(
-        errors, mean=mean, scale=scale, season=season, smoothing=config.smoothing, rest=rest
-    )
-
-
-def rests(config: Config, data: Data) -> list[int]:
-    """Steps of each stream: within one season the echo of an anomaly, which looks back on it, is
-    over."""
-    return [config.rest or max(season, config.smoothing) for season in data.seasons]
-
-
-def measures(config: Config, data: Data, found: list, *, split: str = "test") -> dict:
-    """What scores are worth, alone or as `anomalies.Scored`: see `alarms.measures`; of NAB its own,
-    too, in a test of all files."""
-    found, rows = ([getattr(one, name, one) for one in found] for name in ("score", "evidence"))
-    options = {
-        "split": split,
-        "gaps": rests(config, data),
-        "alarms_per_week": config.alarms_per_week,
-    }
-    worth = anomaly.scores.measures(data.streams, found, data.spans, rows=rows, **options)
-    if config.data != "NAB":
-        return worth
-    whole = [
-        i for i, (first, end) in enumerate(data.spans[split]) if end > first or split == "test"
-    ]
-    return {
-        **anomaly.nab.measures(
-            [data.streams[i] for i in whole], [found[i] for i in whole], chosen_on="artificial"
-        ),
-        **worth,
-    }
-
-
-def metric(config: Config) -> str:
-    return METRIC if config.data == "NAB" else "event_f1"
 
 
 if __name__ == "__main__":

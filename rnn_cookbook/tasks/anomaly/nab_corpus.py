@@ -1,4 +1,6 @@
-"""The Numenta Anomaly Benchmark's files and labels."""
+"""The files and labels of the Numenta Anomaly Benchmark."""
+
+from __future__ import annotations
 
 import json
 from functools import cache
@@ -11,75 +13,106 @@ import pandas as pd
 from rnn_cookbook.data.sources import data_folder, download
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.files import log
-from rnn_cookbook.tasks.anomaly.data import LabelledStream, season_of_rows
+from rnn_cookbook.tasks.anomaly.streams import LabelledStream, season_of_rows
+
+__all__ = ["NAB_URL", "nab_files", "read_all", "read_nab"]
 
 NAB_URL = "https://raw.githubusercontent.com/numenta/NAB/master"
+LABELS = "labels/combined_windows.json"
+LABELS_SHA256 = "839778d87cd0802bbda9cfd296556f6acae68d209936d24ad504810b94054ed0"
 
 
 def nab_files(data_dir: str | Path | None = None) -> list[str]:
-    """Names of the benchmark's files that are in the data folder, such as
-    "realKnownCause/nyc_taxi.csv"; of those that can be downloaded, where there are none."""
+    """Lists the benchmark's files in the data folder, such as "realKnownCause/nyc_taxi.csv", or,
+    where there are none, those that can be downloaded.
+
+    Args:
+        data_dir: folder of data sets, see `data.sources.data_folder`.
+    """
     folder = data_folder(data_dir) / "nab" / "data"
-    found, known = (
-        sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.csv")),
-        _checksums(),
-    )
-    if found and (missing := known.keys() - set(found)):
+    present = sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.csv"))
+    known = _checksums()
+    missing = known.keys() - set(present)
+    if present and missing:
         log.warning(
-            "%d of the %d files of NAB are not in %s, and left out; empty it to have all downloaded",
+            "%d of the %d files of NAB are not in %s, and left out; empty it to have all "
+            "downloaded",
             len(missing),
             len(known),
             folder,
         )
-    return found or sorted(known)
+    return present or sorted(known)
 
 
 def read_nab(name: str, *, data_dir: str | Path | None = None) -> LabelledStream:
-    """A file of the benchmark with its labels, from the data folder, or downloaded there.
+    """Reads a file of the benchmark with its labels from the data folder; downloads it first where
+    it is missing.
 
-    Rows are taken as they are, as the benchmark's scorer does: where a time stamp occurs twice or
-    is missing, nothing is put in.
+    Rows are taken as they are, as the benchmark's scorer does: a time stamp that occurs twice or is
+    missing is left as it is.
+
+    Args:
+        name: name of the file, see `nab_files`.
+        data_dir: folder of data sets, see `data.sources.data_folder`.
 
     Raises:
-        InputError: it is neither there nor can it be downloaded, or it is another file than the
-            benchmark's.
+        InputError: the file cannot be downloaded, or is not the benchmark's.
     """
     known = _checksums()
     path = data_folder(data_dir) / "nab" / "data" / name
     if name in known:
-        path = download(
-            f"nab/data/{name}", url=f"{NAB_URL}/data/{name}", sha256=known[name], data_dir=data_dir
-        )
+        url = f"{NAB_URL}/data/{name}"
+        path = download(f"nab/data/{name}", url=url, sha256=known[name], data_dir=data_dir)
     elif not path.exists():
         raise InputError(
             f"no file {name!r} in {path.parent.parent}; known are {listing(sorted(known))}"
         )
     labels = download(
-        "nab/labels/combined_windows.json",
-        url=f"{NAB_URL}/labels/combined_windows.json",
-        sha256=_LABELS_SHA256,
+        f"nab/{LABELS}",
+        url=f"{NAB_URL}/{LABELS}",
+        sha256=LABELS_SHA256,
         data_dir=data_dir,
         part=_labels_of_known_files,
     )
     frame = pd.read_csv(path)
     times = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"]))
-    own = json.loads(labels.read_text(encoding="utf-8")).get(name)
-    if own is None:
+    limits = json.loads(labels.read_text(encoding="utf-8")).get(name)
+    if limits is None:
         raise InputError(
-            f"{path} is no file of the benchmark: {labels} has no labels for it; give your own files with --data"
+            f"{path} is no file of the benchmark: {labels} has no labels for it; give the path of "
+            "your own file instead",
+            field="data",
         )
-    limits = [[pd.Timestamp(at) for at in limit] for limit in own]
-    windows = [tuple(int(np.flatnonzero(times == at)[0]) for at in limit) for limit in limits]
+    windows = [(_row_at(times, first), _row_at(times, last)) for first, last in limits]
     return LabelledStream(
-        name, times, frame[["value"]].to_numpy(float), ["value"], windows, season_of_rows(times)
+        name=name,
+        times=times,
+        values=frame[["value"]].to_numpy(float),
+        channels=["value"],
+        windows=windows,
+        season=season_of_rows(times),
     )
 
 
-_LABELS_SHA256 = "839778d87cd0802bbda9cfd296556f6acae68d209936d24ad504810b94054ed0"
+def read_all(data_dir: str | Path | None = None) -> list[LabelledStream]:
+    """Reads all of `nab_files`.
+
+    Args:
+        data_dir: folder of data sets, see `data.sources.data_folder`.
+
+    Raises:
+        InputError: as `read_nab`.
+    """
+    return [read_nab(name, data_dir=data_dir) for name in nab_files(data_dir)]
+
+
+def _row_at(times: pd.DatetimeIndex, time: str) -> int:
+    """The first row with this time."""
+    return int(np.flatnonzero(times == pd.Timestamp(time))[0])
 
 
 def _labels_of_known_files(content: bytes) -> bytes:
-    """What the checksum of the labels is of: those of the files whose own checksums are known, in
+    """What the checksum of the labels covers: those of the files whose own checksums are known, in
     one spelling."""
     labels = json.loads(content)
     return json.dumps({name: labels.get(name) for name in sorted(_checksums())}).encode()
@@ -87,6 +120,5 @@ def _labels_of_known_files(content: bytes) -> bytes:
 
 @cache
 def _checksums() -> dict[str, str]:
-    return json.loads(
-        files("rnn_cookbook.tasks.anomaly").joinpath("nab.json").read_text(encoding="utf-8")
-    )
+    file = files("rnn_cookbook.tasks.anomaly").joinpath("nab.json")
+    return json.loads(file.read_text(encoding="utf-8"))

@@ -1,103 +1,124 @@
-"""What detectors of anomalies show: scores, alarms, and the streams that they are of."""
+"""What a detector's run folder shows: scores, alarms, and the streams with both."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnn_cookbook.files import write_atomically
 from rnn_cookbook.run.folder import Run
 from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_plot
-from rnn_cookbook.tasks.anomaly.data import LabelledStream
-from rnn_cookbook.tasks.anomaly.predict import Scored
-from rnn_cookbook.tasks.anomaly.scores import alarms_of
+from rnn_cookbook.tasks.anomaly.scores import RowScores, alarms_of
+from rnn_cookbook.tasks.anomaly.streams import LabelledStream, Span, Window
+
+__all__ = ["write_anomalies"]
+
+DIGITS = 4  # of written scores
+TICKS = 6
 
 
 def write_anomalies(
     run: Run,
     streams: Sequence[LabelledStream],
-    found: Sequence[Scored],
+    scored: Sequence[RowScores],
     *,
     threshold: float,
-    spans: Sequence[tuple[int, int]],
+    spans: Sequence[Span],
     gaps: Sequence[int],
     shown: int = 6,
 ) -> None:
-    """What a detector's run folder shows of a split: `scores.csv.gz`, every row of every stream;
-    `predictions.jsonl`, every alarm; and `plots/anomalies.png`, the streams with the most anomalies
-    and the most alarms.
+    """Writes `scores.csv.gz`, every row of every stream; `predictions.jsonl`, every alarm; and
+    `plots/anomalies.png`, the streams with the most anomalies and alarms.
 
     Args:
-        run: where to write.
-        streams: with their labels.
-        found: their scores.
-        threshold: from which on a score is an alarm.
+        run: run whose folder is written to.
+        streams: streams with their labels.
+        scored: scores of each stream.
+        threshold: smallest score of an alarm.
         spans: rows [first, end) of each stream that count.
-        gaps: rows between alarms that are one, of each stream.
-        shown: streams in the plot.
+        gaps: rows of each stream within which alarms are one.
+        shown: maximum number of streams in the plot.
     """
-    tables, told, interest = [], [], []
-    for one, scored, (first, end), gap in zip(streams, found, spans, gaps, strict=True):
-        rows = {
-            "unique_id": one.name,
-            "ds": one.times,
-            "score": scored.score.round(4),
-            "evidence": scored.evidence.round(4),
-        }
-        tables.append(pd.DataFrame(rows))
-        own = [
-            (start + first, last + first)
-            for start, last in alarms_of(scored.score[first:end], threshold, gap=gap)
-        ]
-        for start, last in own:
-            known = any(begin <= start <= until for begin, until in one.windows)
-            peak = float(scored.score[start : last + 1].max())
-            told.append(
-                {
-                    "unique_id": one.name,
-                    "start": str(one.times[start]),
-                    "end": str(one.times[last]),
-                    "score": round(peak, 4),
-                    **({"labelled": known} if any(each.windows for each in streams) else {}),
-                }
-            )
-        interest.append((first < end, len(one.windows), len(own)))
+    alarms = []
+    for each, (first, end), gap in zip(scored, spans, gaps, strict=True):
+        inside = alarms_of(each.score[first:end], threshold, gap=gap)
+        alarms.append([(first + start, first + last) for start, last in inside])
+    _write_scores(run, streams, scored)
+    _write_alarms(run, streams, scored, alarms)
+
+    def interest(i: int) -> tuple[bool, int, int]:
+        first, end = spans[i]
+        return first < end, len(streams[i].windows), len(alarms[i])
+
+    chosen = sorted(sorted(range(len(streams)), key=interest, reverse=True)[:shown])
+    figure = Figure(figsize=(11, 2.6 * len(chosen)), layout="constrained")
+    grid = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
+    for axes, i in zip(grid, chosen, strict=True):
+        _plot_stream(axes, streams[i], scored[i].score, threshold=threshold, span=spans[i])
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=4, frameon=False, fontsize=8)
+    save_plot(run, "anomalies", figure)
+
+
+def _write_scores(run: Run, streams: Sequence[LabelledStream], scored: Sequence[RowScores]) -> None:
+    tables = [
+        pd.DataFrame(
+            {
+                "unique_id": stream.name,
+                "ds": stream.times,
+                "score": each.score.round(DIGITS),
+                "evidence": each.evidence.round(DIGITS),
+            }
+        )
+        for stream, each in zip(streams, scored, strict=True)
+    ]
     table = pd.concat(tables)
     write_atomically(
         run.path / "scores.csv.gz", lambda path: table.to_csv(path, index=False, compression="gzip")
     )
-    run.write_lines("predictions.jsonl", told)
-    chosen = sorted(sorted(range(len(streams)), key=lambda i: interest[i], reverse=True)[:shown])
-    figure = Figure(figsize=(11, 2.6 * len(chosen)), layout="constrained")
-    grid = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
-    for axes, i in zip(grid, chosen, strict=True):
-        _plot_stream(axes, streams[i], found[i].score, threshold=threshold, span=spans[i])
-    figure.legend(
-        *grid[0].get_legend_handles_labels(),
-        loc="outside upper right",
-        ncols=4,
-        frameon=False,
-        fontsize=8,
-    )
-    save_plot(run, "anomalies", figure)
+
+
+def _write_alarms(
+    run: Run,
+    streams: Sequence[LabelledStream],
+    scored: Sequence[RowScores],
+    alarms: Sequence[Sequence[Window]],
+) -> None:
+    labelled = any(stream.windows for stream in streams)
+    lines = []
+    for stream, each, stream_alarms in zip(streams, scored, alarms, strict=True):
+        for start, last in stream_alarms:
+            line = {
+                "unique_id": stream.name,
+                "start": str(stream.times[start]),
+                "end": str(stream.times[last]),
+                "score": round(float(each.score[start : last + 1].max()), DIGITS),
+            }
+            if labelled:
+                line["labelled"] = any(first <= start <= end for first, end in stream.windows)
+            lines.append(line)
+    run.write_lines("predictions.jsonl", lines)
 
 
 def _plot_stream(
-    axes, stream: LabelledStream, score: np.ndarray, *, threshold: float, span: tuple[int, int]
+    axes: Axes, stream: LabelledStream, score: np.ndarray, *, threshold: float, span: Span
 ) -> None:
     rows = np.arange(len(stream))  # not the times: they may go back, and leave gaps
+    first, end = span
     axes.plot(rows, stream.values, linewidth=0.7, color=GREY, label="values")
-    for number, (first, last) in enumerate(stream.windows):
-        axes.axvspan(
-            first, last, color=ORANGE, alpha=0.2, linewidth=0, label=None if number else "labelled"
-        )
-    axes.axvspan(0, span[0], color=GREY, alpha=0.12, linewidth=0, label="does not count")
-    alarm = rows[(score >= threshold) & (rows >= span[0]) & (rows < span[1])]
+    for number, (begin, last) in enumerate(stream.windows):
+        label = None if number else "labelled"
+        axes.axvspan(begin, last, color=ORANGE, alpha=0.2, linewidth=0, label=label)
+    axes.axvspan(0, first, color=GREY, alpha=0.12, linewidth=0, label="does not count")
+    alarm = rows[(score >= threshold) & (rows >= first) & (rows < end)]
     axes.plot(alarm, stream.values[alarm, 0], "v", color=BLUE, markersize=5, label="alarm")
     axes.set_title(stream.name, fontsize=10, parse_math=False)
     axes.set_xlim(0, len(stream))
-    ticks = np.linspace(0, len(stream) - 1, 6).astype(int)
+    ticks = np.linspace(0, len(stream) - 1, TICKS).astype(int)
     axes.set_xticks(ticks, [f"{stream.times[row]:%Y-%m-%d %H:%M}" for row in ticks], fontsize=8)
     below = axes.twinx()
     below.plot(rows, score, color=BLUE, linewidth=0.6, alpha=0.6)

@@ -1,431 +1,269 @@
-"""Anomalies in streams: how improbable each point is, given all that came before, in constant
+"""Anomaly scores of streams: the improbability of each point given its stream's past, in constant
 memory.
 
 A score is -log10 of a probability: 3 is a point such as one in a thousand. Nothing looks ahead, and
-a detector's state can be saved and restored.
+the state of a detector can be saved and restored.
 """
 
-import hashlib
+from __future__ import annotations
+
 import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
-from rnn_cookbook.nn.streaming import Stream
-from rnn_cookbook.tasks.anomaly.tails import Rest, SeasonalMedian, Smoothed, TailProbability
+from rnn_cookbook.tasks.anomaly.encode import forward_filled
+from rnn_cookbook.tasks.anomaly.residuals import Errors
+from rnn_cookbook.tasks.anomaly.scores import RowScores
+from rnn_cookbook.tasks.anomaly.tails import (
+    RefractoryPeriod,
+    SeasonalMedian,
+    Smoothed,
+    TailProbability,
+)
 
-# What the network reads
+__all__ = ["Detector", "Scale", "Scored", "score_streams"]
 
+Scale = tuple[np.ndarray, np.ndarray]  # mean and standard deviation, float64[channels] each
 
-def point_features(values: np.ndarray, *, season: int, before: int = 0) -> np.ndarray:
-    """What a predictor hears of each step: float[..., steps, channels] -> float32[..., steps -
-    before, 4 * channels + 1].
-
-    Of each channel its value, its last change, its change one season ago at the next step, and how
-    far it is from there; and whether there is a season to look back on. All by the inverse
-    hyperbolic sine, so that a spike is loud and not deafening. Nothing looks ahead.
-
-    Args:
-        values: scaled.
-        season: steps; 0 for none.
-        before: steps at the beginning that are only looked back on: a season of them, or all that
-            came so far.
-    """
-    steps = values.shape[-2]
-    at = np.arange(before, steps)
-
-    def back(lag: int) -> np.ndarray:
-        return values[..., np.maximum(at - lag, 0), :]
-
-    known = (at >= season) & (season > 0)
-    now, ago = values[..., at, :], back(season)
-    following = np.where(
-        known[:, None], back(max(season - 1, 0)), 0.0
-    )  # one season before the next step
-    ago = np.where(known[:, None], ago, 0.0)
-    parts = [
-        now,
-        3 * (now - back(1)),
-        3 * (following - ago),
-        np.where(known[:, None], following - now, 0.0),
-    ]
-    flags = np.broadcast_to(known[:, None].astype(float), (*now.shape[:-1], 1))
-    return np.concatenate([np.arcsinh(np.concatenate(parts, axis=-1)), flags], axis=-1).astype(
-        np.float32
-    )
-
-
-def next_changes(values: np.ndarray) -> np.ndarray:
-    """What a predictor is to say at each step but the last: float[steps, channels] -> float32[steps
-    - 1, channels]."""
-    return np.diff(values, axis=0).astype(np.float32)
-
-
-class PredictionErrors:
-    """What a next-step predictor did not expect: a causal model from `point_features` to
-    `next_changes`, over streams side by side.
-
-    Args:
-        model: `models.online_forecaster` of one step ahead, with any head.
-        streams, channels: side by side.
-        season: steps, as in training.
-    """
-
-    def __init__(self, model: keras.Model, *, streams: int, channels: int, season: int):
-        self.stream = Stream(model, batch_size=streams)
-        self.head, self.season, self.fingerprint = (
-            model.get_layer("head"),
-            season,
-            fingerprint(model),
-        )
-        self.past = np.zeros((streams, 0, channels))
-        self.expected = np.full((streams, channels), np.nan)
-
-    def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scaled float64[streams, steps, channels] -> (error, what was expected), the same shape;
-        NaN before anything was expected."""
-        context = np.concatenate([self.past, values], axis=1)
-        features = point_features(context, season=self.season, before=self.past.shape[1])
-        change = np.asarray(self.head.centre(self.stream.feed(features)), np.float64)[:, :, 0]
-        following = values + change
-        expected = np.concatenate([self.expected[:, None], following[:, :-1]], axis=1)
-        self.past, self.expected = (
-            context[:, max(0, context.shape[1] - max(self.season, 1)) :],
-            following[:, -1],
-        )
-        return values - expected, expected
-
-    def state(self) -> dict[str, np.ndarray]:
-        network = {
-            f"network/{name}": np.asarray(state) for name, state in self.stream.states.items()
-        }
-        return {"past": self.past, "expected": self.expected, **network}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        self.past, self.expected = state["past"], state["expected"]
-        self.stream.states = {
-            name: tf.constant(state[f"network/{name}"]) for name in self.stream.states
-        }
-
-
-class ReconstructionErrors:
-    """What an autoencoder of the last `window` steps cannot say again: its mean error over the
-    window, channel by channel.
-
-    Args:
-        model: `models.autoencoder` of windows of all channels.
-        streams, channels: side by side.
-        window: steps, as in training.
-    """
-
-    def __init__(self, model: keras.Model, *, streams: int, channels: int, window: int):
-        self.window, self.fingerprint = window, fingerprint(model)
-        # A `partial`, because TensorFlow counts compilations by code: those of several detectors
-        # would look like one compiled too often.
-        self.run = tf.function(partial(model), reduce_retracing=True)
-        # Point by point the windows have one shape, for which the loop over their steps is worth
-        # compiling; fast GPU kernels are better.
-        self.run_last = (
-            self.run
-            if tf.config.list_physical_devices("GPU")
-            else tf.function(partial(model), jit_compile=True)
-        )
-        self.past = np.zeros((streams, 0, channels))
-
-    def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scaled float64[streams, steps, channels] -> (error, last step of the reconstruction), the
-        same shape; NaN while the window is not full."""
-        context = np.concatenate([self.past, values], axis=1)
-        errors, expected = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
-        first = max(0, self.window - 1 - self.past.shape[1])  # of the values, with a full window
-        if first < values.shape[1]:
-            windows = np.lib.stride_tricks.sliding_window_view(context, self.window, axis=1)[
-                :, first - values.shape[1] :
-            ]
-            windows = squashed(windows.transpose(0, 1, 3, 2)).reshape(
-                -1, self.window, values.shape[2]
-            )
-            run = self.run_last if values.shape[1] == 1 else self.run
-            said = np.concatenate(
-                [
-                    np.asarray(run(part))
-                    for part in np.array_split(windows, -(-len(windows) // 1024))
-                ]
-            )
-            shape = (len(values), -1, self.window, values.shape[2])
-            errors[:, first:] = np.abs(windows - said).reshape(shape).mean(axis=2)
-            expected[:, first:] = np.sinh(said.reshape(shape)[:, :, -1])
-        self.past = context[:, max(0, context.shape[1] - self.window + 1) :]
-        return errors, expected
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"past": self.past}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        self.past = state["past"]
+STATISTICS = 5  # per channel: the value up and down, the error, the seasonal distance up and down
+DISTANCE_SMOOTHING = 3  # seasonal distances are averaged over so many times the steps of errors
+LOGGED_EVERY = 10.0  # seconds
 
 
 class Detector:
-    """Scores streams point by point, or in chunks with the same result: constant memory and work a
-    point, nothing of the future.
+    """Scores streams point by point, or in chunks with the same result, in constant memory and work
+    per point.
 
-    A score is the sum of three tail probabilities, each of what the stream itself has been so far
-    (`TailProbability`): of the value, up or down; of the network's error, smoothed; and of the
-    distance from what is usual at this place of the season (`SeasonalMedian`), smoothed, up or
-    down. The largest of the channels counts, once (`Rest`). What lasts becomes usual, so that
-    streams may drift.
+    A score is the sum of three tail probabilities, each given the stream's own past
+    (`TailProbability`): those of the value, up or down; of the smoothed error of the network; and
+    of the smoothed distance from the seasonal median (`SeasonalMedian`), up or down. The largest
+    channel counts, once per refractory period (`RefractoryPeriod`). What lasts becomes normal, so
+    that streams may drift.
 
-    A value that is NaN is missing: its score is 0, and the network hears the last value again.
+    A missing value (NaN) scores 0; the network reads the last value again.
 
     Args:
-        errors: `PredictionErrors` or `ReconstructionErrors`.
-        mean, scale: float64[streams, channels] of the usual values.
-        season: steps; 0 for none.
-        smoothing: steps that errors are averaged over; distances over three times as many.
-        rest: steps after a score in which only larger ones count.
+        errors: `PredictionErrors`, `ReconstructionErrors` or `PersistenceErrors`.
+        mean: mean of the normal values, float64[streams, channels].
+        scale: standard deviation of the normal values, float64[streams, channels].
+        season: length of the season in steps; 0 for none.
+        smoothing: steps that errors are averaged over.
+        refractory: length of the refractory period in steps, in which only larger scores count.
         tails: further arguments of `TailProbability`.
     """
 
-    PARTS = (
-        "errors",
-        "error",
-        "usual",
-        "distance",
-        "rest",
-    )  # each with a row a stream in its state
-
     def __init__(
         self,
-        errors: PredictionErrors | ReconstructionErrors,
+        errors: Errors,
         *,
-        mean: np.ndarray,
-        scale: np.ndarray,
+        mean: np.ndarray | Sequence[np.ndarray],
+        scale: np.ndarray | Sequence[np.ndarray],
         season: int = 0,
         smoothing: int = 10,
-        rest: int = 0,
-        **tails,
+        refractory: int = 0,
+        **tails: Any,
     ):
-        self.errors, self.mean, self.scale = (
-            errors,
-            np.asarray(mean, float),
-            np.asarray(scale, float),
-        )
+        self.mean = np.asarray(mean, float)
+        self.scale = np.asarray(scale, float)
         streams, channels = self.mean.shape
-        self.shape = streams, channels
-        size = streams * channels
-        self.tails = TailProbability(
-            5 * size, **tails
-        )  # value up and down, error, distance up and down
+        self.shape = (streams, channels)
+        self.errors = errors
+        self.tails = TailProbability(STATISTICS * streams * channels, **tails)
         self.error = Smoothed(self.shape, steps=smoothing)
-        self.usual = SeasonalMedian(self.shape, season=season)
-        self.distance = Smoothed(self.shape, steps=3 * smoothing)
-        self.rest = Rest(streams, steps=rest)
+        self.normal = SeasonalMedian(self.shape, season=season)
+        self.distance = Smoothed(self.shape, steps=DISTANCE_SMOOTHING * smoothing)
+        self.refractory = RefractoryPeriod(streams, steps=refractory)
         self.last = np.zeros(self.shape)
+        # By the names that saved states have; each state has one row per stream.
+        self._parts = {
+            "errors": self.errors,
+            "error": self.error,
+            "usual": self.normal,
+            "distance": self.distance,
+            "rest": self.refractory,
+        }
 
     def score(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """float64[streams, steps, channels] -> (scores float64[streams, steps], the same before the
-        rest, what was expected float64[streams, steps, channels]).
+        """Scores the next steps of all streams: float64[streams, steps, channels] -> (scores
+        float64[streams, steps], evidence float64[streams, steps], expected values float64[streams,
+        steps, channels]). The evidence is the score before the refractory period.
 
         Raises:
-            InputError: not the streams and channels of this detector, or infinite values.
+            InputError: other streams or channels than the detector's, or infinite values.
         """
         values = np.asarray(values, np.float64)
-        if values.ndim != 3 or (values.shape[0], values.shape[2]) != self.shape:
-            raise InputError(
-                f"values of shape {values.shape} do not fit; accepted is ({self.shape[0]}, steps, {self.shape[1]})"
-            )
-        if np.isinf(values).any():
-            raise InputError(
-                "a value is infinite; accepted are finite numbers, and NaN for a missing one"
-            )
+        self._check(values)
         if not values.shape[1]:
             return np.zeros(values.shape[:2]), np.zeros(values.shape[:2]), values
         scaled = (values - self.mean[:, None]) / self.scale[:, None]
-        heard = carried(scaled, self.last)
-        self.last = heard[:, -1]
-        errors, expected = self.errors.feed(heard)
+        filled = forward_filled(scaled, self.last)
+        self.last = filled[:, -1]
+        errors, expected = self.errors.feed(filled)
         errors = np.where(np.isnan(scaled), np.nan, errors)
         evidence = np.zeros(scaled.shape[:2])
         scores = np.zeros(scaled.shape[:2])
         for step in range(scaled.shape[1]):
             now = scaled[:, step]
-            evidence[:, step] = self._evidence(
-                now, np.abs(errors[:, step]), now - self.usual.update(now)
-            )
-            scores[:, step] = self.rest.update(evidence[:, step])
+            distance = now - self.normal.update(now)
+            evidence[:, step] = self._evidence(now, np.abs(errors[:, step]), distance)
+            scores[:, step] = self.refractory.update(evidence[:, step])
         return scores, evidence, expected * self.scale[:, None] + self.mean[:, None]
 
+    def _check(self, values: np.ndarray) -> None:
+        streams, channels = self.shape
+        if values.ndim != 3 or (values.shape[0], values.shape[2]) != self.shape:
+            raise InputError(
+                f"values must have the shape ({streams}, steps, {channels}); received values of "
+                f"shape {values.shape}"
+            )
+        if np.isinf(values).any():
+            raise InputError(
+                "a value is infinite; accepted are finite numbers, and NaN for a missing value"
+            )
+
     def _evidence(self, value: np.ndarray, error: np.ndarray, distance: np.ndarray) -> np.ndarray:
-        error, distance = (
-            np.where(np.isnan(part), np.nan, smoothed.update(part))
-            for part, smoothed in ((error, self.error), (distance, self.distance))
-        )
+        error = np.where(np.isnan(error), np.nan, self.error.update(error))
+        distance = np.where(np.isnan(distance), np.nan, self.distance.update(distance))
         statistics = np.stack([value, -value, error, distance, -distance])
         tails = self.tails.score(statistics.ravel()).reshape(statistics.shape)
         total = np.maximum(tails[0], tails[1]) + tails[2] + np.maximum(tails[3], tails[4])
         return total.max(axis=1)
 
-    # State
-
     @property
-    def settings(self) -> dict:
-        """What another detector must share to go on from this one's state."""
-        own = {
+    def settings(self) -> dict[str, Any]:
+        """What another detector must share to continue from this one's state."""
+        return {
             "errors": type(self.errors).__name__,
             "model": self.errors.fingerprint,
             "channels": self.shape[1],
-        }
-        return {
-            **own,
-            "season": self.usual.season,
+            "season": self.normal.season,
             "smoothing": self.error.steps,
-            "rest": self.rest.last.shape[1],
+            "rest": self.refractory.steps,
         }
 
     def state(self, stream: int = 0) -> dict[str, np.ndarray]:
-        """A copy of what was learnt of one of the streams, for `restore`; a few times the season,
-        the rest and the window at most."""
-        arrays = {
-            f"{part}/{name}": array
-            for part in self.PARTS
-            for name, array in getattr(self, part).state().items()
-        }
-        for name, array in self.tails.state().items():
-            arrays[f"tails/{name}"] = array.reshape(-1, *self.shape, *array.shape[1:]).swapaxes(
-                0, 1
-            )
-        return {
-            name: np.array(array[stream : stream + 1])
-            for name, array in (arrays | {"last": self.last}).items()
-        }
+        """Copies what was learnt of one stream, for `restore`; its size is at most a few times that
+        of the season, the refractory period and the window."""
+        arrays = {}
+        for part, statistic in self._parts.items():
+            for name, array in statistic.state().items():
+                arrays[f"{part}/{name}"] = array
+        for name, array in self.tails.state().items():  # statistics first: streams must be
+            by_stream = array.reshape(-1, *self.shape, *array.shape[1:]).swapaxes(0, 1)
+            arrays[f"tails/{name}"] = by_stream
+        arrays["last"] = self.last
+        return {name: np.array(array[stream : stream + 1]) for name, array in arrays.items()}
 
     def restore(self, *states: dict[str, np.ndarray]) -> None:
-        """Goes on from what detectors with the same `settings` learnt of each of the streams."""
+        """Continues from states, one per stream, of detectors with the same `settings`."""
         arrays = {name: np.concatenate([state[name] for state in states]) for name in states[0]}
-        for part in self.PARTS:
-            names = [name for name in arrays if name.startswith(f"{part}/")]
-            getattr(self, part).restore(
-                {name.removeprefix(f"{part}/"): arrays[name] for name in names}
-            )
-        tails = {name: arrays[f"tails/{name}"].swapaxes(0, 1) for name in self.tails.state()}
-        self.tails.restore(
-            {name: array.reshape(-1, *array.shape[3:]) for name, array in tails.items()}
-        )
+        for part, statistic in self._parts.items():
+            prefix = f"{part}/"
+            names = [name for name in arrays if name.startswith(prefix)]
+            statistic.restore({name.removeprefix(prefix): arrays[name] for name in names})
+        tails = {}
+        for name in self.tails.state():
+            array = arrays[f"tails/{name}"].swapaxes(0, 1)
+            tails[name] = array.reshape(-1, *array.shape[3:])
+        self.tails.restore(tails)
         self.last = arrays["last"]
 
 
-def fingerprint(model: keras.Model) -> str:
-    """What tells a model's weights from those of others."""
-    return hashlib.sha256(
-        b"".join(np.ascontiguousarray(weight).tobytes() for weight in model.get_weights())
-    ).hexdigest()[:16]
-
-
-def carried(values: np.ndarray, last: np.ndarray | float = 0.0) -> np.ndarray:
-    """float[..., steps, channels] with the last value in the place of each that is missing, `last`
-    before the first."""
-    last = np.broadcast_to(last, (*values.shape[:-2], values.shape[-1]))
-    whole = np.concatenate([last[..., None, :], values], axis=-2)
-    index = np.where(np.isnan(whole), 0, np.arange(whole.shape[-2])[:, None])
-    return np.take_along_axis(whole, np.maximum.accumulate(index, axis=-2), axis=-2)[..., 1:, :]
-
-
-def squashed(values: np.ndarray) -> np.ndarray:
-    """Inverse hyperbolic sine, as an autoencoder reads scaled values: a spike is loud and not
-    deafening."""
-    return np.arcsinh(values).astype(np.float32)
-
-
-class PersistenceErrors:
-    """What the last value did not foretell: `PredictionErrors` without a network, to see what the
-    network is good for."""
-
-    fingerprint = ""
-
-    def __init__(self, *, streams: int, channels: int):
-        self.last = np.full((streams, channels), np.nan)
-
-    def feed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        expected = np.concatenate([self.last[:, None], values[:, :-1]], axis=1)
-        self.last = values[:, -1]
-        return values - expected, expected
-
-    def state(self) -> dict[str, np.ndarray]:
-        return {"last": self.last}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        self.last = state["last"]
-
-
 @dataclass
-class Scored:
-    """Of one stream: what counts for alarms, the same before the rest, float64[rows] each; what was
-    expected, float64[rows, channels]; what was learnt of it until its end, see `Detector.state`,
-    and by which settings."""
+class Scored(RowScores):
+    """A stream's scores, and what the detector learnt of it.
 
-    score: np.ndarray
-    evidence: np.ndarray
+    Args:
+        score: score that alarms are raised by, float64[rows].
+        evidence: score of each row by itself, before the refractory period, float64[rows].
+        expected: expected values, float64[rows, channels].
+        state: what was learnt until the stream's end, see `Detector.state`.
+        settings: `Detector.settings`.
+    """
+
     expected: np.ndarray
     state: dict[str, np.ndarray]
-    settings: dict
+    settings: dict[str, Any]
+
+
+class _Progress:
+    """Logs now and then how many rows are scored."""
+
+    def __init__(self, label: str, *, total: int):
+        self.label = label
+        self.total = total
+        self.rows = 0
+        self.logged = time.perf_counter()
+
+    def add(self, rows: int) -> None:
+        self.rows += rows
+        if self.label and time.perf_counter() - self.logged > LOGGED_EVERY:
+            log.info("%s: %d of %d rows", self.label, self.rows, self.total)
+            self.logged = time.perf_counter()
+
+
+def _score_side_by_side(
+    detector: Detector, streams: Sequence[np.ndarray], *, chunk: int, progress: _Progress
+) -> list[Scored]:
+    """Scores streams with one detector. Shorter ones are padded with missing values; the state of
+    each is taken at its own end."""
+    lengths = [len(stream) for stream in streams]
+    values = np.full((len(streams), max(lengths), streams[0].shape[1]), np.nan)
+    for row, stream in zip(values, streams, strict=True):
+        row[: len(stream)] = stream
+    parts = []
+    states = {}
+    edges = sorted({*range(0, values.shape[1], chunk), *lengths, 0})
+    for start, end in itertools.pairwise(edges):
+        parts.append(detector.score(values[:, start:end]))
+        for place, length in enumerate(lengths):
+            if length == end:
+                states[place] = detector.state(place)
+        progress.add(sum(min(length, end) - start for length in lengths if length > start))
+    score, evidence, expected = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
+    return [
+        Scored(
+            score=score[place, :length],
+            evidence=evidence[place, :length],
+            expected=expected[place, :length],
+            state=states[place],
+            settings=detector.settings,
+        )
+        for place, length in enumerate(lengths)
+    ]
 
 
 def score_streams(
     streams: Sequence[np.ndarray],
-    make: Callable[[list[int]], Detector],
+    make: Callable[[list[Scale], int], Detector],
     *,
-    groups: Sequence,
+    scales: Sequence[Scale],
+    seasons: Sequence[int],
     chunk: int = 512,
-    told: str = "",
+    label: str = "",
 ) -> list[Scored]:
-    """Scores whole streams of any length, those of a group side by side, in one pass.
+    """Scores whole streams of any length, those with one season side by side, in one pass.
 
     Args:
-        streams: float64[rows, channels] each.
-        make: the detector of the streams of these numbers.
-        groups: what each stream is grouped by, such as its season.
+        streams: values of each stream, float64[rows, channels].
+        make: function from the scales of streams and their season to their detector.
+        scales: mean and standard deviation of each stream, float64[channels] each.
+        seasons: length of each stream's season in steps.
         chunk: rows at a time.
-        told: what progress is logged under; nothing when empty.
+        label: word before the progress that is logged; nothing is logged when empty.
     """
-    found: list[Scored] = [None] * len(streams)
-    rows, total, logged = 0, sum(map(len, streams)), time.perf_counter()
-    for group in dict.fromkeys(groups):
-        members = [i for i, own in enumerate(groups) if own == group]
-        lengths = [len(streams[i]) for i in members]
-        values = np.full((len(members), max(lengths), streams[members[0]].shape[1]), np.nan)
-        for place, i in enumerate(members):
-            values[place, : lengths[place]] = streams[i]
-        detector = make(members)
-        parts, states = [], {}
-        edges = sorted({*range(0, values.shape[1], chunk), *lengths, 0})
-        for start, end in itertools.pairwise(edges):
-            parts.append(detector.score(values[:, start:end]))
-            states |= {
-                place: detector.state(place)
-                for place, length in enumerate(lengths)
-                if length == end
-            }
-            rows += sum(min(length, end) - start for length in lengths if length > start)
-            if told and time.perf_counter() - logged > 10:
-                log.info("%s: %d of %d rows", told, rows, total)
-                logged = time.perf_counter()
-        score, evidence, expected = (
-            np.concatenate(part, axis=1) for part in zip(*parts, strict=True)
-        )
-        for place, i in enumerate(members):
-            whole = slice(lengths[place])
-            found[i] = Scored(
-                score[place, whole],
-                evidence[place, whole],
-                expected[place, whole],
-                states[place],
-                detector.settings,
-            )
-    return found
+    progress = _Progress(label, total=sum(map(len, streams)))
+    scored: dict[int, Scored] = {}
+    for season in dict.fromkeys(seasons):
+        members = [i for i, other in enumerate(seasons) if other == season]
+        detector = make([scales[i] for i in members], season)
+        values = [streams[i] for i in members]
+        results = _score_side_by_side(detector, values, chunk=chunk, progress=progress)
+        scored.update(zip(members, results, strict=True))
+    return [scored[i] for i in range(len(streams))]
