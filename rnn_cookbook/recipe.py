@@ -59,9 +59,20 @@ class Config(Protocol):
 class RecipeModule(Protocol):
     """What a recipe's file has to define."""
 
-    Config: type
-    SETTINGS: Mapping[str, Any]  # "default" and "sample" at least
-    METRIC: Metric  # what the results are compared by
+    @property
+    def Config(self) -> type:
+        """A frozen dataclass."""
+        ...
+
+    @property
+    def SETTINGS(self) -> Mapping[str, Any]:
+        """Name -> Config, "default" and "sample" at least."""
+        ...
+
+    @property
+    def METRIC(self) -> Metric:
+        """The score that the results are compared by."""
+        ...
 
     def load_data(self, config: Any) -> Any:
         """Returns splits of raw examples; nothing is fitted but on the training split."""

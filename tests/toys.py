@@ -55,3 +55,19 @@ def main(config, run):
 def toy_recipe(*changes: str) -> str:
     """The source of a toy recipe in which later definitions replace the ones above."""
     return "\n\n".join([TOY, *changes]) + "\n"
+
+
+def toy_report(seed: int, accuracy: float, baselines: dict | None = None) -> dict:
+    """The contents of `metrics.json` of a toy's run."""
+    versions = {"rnn_cookbook": "0", "tensorflow": "2", "keras": "3", "python": "3"}
+    return {
+        "data": "toy",
+        "seed": seed,
+        "splits": {"train": 8, "test": 2},
+        "test": {"accuracy": accuracy},
+        "validation": {"accuracy": accuracy},
+        "baselines": baselines or {},
+        "model": {"parameters": 5},
+        "training": {"seconds": 60.0 * (seed + 1), "peak_memory_mb": 10.0 + seed},
+        "environment": {**versions, "cores": 2, "cpu": "Abacus", "gpu": None},
+    }

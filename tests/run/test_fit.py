@@ -1,4 +1,4 @@
-"""Training: the best weights, divergence, early stop, and a kill anywhere that changes no number."""
+"""Training: the best weights, divergence, early stop, and a kill anywhere changes no number."""
 
 import gc
 import json
