@@ -1,4 +1,4 @@
-"""What the tests share. TensorFlow is started quietly, and data on disk is used only where it is."""
+"""What the tests share: TensorFlow is started quietly, data on disk is used where it is."""
 
 import json
 import logging
@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -61,14 +60,6 @@ def run_sample(recipe: str, tmp_path_factory) -> tuple[Path, subprocess.Complete
     ended = subprocess.CompletedProcess(**json.loads((folder / "ended.json").read_text()))
     assert ended.returncode == 0, ended.stderr
     return folder / "run", ended
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
-    """Tests begin until the moment that RNN_COOKBOOK_TEST_UNTIL names, in seconds since 1970:
-    `.ci/run` ends on slow machines, too."""
-    if time.time() > float(os.environ.get("RNN_COOKBOOK_TEST_UNTIL") or "inf"):
-        pytest.skip("on this machine there was no time left for it: RNN_COOKBOOK_TEST_UNTIL")
 
 
 @pytest.fixture(scope="session")
