@@ -109,7 +109,8 @@ def write_litert(signatures: Mapping[str, Served], folder: Path) -> SignatureRun
     # From the SavedModel of the rolled network the converter makes operations of TensorFlow, or
     # loses the variables in the loops; with fixed shapes, and the weights made constants, its own
     # operations are enough.
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    with quiet_tensorflow():  # it warns of each lookup table beside the network
+        frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
     outputs = sorted(function.structured_outputs)
 
     def network(*inputs):
