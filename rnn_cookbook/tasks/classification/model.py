@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.embedding import _embedding, _with_vectors
+from rnn_cookbook.nn.embedding import set_word_vectors, word_embedding
 from rnn_cookbook.nn.masking import PaddingMask
 from rnn_cookbook.nn.pooling import MaskedPooling
 from rnn_cookbook.nn.recurrent import check_options, rnn_stack
@@ -80,7 +80,7 @@ def text_classifier(
     tokens = keras.Input(shape=(None,), dtype="int32", name="tokens")
     mask = PaddingMask(name="mask")(tokens)
     words = WordDropout(word_dropout, name="word_dropout")(tokens)
-    x = _embedding(
+    x = word_embedding(
         vocabulary_size, embedding_size, word_vectors=word_vectors, trainable=train_embedding
     )(words)
     if embedding_dropout:
@@ -106,4 +106,4 @@ def text_classifier(
         x = keras.layers.Dropout(dropout, name="dropout")(x)
     # float32 also under mixed precision: a softmax over half-precision logits loses digits.
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
-    return _with_vectors(keras.Model(tokens, logits, name="text_classifier"), word_vectors)
+    return set_word_vectors(keras.Model(tokens, logits, name="text_classifier"), word_vectors)

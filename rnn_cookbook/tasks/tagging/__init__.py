@@ -1,42 +1,25 @@
 """Sequence tagging: which words name whom, where and what."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from rnn_cookbook._lazy import lazy_submodules
 
 if TYPE_CHECKING:  # loaded when first used
     from rnn_cookbook.tasks.tagging import (
-        baselines as baselines,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        data as data,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        encode as encode,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        export as export,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        model as model,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        plots as plots,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        predict as predict,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        sample as sample,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        schemes as schemes,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        scores as scores,
-    )
-    from rnn_cookbook.tasks.tagging import (
-        vectors as vectors,
+        baselines,
+        data,
+        encode,
+        export,
+        formats,
+        model,
+        plots,
+        predict,
+        sample,
+        schemes,
+        scores,
+        vectors,
     )
 
 __all__ = [
@@ -44,6 +27,7 @@ __all__ = [
     "data",
     "encode",
     "export",
+    "formats",
     "model",
     "plots",
     "predict",

@@ -135,13 +135,13 @@ class ServedTagger(Served):
 
     def __call__(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
         inside = words != ""
-        pads = tf.reshape(~inside, [-1, 1])
+        pads = tf.reshape(tf.logical_not(inside), [-1, 1])
         known = self.read(tf.reshape(words, [-1]))
         batch, time = tf.unstack(tf.shape(words))
         inputs = {}
         for part in self.network.inputs:
             numbers = tf.where(pads, PADDING, known[part.name])
-            width = [] if part.name == "tokens" else [numbers.shape[1]]
+            width = [] if part.name == "tokens" else [known[part.name].shape[1]]
             inputs[part.name] = tf.reshape(numbers, [batch, time, *width])
         scores = call_by_name(self.network, inputs)
         crf = self.tagger.crf

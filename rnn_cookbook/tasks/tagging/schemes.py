@@ -1,19 +1,40 @@
 """Tags of tokens and the spans that they stand for, in the schemes that files come in."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from rnn_cookbook.errors import InputError
 
+__all__ = [
+    "SCHEMES",
+    "Span",
+    "breaches",
+    "check_scheme",
+    "detect_scheme",
+    "parse_tag",
+    "spans",
+    "tags_of",
+]
+
 SCHEMES = ("iob1", "bio", "bioes")
+
 # BILOU (Ratinov and Roth 2009) and BMEWO call the same four places otherwise.
 _PREFIXES = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I", "W": "S"}
 
 
 class Span(NamedTuple):
-    """Tokens start to end - 1, of one type. In sets, as `metrics.span_scores` compares them, two
-    are equal if all three are."""
+    """An entity: the tokens from `start` to `end - 1`, and a type.
+
+    Two spans are equal if all three are, which strict scores go by.
+
+    Args:
+        start: index of the first token.
+        end: index after the last token.
+        type: type of the entity, such as "PER".
+    """
 
     start: int
     end: int
@@ -22,58 +43,90 @@ class Span(NamedTuple):
 
 @lru_cache(maxsize=1000)  # a file has few tags, many times
 def parse_tag(tag: str) -> tuple[str, str]:
-    """("B", "PER") of "B-PER", ("O", "") of "O"; L, U, M and W of other schemes become E, S, I and
-    S.
+    """Splits a tag into place and type: "B-PER" into ("B", "PER"), "O" into ("O", "").
+
+    L, U, M and W of other schemes become E, S, I and S.
+
+    Args:
+        tag: tag of a token.
 
     Raises:
-        InputError: anything else, a type without a prefix among it.
+        InputError: the tag has another prefix, or no type.
     """
     if tag == "O":
         return "O", ""
     prefix, _, kind = tag.partition("-")
     if prefix not in _PREFIXES or not kind:
-        raise InputError(
-            f"unknown tag {tag!r}; accepted are O and {', '.join(f'{each}-TYPE' for each in _PREFIXES)}, such as B-PER"
-        )
+        accepted = ", ".join(f"{prefix}-TYPE" for prefix in _PREFIXES)
+        raise InputError(f"unknown tag {tag!r}; accepted are O and {accepted}, such as B-PER")
     return _PREFIXES[prefix], kind
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The spans of a sequence of tags of any scheme, in order.
+    """Returns the spans of a sequence of tags of any scheme, in order.
 
-    As the CoNLL shared tasks' scorer reads tags, which takes every sequence: an I that continues
-    nothing begins a span.
-    """
-    found: list[Span] = []
-    start, before = 0, ("O", "")
-    for i, tag in enumerate([*tags, "O"]):
-        prefix, kind = parse_tag(tag)
-        goes_on = before[0] in ("B", "I") and prefix in ("I", "E") and kind == before[1]
-        if not goes_on:
-            if before[0] != "O":
-                found.append(Span(start, i, before[1]))
-            start = i
-        before = prefix, kind
-    return found
-
-
-def tags_of(found: Sequence[Span], length: int, *, scheme: str = "bio") -> list[str]:
-    """The tags of `length` tokens with these spans.
+    Tags are read as the scorer of the CoNLL shared tasks reads them, which accepts every sequence:
+    an I that continues nothing begins a span.
 
     Args:
-        found: spans that do not overlap, in order.
-        length: tokens.
-        scheme: "bio" (IOB2: every span begins with a B), "iob1" (a B only where a span touches one
-            of its own type before it) or "bioes" (also E for a last token and S for an only one).
+        tags: tag of each token.
+
+    Raises:
+        InputError: an unknown tag, see `parse_tag`.
+    """
+    entities: list[Span] = []
+    start = 0
+    before = ("O", "")
+    for i, tag in enumerate([*tags, "O"]):
+        prefix, kind = parse_tag(tag)
+        continues = before[0] in ("B", "I") and prefix in ("I", "E") and kind == before[1]
+        if not continues:
+            if before[0] != "O":
+                entities.append(Span(start, i, before[1]))
+            start = i
+        before = (prefix, kind)
+    return entities
+
+
+def check_scheme(scheme: str, *others: str) -> None:
+    """Raises InputError unless the scheme is one of `SCHEMES`, or of the others.
+
+    Args:
+        scheme: name of a tag scheme.
+        *others: further names that are accepted.
+
+    Raises:
+        InputError: an unknown scheme.
+    """
+    accepted = (*others, *SCHEMES)
+    if scheme not in accepted:
+        raise InputError(
+            f"unknown tag scheme {scheme!r}; accepted are {', '.join(accepted)}", field="scheme"
+        )
+
+
+def tags_of(entities: Sequence[Span], length: int, *, scheme: str = "bio") -> list[str]:
+    """Returns the tags of a sentence with these entities.
+
+    Args:
+        entities: spans that do not overlap, in order.
+        length: number of tokens of the sentence.
+        scheme: "bio" (IOB2: every span begins with a B), "iob1" (a B only where a span touches a
+            span of the same type before it) or "bioes" (also E for the last token of several, S for
+            a single token).
+
+    Raises:
+        InputError: spans that overlap or leave the sentence; an unknown scheme.
     """
     check_scheme(scheme)
     tags = ["O"] * length
     before = Span(0, 0, "")
-    for span in found:
+    for span in entities:
         start, end, kind = span
         if not before.end <= start < end <= length:
             raise InputError(
-                f"spans must follow each other within {length} tokens, got {span} after {before}"
+                f"spans must follow each other within {length} tokens; received {span} after "
+                f"{before}"
             )
         tags[start:end] = [f"I-{kind}"] * (end - start)
         if scheme != "iob1" or (before.end, before.type) == (start, kind):
@@ -84,17 +137,18 @@ def tags_of(found: Sequence[Span], length: int, *, scheme: str = "bio") -> list[
     return tags
 
 
-def check_scheme(scheme: str, *others: str) -> None:
-    """Raises InputError unless the scheme is one of `SCHEMES`, or of the others."""
-    if scheme not in (*others, *SCHEMES):
-        raise InputError(
-            f"unknown tag scheme {scheme!r}; accepted are {', '.join((*others, *SCHEMES))}"
-        )
-
-
 def breaches(tags: Sequence[str], *, scheme: str) -> list[int]:
-    """Positions whose tag is not what the scheme would have for the same spans: an I after O in
-    BIO, a B after O in IOB1."""
+    """Returns the positions whose tag is not what the scheme would have for the same spans.
+
+    Examples are an I after O in BIO, and a B after O in IOB1.
+
+    Args:
+        tags: tag of each token.
+        scheme: scheme that the tags should keep, one of `SCHEMES`.
+
+    Raises:
+        InputError: an unknown tag or scheme.
+    """
     right = tags_of(spans(tags), len(tags), scheme=scheme)
     return [
         i
@@ -104,10 +158,19 @@ def breaches(tags: Sequence[str], *, scheme: str) -> list[int]:
 
 
 def detect_scheme(sequences: Sequence[Sequence[str]]) -> str:
-    """The scheme that the fewest tags break, BIO among equals: a few wrong tags in a file do not
-    make it one of another scheme."""
+    """Returns the scheme that the fewest tags break; among equals BIO.
+
+    So a few wrong tags do not make a file one of another scheme.
+
+    Args:
+        sequences: tags of each sentence.
+
+    Raises:
+        InputError: an unknown tag.
+    """
+    candidates = ("bio", "iob1", "bioes")  # the first of equals wins
     broken = {
         scheme: sum(len(breaches(tags, scheme=scheme)) for tags in sequences)
-        for scheme in ("bio", "iob1", "bioes")
+        for scheme in candidates
     }
-    return min(broken, key=broken.get)
+    return min(candidates, key=lambda scheme: broken[scheme])

@@ -1,62 +1,92 @@
 """Strict scores of whole entities."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rnn_cookbook.tasks.tagging.schemes import Span
+
+__all__ = ["seen_scores", "span_scores"]
+
+
+def _f1(right: int, predicted: int, wanted: int) -> float:
+    return 2 * right / max(predicted + wanted, 1)
 
 
 def span_scores(
     gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]
 ) -> dict[str, float]:
-    """Strict scores of spans, as those of the CoNLL shared tasks: right are the spans whose ends
-    and type are right, over all sentences.
+    """Returns the strict scores of the CoNLL shared tasks, over the spans of all sentences.
+
+    A predicted span is right where both ends and the type are: with `right` of them among
+    `predicted` and `wanted` spans, precision = right / predicted, recall = right / wanted,
+    F1 = 2 right / (predicted + wanted).
+
+    Args:
+        gold: right spans of each sentence.
+        predicted: predicted spans of each sentence.
 
     Returns:
-        "precision", "recall" and "f1" of all spans, and "f1_TYPE" of each type that `gold` has. 0
-        where nothing was found.
+        "precision", "recall" and "f1" of all spans, and "f1_TYPE" of each type in `gold`; 0 where
+        nothing was predicted.
+
+    Raises:
+        ValueError: the numbers of sentences differ.
     """
-    right, found, wanted = Counter(), Counter(), Counter()
+    right: Counter[str] = Counter()
+    claimed: Counter[str] = Counter()
+    wanted: Counter[str] = Counter()
     for true, guessed in zip(gold, predicted, strict=True):
         wanted.update(span.type for span in true)
-        found.update(span.type for span in guessed)
+        claimed.update(span.type for span in guessed)
         right.update(span.type for span in set(true) & set(guessed))
-    total = right.total(), found.total(), wanted.total()
     scores = {
-        "precision": total[0] / max(total[1], 1),
-        "recall": total[0] / max(total[2], 1),
-        "f1": _f1(*total),
-        **{f"f1_{kind}": _f1(right[kind], found[kind], wanted[kind]) for kind in sorted(wanted)},
+        "precision": right.total() / max(claimed.total(), 1),
+        "recall": right.total() / max(wanted.total(), 1),
+        "f1": _f1(right.total(), claimed.total(), wanted.total()),
     }
+    for kind in sorted(wanted):
+        scores[f"f1_{kind}"] = _f1(right[kind], claimed[kind], wanted[kind])
     return {name: round(score, 5) for name, score in scores.items()}
+
+
+def _chosen(
+    sentences: Sequence[Sequence[str]],
+    parts: Sequence[Sequence[Span]],
+    known: Collection[tuple[str, ...]],
+    *,
+    seen: bool,
+) -> list[list[Span]]:
+    """The spans whose tokens are among the known phrases, or those whose tokens are not."""
+    return [
+        [span for span in spans if (tuple(tokens[span.start : span.end]) in known) == seen]
+        for tokens, spans in zip(sentences, parts, strict=True)
+    ]
 
 
 def seen_scores(
     sentences: Sequence[Sequence[str]],
     gold: Sequence[Sequence[Span]],
     predicted: Sequence[Sequence[Span]],
-    known: set[tuple[str, ...]],
+    known: Collection[tuple[str, ...]],
 ) -> dict[str, float]:
-    """Strict F1 apart for phrases that are among `known`, such as the entities of the training
-    data, and for all others.
+    """Returns the strict F1 of known phrases and of all others.
 
-    A phrase is known or not by its tokens alone, whatever its type; "f1_seen" and "f1_unseen", 0
-    where there is none.
+    Whether a phrase is known depends on its tokens alone, whatever its type.
+
+    Args:
+        sentences: tokens of each sentence.
+        gold: right spans of each sentence.
+        predicted: predicted spans of each sentence.
+        known: tokens of each known phrase, such as the entities of the training data.
+
+    Returns:
+        "f1_seen" and "f1_unseen"; 0 where there is no such span.
     """
     scores = {}
-    for name, wanted in (("f1_seen", True), ("f1_unseen", False)):
-
-        def chosen(part, wanted=wanted):
-            for tokens, spans in zip(sentences, part, strict=True):
-                yield [
-                    span
-                    for span in spans
-                    if (tuple(tokens[span.start : span.end]) in known) == wanted
-                ]
-
-        scores[name] = span_scores(list(chosen(gold)), list(chosen(predicted)))["f1"]
+    for name, seen in (("f1_seen", True), ("f1_unseen", False)):
+        wanted = _chosen(sentences, gold, known, seen=seen)
+        claimed = _chosen(sentences, predicted, known, seen=seen)
+        scores[name] = span_scores(wanted, claimed)["f1"]
     return scores
-
-
-def _f1(right: int, found: int, wanted: int) -> float:
-    return 2 * right / max(found + wanted, 1)

@@ -102,7 +102,7 @@ def test_columns_are_chosen(tmp_path, option):
 @pytest.mark.parametrize("option", ["1", "0,1", "1,2,3", "a,b", "1;2", "1,0", "1.0,2"])
 def test_columns_that_are_no_columns(tmp_path, option):
     with pytest.raises(
-        InputError, match=f"--columns takes the numbers of .*, such as 1,4 or 1,-1, got '{option}'"
+        InputError, match=f"columns must be the numbers of .*, such as 1,4 or 1,-1; received '{option}'"
     ):
         read_tagged(write(tmp_path / "a.jsonl", json_lines()), columns=option)
 
@@ -110,9 +110,9 @@ def test_columns_that_are_no_columns(tmp_path, option):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("1,3", "line 1 has 2 columns, too few for a token and a tag at --columns 1,3: 'EU B-ORG'"),
-        ("-3,2", "line 1 has 2 columns, too few for a token and a tag at --columns -3,2"),
-        ("2,-1", "--columns 2,-1 takes the token and the tag from the same one of 2 columns"),
+        ("1,3", "line 1 has 2 columns, too few for a token and a tag in columns 1,3: 'EU B-ORG'"),
+        ("-3,2", "line 1 has 2 columns, too few for a token and a tag in columns -3,2"),
+        ("2,-1", "columns 2,-1 are the same one of 2 columns; the token and the tag must stand in two"),
         ("2,1", "line 1: unknown tag 'EU'"),
     ],
 )
@@ -165,7 +165,7 @@ class TestBrokenTags:
         path = write(tmp_path / "a.txt", self.CONTENT)
         with pytest.raises(
             InputError,
-            match=r"a.txt: 2 tags break the scheme bio: 'I-LOC' in line 10.*leave --strict out",
+            match=r"a.txt: 2 tags break the scheme bio: 'I-LOC' in line 10.*do not ask for strict reading",
         ):
             read_tagged(path, strict=True)
         json_path = write(
@@ -189,7 +189,7 @@ class TestBrokenTags:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", None, "no file or folder .*a.txt.*--data takes"),
+        ("a.txt", None, "no file or folder .*a.txt; accepted are a file of tagged tokens"),
         ("a.txt", "", "a.txt holds no sentence"),
         ("a.txt", b"\xef\xbb\xbf\r\n \n", "a.txt holds no sentence"),
         ("a.txt", "-DOCSTART- -X- O O\n\n# sent_id = 3\n", "a.txt holds no sentence"),
@@ -230,7 +230,7 @@ class TestBrokenTags:
         (
             "a.tsv",
             "EU\tB-ORG\n \tO\n",
-            "a.tsv, line 2 has an empty token; say which columns they are in with --columns",
+            "a.tsv, line 2 has an empty token; say which columns hold the token and the tag",
         ),
         ("a.tsv", "EU\tB-ORG\t\n", "a.tsv, line 1 has an empty tag"),
         ("a.tsv", "EU\tB-ORG\n#\tQ-ORG\n", "a.tsv, line 2: unknown tag 'Q-ORG'"),
@@ -261,15 +261,15 @@ class TestBrokenTags:
         (
             "a.jsonl",
             '["a"]\n',
-            "a.jsonl, line 1 must be an object with the lists tokens and tags, got a list",
+            "a.jsonl, line 1 must be an object with the lists tokens and tags; received a list",
         ),
         (
             "a.jsonl",
             '{"words": ["a"], "tags": ["O"]}\n',
-            "line 1 must be an object with the lists tokens and tags, got words, tags",
+            "line 1 must be an object with the lists tokens and tags; received words, tags",
         ),
         ("a.jsonl", '{"tokens": "a", "tags": ["O"]}\n', "line 1 must be an object with the lists"),
-        ("a.jsonl", "{}", "got nothing"),
+        ("a.jsonl", "{}", "received nothing"),
         (
             "a.jsonl",
             '{"tokens": ["a", "b"], "tags": ["O"]}\n',
@@ -278,12 +278,12 @@ class TestBrokenTags:
         (
             "a.jsonl",
             '{"tokens": ["a"], "tags": [0]}\n',
-            "a.jsonl, line 1: tokens and tags must be strings, .* got 0",
+            "a.jsonl, line 1: tokens and tags must be strings, .* received 0",
         ),
         (
             "a.jsonl",
             '\n{"tokens": ["a", null], "tags": ["O", "O"]}\n',
-            "a.jsonl, line 2: tokens and tags must be strings, .* got None",
+            "a.jsonl, line 2: tokens and tags must be strings, .* received None",
         ),
         (
             "a.jsonl",
@@ -469,7 +469,7 @@ class TestPieces:
         )
 
     def test_parts_of_nothing(self):
-        with pytest.raises(InputError, match="got 0"):
+        with pytest.raises(InputError, match="received 0"):
             pieces(5, None, longest=0)
 
 
@@ -498,7 +498,7 @@ class TestRandomSplit:
 
     @pytest.mark.parametrize(
         ("count", "fraction", "message"),
-        [(20, 1.0, "got 1.0"), (20, 0.0, "got 0.0"), (1, 0.1, "too few to set 1")],
+        [(20, 1.0, "received 1.0"), (20, 0.0, "received 0.0"), (1, 0.1, "too few to set 1")],
     )
     def test_impossible_splits(self, count, fraction, message):
         with pytest.raises(InputError, match=message):

@@ -6,12 +6,12 @@ from collections import Counter
 import pytest
 
 from rnn_cookbook.tasks.tagging.sample import (
-    _DAYS,
-    _DEEDS,
-    _NOUNS,
-    _OPENINGS,
-    _RELATIONS,
+    DAYS,
+    DEEDS,
     ENTITY_NOISE,
+    NOUNS,
+    OPENINGS,
+    RELATIONS,
     tagged_sentences,
 )
 from rnn_cookbook.tasks.tagging.schemes import Span, spans
@@ -21,7 +21,7 @@ from rnn_cookbook.tasks.tagging.scores import span_scores
 def _told(tokens):
     """The spans of a sentence of the generator with the types that its words tell; "?" where they
     tell none."""
-    capitals = {*_DAYS, *(opening.split()[0] for opening in _OPENINGS if opening), "Nobody", "We"}
+    capitals = {*DAYS, *(opening.split()[0] for opening in OPENINGS if opening), "Nobody", "We"}
     named, found, end = [token[0].isupper() and token not in capitals for token in tokens], [], 0
     named = [
         name and not (i == 0 and token == "The")
@@ -48,14 +48,14 @@ def _shown(name):
 
 
 def _context(tokens, start, end):
-    nouns = {noun: kind for kind, nouns in _NOUNS.items() for noun in nouns}
+    nouns = {noun: kind for kind, nouns in NOUNS.items() for noun in nouns}
     for i, token in enumerate(tokens):
-        if token in _RELATIONS:
-            return _RELATIONS[token][i < start]
+        if token in RELATIONS:
+            return RELATIONS[token][i < start]
         if token in nouns and tokens[i - 2] == "but":
             return nouns[token] if end <= i else "?"
     text = " ".join(tokens[end:])
-    return next((kind for kind, deeds in _DEEDS.items() for deed in deeds if deed in text), "?")
+    return next((kind for kind, deeds in DEEDS.items() for deed in deeds if deed in text), "?")
 
 
 def _entities(part):
@@ -116,10 +116,10 @@ class TestTaggedSentences:
     def test_most_types_are_told_beyond_a_window_of_two(self):
         """Of the names that do not show their type, most have no telling word among the two tokens
         on either side."""
-        telling = {*_RELATIONS, *(noun for nouns in _NOUNS.values() for noun in nouns)}
-        telling |= {
-            word for deeds in _DEEDS.values() for deed in deeds for word in deed.split()
-        } - {"a"}
+        telling = {*RELATIONS, *(noun for nouns in NOUNS.values() for noun in nouns)}
+        telling |= {word for deeds in DEEDS.values() for deed in deeds for word in deed.split()} - {
+            "a"
+        }
         bare = [
             (tokens, span)
             for tokens, span in _entities(tagged_sentences(2000, seed=0))

@@ -42,8 +42,8 @@ def test_words_with_spaces_and_line_separators_and_a_limit(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a 1 2\nb 1\n", "line 2 must be a word and 2 numbers, got 'b 1"),
-        (b"a 1 2 3 4\nb 1 2 3\n", "line 2 must be a word and 4 numbers, got 'b 1 2 3"),
+        (b"a 1 2\nb 1\n", "line 2 must be a word and 2 numbers; received 'b 1"),
+        (b"a 1 2 3 4\nb 1 2 3\n", "line 2 must be a word and 4 numbers; received 'b 1 2 3"),
         (b"a 1 2 3 4\nb 1 2\n", "line 2 must be a word and 4 numbers"),
         (b"a 1 2 3 4\nb 1\n", "line 2 must be a word and 4 numbers"),
         (b"a 1 2 3 4\nb 1 2 3 4 5\n", "line 2 must be a word and 4 numbers"),
