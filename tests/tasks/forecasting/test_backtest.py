@@ -42,7 +42,8 @@ def test_origins_are_the_last_horizons(messages):
         (
             [1, 1, 1, 1, 1],
             [2, 2, 2, 2, 2],
-            "mean absolute error 1, seasonal naive 2; better at 5 of 5 origins: the model wins by 50%",
+            "mean absolute error 1, seasonal naive 2; better at 5 of 5 origins: the model wins by "
+            "50%",
         ),
         ([1, 1], [2, 2], "the model wins by 50%, though so few origins prove little"),
         (
