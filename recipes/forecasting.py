@@ -219,7 +219,7 @@ def load_data(config: Config) -> Data:
     return Data(series, spans, encoder, season)
 
 
-def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> encode.series.Windows:
+def cut(config: Config, data: Data, split: str, *, teacher: bool = False) -> encode.windows.Windows:
     """Cuts the windows of a split, with their targets as an input where a teacher is wanted."""
     training = split == "train"
     return data.encoder.windows(
@@ -308,7 +308,7 @@ def train(config: Config, model: keras.Model, data: Data, run: Run) -> dict:
     return history
 
 
-def scorer(data: Data, windows: encode.series.Windows) -> forecasting.scores.Scorer:
+def scorer(data: Data, windows: encode.windows.Windows) -> forecasting.scores.Scorer:
     return forecasting.scores.Scorer(
         windows,
         series=data.series,

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from rnn_cookbook.baselines import timed_scores
-from rnn_cookbook.encode.series import Windows
+from rnn_cookbook.encode.windows import Windows
 from rnn_cookbook.files import log
 from rnn_cookbook.tasks.forecasting.scores import point_scores
 

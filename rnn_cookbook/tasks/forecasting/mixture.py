@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from rnn_cookbook.encode.series import Windows
+from rnn_cookbook.encode.windows import Windows
 from rnn_cookbook.files import log
 from rnn_cookbook.tasks.forecasting.baselines import apply_linear, fit_ridge, seasonal_mean
 from rnn_cookbook.tasks.forecasting.predict import forecast_windows

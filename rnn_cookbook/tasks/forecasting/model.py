@@ -7,18 +7,9 @@ from collections.abc import Sequence
 import keras
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.forecast import (
-    Denormalize,
-    FeedbackCell,
-    FoldSegments,
-    ForecastHead,
-    FutureSegments,
-    MixLinear,
-    Normalize,
-    Scale,
-    TeacherInput,
-    UnfoldSegments,
-)
+from rnn_cookbook.nn.feedback import FeedbackCell, TeacherInput
+from rnn_cookbook.nn.forecast import Denormalize, ForecastHead, MixLinear, Normalize, Scale
+from rnn_cookbook.nn.forecast_segments import FoldSegments, FutureSegments, UnfoldSegments
 from rnn_cookbook.nn.recurrent import CELLS, rnn_stack
 from rnn_cookbook.settings import check_fractions
 

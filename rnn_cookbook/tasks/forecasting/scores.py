@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnn_cookbook.data.series import Series
-from rnn_cookbook.encode.series import SeriesEncoder, Windows
+from rnn_cookbook.encode.series import SeriesEncoder
+from rnn_cookbook.encode.windows import Windows
 from rnn_cookbook.errors import InputError
 
 __all__ = [

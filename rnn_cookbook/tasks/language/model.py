@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.embedding import _unit
+from rnn_cookbook.nn.embedding import unit_length
 from rnn_cookbook.nn.recurrent import check_options, rnn_stack
 from rnn_cookbook.nn.words import EmbeddingDropout
 from rnn_cookbook.settings import check_fractions
@@ -77,11 +77,12 @@ def language_model(
     starts = None
     if batch_size:
         starts = keras.Input(batch_shape=(batch_size,), dtype="bool", name="starts")
+    # Keras annotates the initializer by its default, a text.
     if tie_weights:
         embedding = keras.layers.ReversibleEmbedding(
             vocabulary_size,
             embedding_size,
-            embeddings_initializer=_unit(embedding_size),
+            embeddings_initializer=unit_length(embedding_size),  # pyright: ignore[reportArgumentType]
             reverse_dtype="float32",
             name="embedding",
         )
@@ -89,7 +90,7 @@ def language_model(
         embedding = keras.layers.Embedding(
             vocabulary_size,
             embedding_size,
-            embeddings_initializer=_unit(embedding_size),
+            embeddings_initializer=unit_length(embedding_size),  # pyright: ignore[reportArgumentType]
             name="embedding",
         )
     x = embedding(tokens)
