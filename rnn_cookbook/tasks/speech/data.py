@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_cookbook.data.audio import SOUNDS, read_sound, seconds_of
+from rnn_cookbook.data.audio import AUDIO_SUFFIXES, read_audio, seconds_of
 from rnn_cookbook.data.sources import data_folder, with_tfds
 from rnn_cookbook.data.splits import split_by_group
 from rnn_cookbook.data.tables import SPLIT_NAMES, clean, read_utf8, split_files
@@ -60,7 +60,7 @@ class Clip:
 
     def read(self, rate: int) -> np.ndarray:
         """Reads float32[samples] at `rate` Hz."""
-        return read_sound(self.path, rate=rate, start=self.start, length=self.seconds)
+        return read_audio(self.path, rate=rate, start=self.start, length=self.seconds)
 
 
 @dataclass
@@ -214,7 +214,7 @@ def _read_manifest(path: Path) -> Utterances:
 
 
 def _ljspeech_file(folder: Path, name: str) -> Path:
-    for suffix in ("", *SOUNDS):
+    for suffix in ("", *AUDIO_SUFFIXES):
         file = folder / "wavs" / f"{name}{suffix}"
         if file.is_file():
             return file
@@ -239,11 +239,11 @@ def _read_ljspeech(folder: Path) -> Utterances:
 
 
 def _read_folder(folder: Path) -> Utterances:
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SOUNDS)
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
     if not files:
         there = listing(file.name for file in folder.iterdir()) or "nothing"
         raise InputError(
-            f"{folder} has no audio files ({', '.join(SOUNDS)}), no metadata.csv and no "
+            f"{folder} has no audio files ({', '.join(AUDIO_SUFFIXES)}), no metadata.csv and no "
             f"train.jsonl; it has {there}"
         )
     rows = []
@@ -311,7 +311,7 @@ def _write_tfds(name: str, folder: Path, *, data_dir: str | Path | None) -> None
     import soundfile
     import tensorflow_datasets as tfds
 
-    builder = with_tfds(name, lambda builder: builder, data_dir=data_dir)
+    builder: Any = with_tfds(name, lambda builder: builder, data_dir=data_dir)
     features = builder.info.features
     audio_names = [key for key, value in features.items() if isinstance(value, tfds.features.Audio)]
     text_names = [key for key in _TFDS_TEXTS if key in features]

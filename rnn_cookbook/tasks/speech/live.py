@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.data.audio import raw_chunks, sound_chunks, sound_files
+from rnn_cookbook.data.audio import audio_chunks, audio_files, raw_chunks
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn.streaming import Stream
 from rnn_cookbook.tasks.speech.alphabet import Alphabet
@@ -151,8 +151,8 @@ class LiveTranscriber:
                 chunks = raw_chunks(stream, raw_rate=raw_rate, rate=self.rate, seconds=_CHUNK)
                 yield from self._answers(name, chunks)
                 continue
-            for file in sound_files(name):
-                chunks = sound_chunks(file, rate=self.rate, seconds=_CHUNK)
+            for file in audio_files(name):
+                chunks = audio_chunks(file, rate=self.rate, seconds=_CHUNK)
                 yield from self._answers(str(file), chunks)
 
     def _answers(self, name: str, chunks: Iterable[np.ndarray]) -> Iterator[dict]:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_cookbook.data.audio import raw_chunks, read_audio, seconds_of, audio_chunks, audio_files
+from rnn_cookbook.data.audio import audio_chunks, audio_files, raw_chunks, read_audio, seconds_of
 from rnn_cookbook.encode.batches import together
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn.ctc import ctc_align, ctc_greedy

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rnn_cookbook.data import sources
 from rnn_cookbook.data.splits import split_by_group
@@ -161,8 +162,8 @@ def tfds_pairs(name: str, *, data_dir: str | Path | None = None) -> dict[str, Pa
     """
     import tensorflow_datasets as tfds
 
-    info = sources.with_tfds(name, lambda builder: builder.info, data_dir=data_dir)
-    languages = list(info.supervised_keys or ())
+    info: Any = sources.with_tfds(name, lambda builder: builder.info, data_dir=data_dir)
+    languages: list[str] = list(info.supervised_keys or ())
     are_texts = [isinstance(info.features[each], tfds.features.Text) for each in languages]
     if are_texts != [True, True]:
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from rnn_cookbook.nn.attention_decoder import AttentionDecoder
-from rnn_cookbook.nn.embedding import _unit
+from rnn_cookbook.nn.embedding import unit_length
 from rnn_cookbook.nn.masking import PaddingMask
 from rnn_cookbook.nn.recurrent import check_options, rnn_stack
 
@@ -91,7 +91,8 @@ def encoder_decoder(
     embedding = keras.layers.Embedding(
         source_vocabulary,
         embedding_size,
-        embeddings_initializer=_unit(embedding_size),
+        # Keras declares its default only.
+        embeddings_initializer=unit_length(embedding_size),  # pyright: ignore[reportArgumentType]
         name="source_embedding",
     )
     memory, states = rnn_stack(

@@ -111,7 +111,7 @@ def test_all_files_that_cannot_be_used_are_named_up_to_a_limit(tmp_path):
         read_utterances(manifest(tmp_path / "m.jsonl", *rows))
     for part in (
         "13 of 14 recordings cannot be used",
-        "text.wav is no sound",
+        "text.wav is no audio",
         "cut.wav is cut off",
         "empty.wav is empty",
         "missing6",

@@ -85,14 +85,14 @@ def test_files_long_and_short_and_damaged_are_answered_in_their_order(model, tmp
         True,
         False,
     ]
-    assert "d.wav is no sound" in answers[4]["error"]
+    assert "d.wav is no audio" in answers[4]["error"]
     for i, seconds in ((1, 0.5), (2, 3.0), (3, 0.8)):
         (alone,) = transcriber.transcribe([sound(seconds)])
         assert answers[i]["text"] == alone.text
         assert [word["start"] for word in answers[i]["words"]] == pytest.approx(
             [word.start for word in alone.words], abs=2e-3
         )
-    with pytest.raises(InputError, match="no such sound file or folder: nowhere"):
+    with pytest.raises(InputError, match="no such audio file or folder: nowhere"):
         [*transcriber.answers(["nowhere"], raw_rate=RATE)]
 
 

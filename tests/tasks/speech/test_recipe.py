@@ -117,7 +117,7 @@ def test_predict_hears_files_of_any_kind_and_says_when(sample_run, tmp_path, cap
         f"in/{name}" for name in ("0.wav", "1.flac", "2.wav", "3.ogg", "4.wav", "5.wav")
     ]
     assert [answer["text"] for answer in answers] == [*fresh.texts, "", None]
-    assert "5.wav is no sound" in answers[5]["error"]
+    assert "5.wav is no audio" in answers[5]["error"]
     for sound, answer in zip(fresh.audio, answers, strict=False):
         for word in answer["words"]:
             middle = sound[round(word["start"] * RATE) : round(word["end"] * RATE) + 400]
@@ -229,7 +229,7 @@ def test_what_cannot_be_heard_is_told(tmp_path, messages):
         (["--data", "empty"], "empty has no audio files (.wav, "),
         (
             ["--data", "missing.jsonl"],
-            "2 of 2 recordings cannot be used: no such sound file: gone.wav, ",
+            "2 of 2 recordings cannot be used: no such audio file: gone.wav, ",
         ),
         (
             ["--data", "my", "--split", "speaker", "--test-fraction", "0.9"],
