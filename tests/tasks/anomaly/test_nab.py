@@ -112,7 +112,7 @@ def test_the_probation_does_not_count():
         (np.zeros(100), [(90, 100)], "within the 100 rows"),
         (np.zeros(100), [(50, 60), (55, 70)], "rows 55 to 70"),
         (np.zeros(100), [(50, 40)], "rows 50 to 40"),
-        (np.full(100, np.nan), [(50, 60)], "finite numbers, got nan"),
+        (np.full(100, np.nan), [(50, 60)], "finite numbers; received nan"),
     ],
 )
 def test_bad_input(score, spans, message):
