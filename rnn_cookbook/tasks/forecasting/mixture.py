@@ -82,14 +82,14 @@ def mix_linear(
         errors.append(apply_linear(coefficients, past) - actual)
     weights = dict(zip(("network", *linear), combine(errors), strict=True))
 
-    share = 1 - weights["network"]
+    fraction = 1 - weights["network"]
     kernels = np.zeros((validation.lookback + 1, validation.horizon), np.float32)
     for name, coefficients in linear.items():
         kernels += weights[name] * coefficients
-    kernels /= max(share, _TINY)
+    kernels /= max(fraction, _TINY)
     mixed = sum(weight * error for weight, error in zip(weights.values(), errors, strict=True))
     shrinkage = np.sqrt(np.mean(np.square(mixed)) / max(np.mean(np.square(errors[0])), _TINY))
-    layer.set_weights([kernels[:-1], kernels[-1], np.float32(share), np.float32(shrinkage)])
+    layer.set_weights([kernels[:-1], kernels[-1], np.float32(fraction), np.float32(shrinkage)])
     shown = ", ".join(f"{name} {weight:.0%}" for name, weight in weights.items())
     log.info("mixed by validation: %s", shown)
     return weights

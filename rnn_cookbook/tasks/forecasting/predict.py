@@ -11,7 +11,7 @@ import numpy as np
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.encode.series import SeriesEncoder
 from rnn_cookbook.encode.windows import Windows
-from rnn_cookbook.run.fit import predict
+from rnn_cookbook.run.inference import predict
 from rnn_cookbook.tasks.forecasting.backtest import last_origins, rolling_origins
 from rnn_cookbook.tasks.forecasting.baselines import seasonal_naive
 from rnn_cookbook.tasks.forecasting.model import without_teacher

@@ -7,7 +7,12 @@ import pytest
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.encode.series import SeriesEncoder
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.tasks.forecasting.backtest import last_origins, rolling_origins, verdict
+from rnn_cookbook.tasks.forecasting.backtest import (
+    last_origins,
+    log_backtest,
+    rolling_origins,
+    verdict,
+)
 
 
 def series(values, name="", channels=("x",)):
@@ -61,3 +66,18 @@ def test_origins_are_the_last_horizons(messages):
 def test_the_verdict(ours, theirs, said):
     parts = [np.array(part, float)[:, None, None] for part in (np.zeros(len(ours)), ours, theirs)]
     assert verdict(rolling_origins(*parts)).endswith(said)
+
+
+def test_a_backtest_is_told_channel_by_channel_and_where_the_model_knew_the_answers(messages):
+    both = [series(np.zeros((20, 1)), "a"), series(np.zeros((20, 1)), "b")]
+    origins = [{"model": 1.0, "naive": 2.0, "wins": True}] * 5
+    by_channel = {"a": origins, "b": origins}
+    chosen_until = {"a": "2024-01-11 00:00:00", "b": "2024-01-12 00:00:00"}
+    log_backtest(both, [(10, 20), (10, 20)], by_channel, chosen_until=chosen_until)
+    assert "backtest of a: mean absolute error 1, seasonal naive 2" in messages.text
+    assert "backtest of all" not in messages.text
+    assert "the backtest of b begins within what the model was trained on" in messages.text
+    log_backtest(both, [(10, 20), (11, 20)], by_channel, chosen_until=chosen_until, limit=1)
+    assert messages.text.count("backtest of b: ") == 1
+    assert "backtest of all 2 channels: the model wins at 2" in messages.text
+    assert messages.text.count("too good to be true") == 1
