@@ -2,5 +2,15 @@
 
 from rnn_cookbook._lazy import lazy_submodules
 
-__all__ = ["answers", "bundle", "fit", "folder", "plots", "record", "report", "results"]
+__all__ = [
+    "answers",
+    "bundle",
+    "fit",
+    "folder",
+    "inference",
+    "plots",
+    "record",
+    "report",
+    "results",
+]
 __getattr__, __dir__ = lazy_submodules(__name__, __all__)

@@ -3,10 +3,7 @@
 import gc
 import json
 import math
-import subprocess
-import sys
 import time
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +12,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 
 from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.errors import InputError
@@ -23,7 +19,7 @@ from rnn_cookbook.files import write_atomically
 from rnn_cookbook.metrics import VAL_LOSS, Metric
 from rnn_cookbook.nn.optimizers import LazyAdam
 from rnn_cookbook.run import fit as training
-from rnn_cookbook.run.folder import Run, peak_memory_mb
+from rnn_cookbook.run.folder import Run
 from rnn_cookbook.tasks.classification.model import text_classifier
 
 
@@ -387,37 +383,6 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
         fit(tmp_path / "run", resume=True)
 
 
-def test_predictions_come_in_the_order_of_the_texts():
-    model = text_classifier(vocabulary_size=20, classes=2, embedding_size=8, units=6)
-    alone = np.concatenate([model(tokens[None]) for tokens in TOKENS[:20]])
-    np.testing.assert_allclose(
-        training.predict(model, Batches(TOKENS[:20], batch_size=6)), alone, atol=1e-6
-    )
-
-
-def test_a_model_that_has_predicted_can_be_forgotten():
-    """A service that loads one model after the other keeps none that it has dropped."""
-    model = text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=3)
-    training.predict(model, Batches([np.array([1, 2, 3])], batch_size=1))
-    gone = weakref.ref(model)
-    del model
-    gc.collect()
-    assert gone() is None
-
-
-def test_the_first_calls_of_several_models_are_no_retracing(monkeypatch):
-    """TensorFlow would tell a user, whose search has predicted with five models, to mend what he
-    cannot."""
-    warned = []
-    monkeypatch.setattr(
-        tf.get_logger(), "warning", lambda message, *_, **__: warned.append(message)
-    )
-    for units in range(2, 8):
-        model = text_classifier(vocabulary_size=9, classes=2, embedding_size=4, units=units)
-        training.predict(model, Batches([np.array([1, 2, 3])], batch_size=1))
-    assert warned == []
-
-
 def test_learning_rate_rises_then_falls():
     rate = training.warmup_cosine(1.0, steps=100, warmup=0.1)
     values = [float(rate(step)) for step in range(101)]
@@ -454,16 +419,3 @@ def test_kill_9_and_resume_gives_the_same_numbers(tmp_path):
         Path("whole/predictions.jsonl").read_bytes()
         == Path("killed/predictions.jsonl").read_bytes()
     )
-
-
-def test_peak_memory_is_that_of_the_process_and_not_of_its_parent():
-    held = np.ones(40_000_000)  # 320 MB in this process
-    code = "from rnn_cookbook.run.folder import peak_memory_mb; print(peak_memory_mb())"
-    child = float(
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-    )
-    assert 5 < child < 300
-    assert peak_memory_mb() > 300
-    assert held.sum() > 0

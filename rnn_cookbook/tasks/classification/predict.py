@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from rnn_cookbook.encode.batches import Batches
-from rnn_cookbook.run.fit import predict
+from rnn_cookbook.run.inference import predict
 
 __all__ = ["class_probabilities"]
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy.special import log_softmax
 
+from rnn_cookbook.data.sentences import sentences as split_sentences
 from rnn_cookbook.encode.batches import Batches, together
 from rnn_cookbook.nn.crf import CRF
-from rnn_cookbook.run.fit import predict_sequences
+from rnn_cookbook.run.inference import predict_sequences
 from rnn_cookbook.tasks.tagging.encode import TagEncoder, WordEncoder
 from rnn_cookbook.tasks.tagging.schemes import Span
 
-__all__ = ["Tagger", "inputs_of", "overlapping_parts"]
+__all__ = ["Tagger", "answers", "inputs_of", "overlapping_parts"]
 
 _BATCH = 64  # sentences that are read and decoded together
 _STEPS = 20_000  # steps of a batch to decode, padding included
@@ -204,3 +206,36 @@ class Tagger:
                 entities.append((span, float(np.exp(nats))))
             answers.append(entities)
         return answers
+
+
+def answers(tagger: Tagger, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Finds the entities of raw texts.
+
+    Args:
+        tagger: a trained tagger.
+        texts: raw texts, which are split into sentences and tokens.
+
+    Returns:
+        For each text its "text" and its "entities": of each the "text", the "type", "start" and
+        "end" in characters of the whole text, and the "probability".
+    """
+    documents = [split_sentences(text) for text in texts]
+    words = [[token.text for token in tokens] for document in documents for tokens in document]
+    predicted = iter(tagger.spans_with_probability(words))
+    rows = []
+    for text, document in zip(texts, documents, strict=True):
+        entities = []
+        for tokens in document:
+            for span, probability in next(predicted):
+                start = tokens[span.start].start
+                end = tokens[span.end - 1].end
+                entity = {
+                    "text": text[start:end],
+                    "type": span.type,
+                    "start": start,
+                    "end": end,
+                    "probability": round(probability, 5),
+                }
+                entities.append(entity)
+        rows.append({"text": text, "entities": entities})
+    return rows

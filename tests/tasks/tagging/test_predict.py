@@ -7,7 +7,7 @@ import pytest
 
 from rnn_cookbook.encode.batches import Batches
 from rnn_cookbook.nn.crf import decoding_model
-from rnn_cookbook.run.fit import predict_sequences
+from rnn_cookbook.run.inference import predict_sequences
 from rnn_cookbook.tasks.tagging.encode import TagEncoder, WordEncoder
 from rnn_cookbook.tasks.tagging.model import sequence_tagger
 from rnn_cookbook.tasks.tagging.predict import Tagger, inputs_of
