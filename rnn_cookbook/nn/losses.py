@@ -1,29 +1,44 @@
-"""Losses that Keras lacks: of words without their padding, of quantiles and of distributions. Those
-of CRF and CTC live beside their layers."""
+"""Losses that Keras lacks: of words without their padding, of quantiles and of distributions. The
+losses of CRF and CTC live beside their layers."""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.nn.tensors import Tensor
+from rnn_cookbook.settings import check_fractions
+
+__all__ = ["GaussianLoss", "PaddedCrossEntropy", "QuantileLoss", "StudentTLoss"]
+
+# A batch without a word has the loss 0, not a division of 0 by 0.
+_MIN_COUNT = 1e-7
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class PaddedCrossEntropy(keras.losses.Loss):
-    """Mean cross-entropy of the steps that are not padding, in nats: (int32[batch, time] labels,
-    float32[batch, time, classes] logits)
-    -> scalar.
+    """The mean cross-entropy of the steps that are not padding, in nats.
+
+    (int32[batch, time] labels, float32[batch, time, classes] logits) -> scalar
 
     The mean is over all steps of the batch, not over sequences first: a word counts the same in a
     short sequence as in a long one.
 
     Args:
-        padding: the label that does not count: 0 for words, -1 for tags.
-        label_smoothing: share of the probability that is spread over all classes (Szegedy et al.
-            2016), 0 <= label_smoothing < 1.
+        padding: label that does not count: 0 for words, -1 for tags.
+        label_smoothing: fraction of the probability that is spread evenly over all classes
+            (Szegedy et al. 2016), 0 <= label_smoothing < 1.
+        name: name of the loss.
+        kwargs: other options of `keras.losses.Loss`.
+
+    Raises:
+        InputError: `label_smoothing` is out of range.
     """
 
     def __init__(
@@ -35,31 +50,36 @@ class PaddedCrossEntropy(keras.losses.Loss):
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
-        if not 0 <= label_smoothing < 1:
-            raise InputError(
-                f"label_smoothing must be at least 0 and below 1, got {label_smoothing}"
-            )
-        self.padding, self.label_smoothing = padding, label_smoothing
+        check_fractions(label_smoothing=label_smoothing)
+        self.padding = padding
+        self.label_smoothing = label_smoothing
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        # Its own reduction: Keras would divide by all the steps, padding included.
-        labels, logits = ops.cast(y_true, "int32"), ops.cast(y_pred, "float32")
-        counts = ops.cast(ops.not_equal(labels, self.padding), "float32")
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        # A reduction of its own: Keras would divide by all the steps, padding included.
+        labels: Tensor = ops.cast(y_true, "int32")
+        logits: Tensor = ops.cast(y_pred, "float32")
+        counts: Tensor = ops.cast(ops.not_equal(labels, self.padding), "float32")
         if sample_weight is not None:
-            weight = ops.cast(sample_weight, "float32")
+            weight: Tensor = ops.cast(sample_weight, "float32")
             counts = counts * (weight if len(weight.shape) == 2 else weight[:, None])
-        # TensorFlow's own kernels find loss and gradient in one pass.
-        if self.label_smoothing:
-            rest = self.label_smoothing / logits.shape[-1]
-            spread = tf.one_hot(
-                labels, logits.shape[-1], on_value=1 - self.label_smoothing + rest, off_value=rest
-            )
-            loss = tf.nn.softmax_cross_entropy_with_logits(spread, logits)
-        else:
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(ops.maximum(labels, 0), logits)
-        return ops.sum(loss * counts) / ops.maximum(ops.sum(counts), 1e-7)
+        loss = self._cross_entropy(labels, logits)
+        total: Tensor = ops.sum(loss * counts)
+        return total / ops.maximum(ops.sum(counts), _MIN_COUNT)
 
-    def get_config(self):
+    def _cross_entropy(self, labels: Tensor, logits: Tensor) -> Tensor:
+        # TensorFlow's own kernels compute loss and gradient in one pass.
+        if not self.label_smoothing:
+            labels = ops.maximum(labels, 0)
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        classes = logits.shape[-1]
+        low = self.label_smoothing / classes
+        high = 1 - self.label_smoothing + low
+        smoothed = tf.one_hot(labels, classes, on_value=high, off_value=low)
+        return tf.nn.softmax_cross_entropy_with_logits(smoothed, logits)
+
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "padding": self.padding,
@@ -69,13 +89,20 @@ class PaddedCrossEntropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class QuantileLoss(keras.losses.Loss):
-    """Pinball loss (Koenker and Bassett 1978), mean over the quantiles, in the series' units.
+    """The pinball loss (Koenker and Bassett 1978), mean over the quantiles, in the series' units.
+
+    max(q * (y - f), (q - 1) * (y - f)) for the forecast f of quantile q
 
     (float[batch, horizon, channels], float[batch, horizon, channels, quantiles]) -> float[batch,
     horizon, channels]
 
     Args:
-        quantiles: those of the forecast, in its order.
+        quantiles: quantiles of the forecast, in its order, each above 0 and below 1.
+        name: name of the loss.
+        kwargs: other options of `keras.losses.Loss`.
+
+    Raises:
+        InputError: no quantile, or a quantile out of range.
     """
 
     def __init__(
@@ -83,53 +110,70 @@ class QuantileLoss(keras.losses.Loss):
     ):
         super().__init__(name=name, **kwargs)
         if not quantiles or not 0 < min(quantiles) <= max(quantiles) < 1:
+            received = ", ".join(map(str, quantiles)) or "none"
             raise InputError(
-                f"quantiles must lie between 0 and 1, got {', '.join(map(str, quantiles)) or 'none'}"
+                f"quantiles must lie between 0 and 1; received {received}", field="quantiles"
             )
         self.quantiles = tuple(quantiles)
 
-    def call(self, y_true, y_pred):
-        error = ops.cast(y_true, "float32")[..., None] - ops.cast(y_pred, "float32")
-        share = ops.array(self.quantiles, "float32")
-        return ops.mean(ops.maximum(share * error, (share - 1) * error), axis=-1)
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        target: Tensor = ops.cast(y_true, "float32")
+        error: Tensor = target[..., None] - ops.cast(y_pred, "float32")
+        quantiles: Tensor = ops.array(self.quantiles, "float32")
+        return ops.mean(ops.maximum(quantiles * error, (quantiles - 1) * error), axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "quantiles": list(self.quantiles)}
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class GaussianLoss(keras.losses.Loss):
-    """Negative log-likelihood in nats: (float[...], float[..., (mean, scale)]) -> float[...]."""
+    """The negative log-likelihood of a normal distribution, in nats.
+
+    (float[...], float[..., (mean, scale)]) -> float[...]
+
+    Args:
+        name: name of the loss.
+        kwargs: other options of `keras.losses.Loss`.
+    """
 
     def __init__(self, *, name: str = "gaussian_loss", **kwargs):
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_pred = ops.cast(y_pred, "float32")
-        mean, scale = y_pred[..., 0], y_pred[..., 1]
-        return (
-            0.5 * ops.square((ops.cast(y_true, "float32") - mean) / scale)
-            + ops.log(scale)
-            + 0.5 * math.log(2 * math.pi)
-        )
+        mean = y_pred[..., 0]
+        scale = y_pred[..., 1]
+        distance: Tensor = ops.square((ops.cast(y_true, "float32") - mean) / scale)
+        return 0.5 * distance + ops.log(scale) + 0.5 * math.log(2 * math.pi)
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class StudentTLoss(keras.losses.Loss):
-    """Negative log-likelihood in nats of Student's t, which forgives outliers: (float[...],
-    float[..., (mean, scale, degrees)]) -> float[...]."""
+    """The negative log-likelihood of Student's t, in nats; outliers weigh less than in a normal
+    distribution's.
+
+    (float[...], float[..., (mean, scale, degrees of freedom)]) -> float[...]
+
+    Args:
+        name: name of the loss.
+        kwargs: other options of `keras.losses.Loss`.
+    """
 
     def __init__(self, *, name: str = "student_t_loss", **kwargs):
         super().__init__(name=name, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_pred = ops.cast(y_pred, "float32")
-        mean, scale, degrees = y_pred[..., 0], y_pred[..., 1], y_pred[..., 2]
-        distance = ops.square((ops.cast(y_true, "float32") - mean) / scale)
-        normaliser = (
+        mean = y_pred[..., 0]
+        scale = y_pred[..., 1]
+        degrees = y_pred[..., 2]
+        distance: Tensor = ops.square((ops.cast(y_true, "float32") - mean) / scale)
+        log_degrees: Tensor = ops.log(degrees * math.pi)
+        normaliser: Tensor = (
             tf.math.lgamma(degrees / 2)
             - tf.math.lgamma((degrees + 1) / 2)
-            + 0.5 * ops.log(degrees * math.pi)
+            + 0.5 * log_degrees
             + ops.log(scale)
         )
         return normaliser + 0.5 * (degrees + 1) * ops.log1p(distance / degrees)

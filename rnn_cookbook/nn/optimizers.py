@@ -1,12 +1,27 @@
 """The optimizer that Keras lacks for large embeddings."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import tensorflow as tf
+
+from rnn_cookbook.nn.tensors import Tensor
+
+__all__ = ["LazyAdam"]
+
+
+def _sum_duplicates(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    """Sums the rows of a word that occurs several times in the batch."""
+    rows, position = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
 class LazyAdam(keras.optimizers.Adam):
-    """Adam (Kingma and Ba 2015) that touches only those rows of an embedding that occur in the
+    """Adam (Kingma and Ba 2015) that updates only those rows of an embedding that occur in the
     batch.
 
     Keras' Adam turns the sparse gradient of an embedding into a dense one, in its clipping already,
@@ -17,14 +32,14 @@ class LazyAdam(keras.optimizers.Adam):
     moment and in the norm.
 
     Args:
-        learning_rate: a number or a schedule.
-        clip_norm: largest global norm of the gradient, over all variables together; None leaves it
-            as it is. Keras' `global_clipnorm` would make the gradient dense.
-        kwargs: of `keras.optimizers.Adam`. A weight decay is Keras' own and rewrites every variable
-            whole.
+        learning_rate: learning rate, a number or a schedule.
+        clip_norm: maximum of the gradient's global norm, over all variables together; None leaves
+            the gradient as it is. Keras' `global_clipnorm` would make the gradient dense.
+        kwargs: other options of `keras.optimizers.Adam`. A weight decay is Keras' own and rewrites
+            every variable whole.
     """
 
-    def __init__(self, learning_rate=0.001, *, clip_norm: float | None = None, **kwargs):
+    def __init__(self, learning_rate: Any = 0.001, *, clip_norm: float | None = None, **kwargs):
         super().__init__(learning_rate, **kwargs)
         self.clip_norm = clip_norm
 
@@ -40,35 +55,25 @@ class LazyAdam(keras.optimizers.Adam):
         if not isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable, learning_rate)
             return
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        beta_1, beta_2 = (tf.constant(beta, variable.dtype) for beta in (self.beta_1, self.beta_2))
-        rate = (
-            tf.cast(learning_rate, variable.dtype) * tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-        )
-        index, rows = self._get_variable_index(variable), gradient.indices
-        momentum, velocity = self._momentums[index].value, self._velocities[index].value
+        iterations: Tensor = self.iterations
+        step: Tensor = tf.cast(iterations + 1, variable.dtype)
+        beta_1: Tensor = tf.constant(self.beta_1, variable.dtype)
+        beta_2: Tensor = tf.constant(self.beta_2, variable.dtype)
+        rate: Tensor = tf.cast(learning_rate, variable.dtype)
+        rate = rate * tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        index = self._get_variable_index(variable)
+        rows = gradient.indices
+        momentum = self._momentums[index].value
+        velocity = self._velocities[index].value
+        squares: Tensor = tf.square(gradient.values)
         new_momentum = beta_1 * tf.gather(momentum, rows) + (1 - beta_1) * gradient.values
-        new_velocity = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * tf.square(
-            gradient.values
-        )
+        new_velocity = beta_2 * tf.gather(velocity, rows) + (1 - beta_2) * squares
         momentum.scatter_update(tf.IndexedSlices(new_momentum, rows))
         velocity.scatter_update(tf.IndexedSlices(new_velocity, rows))
         # Keras hands over its own variable, or the TensorFlow variable in it.
         weights = variable.value if isinstance(variable, keras.Variable) else variable
-        weights.scatter_sub(
-            tf.IndexedSlices(rate * new_momentum / (tf.sqrt(new_velocity) + self.epsilon), rows)
-        )
+        change = rate * new_momentum / (tf.sqrt(new_velocity) + self.epsilon)
+        weights.scatter_sub(tf.IndexedSlices(change, rows))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "clip_norm": self.clip_norm}
-
-
-def _sum_duplicates(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
-    """A word that occurs twice in the batch has two rows in the gradient; their sum is its
-    gradient."""
-    rows, position = tf.unique(gradient.indices)
-    return tf.IndexedSlices(
-        tf.math.unsorted_segment_sum(gradient.values, position, tf.size(rows)),
-        rows,
-        gradient.dense_shape,
-    )

@@ -1,10 +1,17 @@
 """Long sequences read in segments side by side."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.masking import ExplicitMask
+from rnn_cookbook.nn.masking import ExplicitMask, with_first_step
+from rnn_cookbook.nn.tensors import Tensor
+
+__all__ = ["JoinSegments", "SplitSegments"]
 
 
 @keras.saving.register_keras_serializable(package="rnn_cookbook")
@@ -22,6 +29,12 @@ class SplitSegments(ExplicitMask):
 
     A segment that is padding throughout gets a mask with its first step True, since the fast GPU
     kernels raise on rows without a step; pooling with the true mask ignores it.
+
+    Args:
+        length: steps of a segment.
+
+    Raises:
+        InputError: the length is below 1.
     """
 
     makes_mask = True
@@ -29,27 +42,26 @@ class SplitSegments(ExplicitMask):
     def __init__(self, length: int, **kwargs):
         super().__init__(**kwargs)
         if length < 1:
-            raise InputError(f"a segment must be one step or longer, got {length}")
+            raise InputError(f"the length of a segment must be at least 1; received {length}")
         self.length = length
 
     def call(self, inputs):
         sequence, mask = inputs
-        time = ops.shape(sequence)[1]
-        missing = (
-            time + self.length - 1
-        ) // self.length * self.length - time  # no remainder of a negative number: ONNX has another
-        sequence = ops.pad(sequence, [[0, 0], [0, missing], [0, 0]])
+        shape: Tensor = ops.shape(sequence)
+        time = shape[1]
+        # No remainder of a negative number: ONNX has another one.
+        missing = (time + self.length - 1) // self.length * self.length - time
+        padded = ops.pad(sequence, [[0, 0], [0, missing], [0, 0]])
+        segments = ops.reshape(padded, (-1, self.length, sequence.shape[-1]))
         mask = ops.reshape(ops.pad(mask, [[0, 0], [0, missing]]), (-1, self.length))
-        mask = ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
-        return ops.reshape(sequence, (-1, self.length, sequence.shape[-1])), mask
+        return segments, with_first_step(mask)
 
     def compute_output_spec(self, inputs):
         sequence, _ = inputs
-        return keras.KerasTensor(
-            (None, self.length, sequence.shape[-1]), sequence.dtype
-        ), keras.KerasTensor((None, self.length), "bool")
+        segments = keras.KerasTensor((None, self.length, sequence.shape[-1]), sequence.dtype)
+        return segments, keras.KerasTensor((None, self.length), "bool")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "length": self.length}
 
 
@@ -60,11 +72,13 @@ class JoinSegments(ExplicitMask):
 
     def call(self, inputs):
         segments, mask = inputs
-        batch, time = ops.shape(mask)[0], ops.shape(mask)[1]
-        count = (time + segments.shape[1] - 1) // segments.shape[1]
-        return ops.reshape(segments, (batch, count * segments.shape[1], segments.shape[2]))[
-            :, :time
-        ]
+        shape: Tensor = ops.shape(mask)
+        batch = shape[0]
+        time = shape[1]
+        length = segments.shape[1]
+        count = (time + length - 1) // length
+        joined: Tensor = ops.reshape(segments, (batch, count * length, segments.shape[2]))
+        return joined[:, :time]
 
     def compute_output_spec(self, inputs):
         segments, mask = inputs

@@ -9,8 +9,9 @@ import keras
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn import losses
-from rnn_cookbook.nn.forecast import ForecastHead, RepeatOver
+from rnn_cookbook.nn.forecast import ForecastHead
 from rnn_cookbook.nn.masking import LengthMask, ReverseSequence
+from rnn_cookbook.nn.pooling import RepeatOver
 from rnn_cookbook.nn.recurrent import check_options, rnn_stack
 from rnn_cookbook.settings import check_fractions
 
