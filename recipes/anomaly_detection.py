@@ -5,8 +5,8 @@
     rnn-cookbook run anomaly_detection --data load.csv --labels anomalies.csv
     tail -n 0 -F sensor.csv | rnn-cookbook score runs/anomaly_detection/<time> - --state state.npz
 
-Measured: nab_standard 66.4907 ± 0.2629 | no_network 62.5703 | 2 cores of Intel(R) Xeon(R) Processor
-@ 2.50GHz | 0.4 min
+Measured: nab_standard 66.4907 ± 0.2629 | no_network 62.5703 | 0.4 min
+on 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz.
 
 The method: 1. a GRU, trained on the first part of all streams, forecasts the next value of each; 2.
 its errors are smoothed; 3. the tail probabilities of the error, of the value, and of its distance
