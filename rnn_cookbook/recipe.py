@@ -199,9 +199,7 @@ def recipe_file(name: str) -> Path:
     """
     file = recipe_files().get(name, Path(name))
     if file.suffix != ".py" or not file.is_file():
-        raise InputError(
-            f"no recipe {name!r}; {names()}, or the path of a recipe file"
-        )
+        raise InputError(f"no recipe {name!r}; {names()}, or the path of a recipe file")
     return file
 
 

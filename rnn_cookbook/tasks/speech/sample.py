@@ -35,9 +35,9 @@ def spoken_tones(count: int, *, seed: int) -> Utterances:
 
     Each utterance has 1 to 5 of the twelve words of different letters, in one of four voices, whose
     tones are up to 10% higher or lower; each letter is 50 to 100 ms long, with silence of 40 to 250
-    ms between words and noise 15 to 35 dB below. Letters can be told from each other whatever the
-    voice, so the best possible `wer` is 0; a model that recognises the tones of a word but not
-    their order gets half of the words.
+    ms between words and noise 15 to 35 dB below. Letters differ more than voices, so the best
+    possible `wer` is 0; a model that recognises the tones of a word but not their order gets half
+    of the words.
 
     Args:
         count: number of utterances.

@@ -55,7 +55,10 @@ class WordForWord:
         """Learns the most probable target word for each source word; returns itself."""
         source_numbers = {"": 0}  # the empty word, for target words that go with no source word
         target_numbers: dict[str, int] = {}
-        sources, targets, events = [], [], []
+        # Each target word with each source word that it may come from: an event has several pairs.
+        sources: list[int] = []
+        targets: list[int] = []
+        events: list[int] = []
         event = 0  # number of target words so far
         for source, target in zip(pairs.sources, pairs.targets, strict=True):
             candidates = [0]
