@@ -165,8 +165,6 @@ def summary(folder: Path, best: Trial, default: Mapping[str, Any] | None, *, met
         lines.append(
             f"the search started from {metric.name} {start:.4f}; the best {_verdict(gain)}"
         )
-    lines.append(
-        f"all trials: {folder / 'trials.csv'}; to run the best again: rnn-cookbook run … --config "
-        f"{folder / 'best.json'}"
-    )
+    lines.append(f"all trials: {folder / 'trials.csv'}")
+    lines.append(f"the best configuration, to run again: {folder / 'best.json'}")
     return "\n".join(lines)

@@ -1,11 +1,11 @@
 """What the tests of searches share."""
 
 import pytest
-from toy import TOY
+from toys import SEARCHED
 
 
 @pytest.fixture
 def toy(tmp_path) -> str:
     """The file of a recipe that trains nothing."""
-    (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "toy.py").write_text(SEARCHED)
     return "toy.py"

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from toy import TOY
+from toys import SEARCHED
 
 from rnn_cookbook.cli.main import main
 from rnn_cookbook.run.results import cells_table
 
-COMPARED = TOY.replace(
+COMPARED = SEARCHED.replace(
     "x: int = 9", 'cell: str = "lstm"  # cell\n    units: int = 4  # size\n    x: int = 3'
 ).replace(
     "    if config.x == 2:",

@@ -10,7 +10,7 @@ import fresh
 import numpy as np
 import pandas as pd
 import pytest
-from toy import TOY
+from toys import SEARCHED
 
 from rnn_cookbook.cli.main import main
 from rnn_cookbook.errors import InputError
@@ -191,7 +191,7 @@ def test_an_objective_that_does_not_exist_costs_no_training(toy, capsys):
 
 def test_data_that_are_not_there_are_told_before_the_trials(tmp_path, capfd):
     (tmp_path / "toy.py").write_text(
-        TOY.replace('raise OSError("no network")', "raise InputError('no network')").replace(
+        SEARCHED.replace('raise OSError("no network")', "raise InputError('no network')").replace(
             "import os, signal, time",
             "import os, signal, time\nfrom rnn_cookbook.errors import InputError",
         )
@@ -213,18 +213,18 @@ def test_a_folder_is_of_one_search(toy, capsys):
     assert main(["tune", toy, "--output", "search", "--resume", "--seed", "5"]) == 2
     assert "search holds another search: config was " in capsys.readouterr().err
     Path("toy.py").write_text(
-        TOY.replace('hp.Int("x", 0, 6)', 'hp.Int("x", 0, 10)')
+        SEARCHED.replace('hp.Int("x", 0, 6)', 'hp.Int("x", 0, 10)')
     )  # of another size, or Python may not see the change
     assert main(["tune", toy, "--output", "search", "--resume"]) == 2
     assert "search holds another search: space was " in capsys.readouterr().err
 
 
 def test_a_recipe_without_a_space(toy, capsys):
-    Path("toy.py").write_text(TOY.replace("def search_space", "def nothing"))
+    Path("toy.py").write_text(SEARCHED.replace("def search_space", "def nothing"))
     assert main(["tune", toy]) == 2
     assert "recipe 'toy' has no search_space(hp, config)" in capsys.readouterr().err
     Path("toy.py").write_text(
-        TOY.replace('x=hp.Int("x", 0, 6), colour=hp.Choice("colour", ["red", "blue"])', "x=3")
+        SEARCHED.replace('x=hp.Int("x", 0, 6), colour=hp.Choice("colour", ["red", "blue"])', "x=3")
     )
     assert main(["tune", toy]) == 2
     assert "the search space of recipe 'toy' names no parameter" in capsys.readouterr().err
@@ -232,7 +232,7 @@ def test_a_recipe_without_a_space(toy, capsys):
 
 def test_nothing_that_works(toy, capsys):
     """All trials fail: the search says why, and its table stands."""
-    Path("toy.py").write_text(TOY.replace('hp.Int("x", 0, 6)', 'hp.Fixed("x", 1)'))
+    Path("toy.py").write_text(SEARCHED.replace('hp.Int("x", 0, 6)', 'hp.Fixed("x", 1)'))
     assert main(["tune", toy, "--output", "search", "--quiet", "--tuner", "grid"]) == 2
     assert "trials has a score; the last error: ValueError: one is none" in capsys.readouterr().err
     table = pd.read_csv("search/trials.csv")
