@@ -23,6 +23,7 @@ __all__ = [
     "recipe",
     "recipes",
     "run",
+    "settings",
     "tasks",
     "tune",
 ]
