@@ -32,7 +32,7 @@ from rnn_cookbook.baselines import timed_scores
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
 from rnn_cookbook.metrics import Metric
-from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.run import bundle, fit, plots, report
 from rnn_cookbook.settings import (
     Count,
     Fraction,
@@ -424,7 +424,7 @@ def main(config: Config, run: Run) -> str:
         model=model,
         encoders=[partial(anomaly.states.save_states, data.streams, scored, data.scaler)],
     )
-    report.plot_training(run, history, metric="loss")
+    plots.plot_training(run, history, metric="loss")
     labelled = metric(config).name in test
     on_nab = config.data == "NAB"
     measured = report.write_metrics(

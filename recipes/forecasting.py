@@ -5,8 +5,8 @@
     rnn-cookbook run forecasting --data sales.csv --horizon 28 --lookback 112 --segment 7
     rnn-cookbook predict runs/forecasting/<time> --output forecast.csv --backtest 5
 
-Measured: mse 0.3584 ± 0.0010 | ridge 0.3635 | 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz | 2.4
-min
+Measured: mse 0.3584 ± 0.0010 | ridge 0.3635 | 2.4 min
+on 2 cores of Intel(R) Xeon(R) Processor @ 2.50GHz.
 
 The model (SegRNN: Lin et al. 2023): 1. the last value is subtracted from each window; 2. segments
 of the window are the steps of a GRU; 3. all segments of the future are decoded side by side from
@@ -36,7 +36,7 @@ from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
 from rnn_cookbook.metrics import Metric
 from rnn_cookbook.nn import losses
-from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.run import bundle, fit, plots, report
 from rnn_cookbook.settings import (
     Count,
     Fraction,
@@ -430,7 +430,7 @@ def main(config: Config, run: Run) -> str:
         model=model,
         encoders=[data.encoder.save],
     )
-    report.plot_training(run, history, metric=METRIC.name, unit="of scaled values")
+    plots.plot_training(run, history, metric=METRIC.name, unit="of scaled values")
     measured = report.write_metrics(
         run,
         config=config,

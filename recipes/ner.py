@@ -34,7 +34,7 @@ from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
 from rnn_cookbook.metrics import Metric
 from rnn_cookbook.nn import losses, optimizers
-from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.run import bundle, fit, plots, report
 from rnn_cookbook.settings import (
     Count,
     Fraction,
@@ -393,7 +393,7 @@ def main(config: Config, run: Run) -> str:
         model=model,
         encoders=[data.words.save],
     )
-    report.plot_training(run, history, metric=METRIC.name, training="training (all objectives)")
+    plots.plot_training(run, history, metric=METRIC.name, training="training (all objectives)")
     measured = report.write_metrics(
         run,
         config=config,

@@ -32,7 +32,7 @@ from rnn_cookbook.data.texts import Texts, read_texts, read_unlabelled
 from rnn_cookbook.files import log
 from rnn_cookbook.metrics import Metric
 from rnn_cookbook.nn import optimizers
-from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.run import bundle, fit, plots, report
 from rnn_cookbook.settings import (
     Count,
     Fraction,
@@ -430,7 +430,7 @@ def main(config: Config, run: Run) -> str:
         model=model,
         encoders=[data.encoder.save],
     )
-    report.plot_training(run, history, metric=METRIC.name)
+    plots.plot_training(run, history, metric=METRIC.name)
     measured = report.write_metrics(
         run,
         config=config,

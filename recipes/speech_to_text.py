@@ -5,7 +5,8 @@
     rnn-cookbook run speech_to_text --data sample       # tones as words, offline
     rnn-cookbook run speech_to_text --data recordings/ --rate 16000   # audio, texts beside it
 
-Measured: wer 0.0099 ± 0.0008 | segments_svm 0.0599 | 2 cores of AMD EPYC | 9.8 min
+Measured: wer 0.0099 ± 0.0008 | segments_svm 0.0599 | 9.8 min
+on 2 cores of AMD EPYC.
 
 The model reads log-mel energies, normalised per utterance, through a strided convolution and a
 bidirectional LSTM (Graves et al. 2013). It is trained by connectionist temporal classification over
@@ -15,9 +16,9 @@ or shorter vocal tracts (Jaitly and Hinton 2013), and noisy; for new speakers al
 microphones, with hidden parts (Park et al. 2019). The setting `streaming` looks 0.3 s ahead (Wang
 et al. 2016) and transcribes while audio comes in.
 
-Traps avoided: padding that CTC takes for frames; transcripts longer than their frames, whose loss
-is infinite; a test of speakers from training, reported as one of new speakers; an alphabet that saw
-the test split; word errors of texts that were normalised to fit.
+Traps avoided: padding taken for frames; transcripts longer than their frames, whose loss is
+infinite; test speakers known from training; an alphabet that saw the test split; word errors of
+texts that were normalised to fit.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
 from rnn_cookbook.metrics import Metric
 from rnn_cookbook.nn import audio, ctc, ngrams, optimizers
-from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.run import bundle, fit, plots, report
 from rnn_cookbook.settings import (
     Count,
     Fraction,
@@ -430,7 +431,7 @@ def main(config: Config, run: Run) -> str:
         model=model,
         encoders=encoders,
     )
-    report.plot_training(run, history, metric=METRIC.name, training="training (augmented)")
+    plots.plot_training(run, history, metric=METRIC.name, training="training (augmented)")
     measured = report.write_metrics(
         run,
         config=config,

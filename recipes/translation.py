@@ -5,7 +5,8 @@
     rnn-cookbook run translation --data my.en --target my.de --reverse      # parallel text files
     rnn-cookbook run translation --data talk.csv --source-column question --target-column answer
 
-Measured: bleu 38.5631 ± 0.7099 | word_for_word 15.8936 | 2 cores of AMD EPYC | 42.8 min
+Measured: bleu 38.5631 ± 0.7099 | word_for_word 15.8936 | 42.8 min
+on 2 cores of AMD EPYC.
 
 The model: 1. subwords of both sides, learnt from the training text (Sennrich et al. 2016); 2. a
 bidirectional LSTM that reads the source; 3. an LSTM that writes the target, with word vectors tied
@@ -33,7 +34,7 @@ from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
 from rnn_cookbook.metrics import Metric
 from rnn_cookbook.nn import losses, optimizers
-from rnn_cookbook.run import bundle, fit, report
+from rnn_cookbook.run import bundle, fit, plots, report
 from rnn_cookbook.settings import (
     Count,
     Fraction,
@@ -425,7 +426,7 @@ def main(config: Config, run: Run) -> str:
             partial(data.target.save, name=TARGET_FILE),
         ],
     )
-    report.plot_training(
+    plots.plot_training(
         run, history, metric=METRIC.name, training="training (smoothed, with dropout)"
     )
     measured = report.write_metrics(

@@ -1,20 +1,94 @@
-"""Plots that more than one application has."""
+"""Plots that more than one application has: training curves and confusions."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnn_cookbook.files import write_atomically
 from rnn_cookbook.run.folder import Run
-from rnn_cookbook.run.report import save_plot
 
-__all__ = ["plot_confusion"]
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "plot_confusion",
+    "plot_training",
+    "save_figure",
+    "save_plot",
+]
+
+# Told apart by the colour-blind too (Okabe and Ito).
+BLUE = "#0072b2"
+ORANGE = "#d55e00"
+GREY = "#999999"
 
 _NUMBERED = 15  # classes up to which every cell shows its number
 _NAMED = 40  # classes up to which the axes show names
 _NAME_LENGTH = 30  # characters of a name
 _INCHES_PER_CLASS = 0.7
 _MAX_INCHES = 16  # hundreds of classes stay a picture
+
+
+def save_figure(folder: Path, name: str, figure: Figure) -> None:
+    """Writes `plots/<name>.png` into a folder."""
+    write_atomically(
+        folder / "plots" / f"{name}.png", lambda temporary: figure.savefig(temporary, dpi=120)
+    )
+
+
+def save_plot(run: Run, name: str, figure: Figure) -> None:
+    """Writes `plots/<name>.png` into the run's folder."""
+    save_figure(run.path, name, figure)
+
+
+def plot_training(
+    run: Run,
+    history: Mapping[str, Any],
+    *,
+    metric: str,
+    training: str = "training (with dropout)",
+    unit: str = "nats",
+) -> None:
+    """Draws `plots/training.png`: the loss and a score by epoch. The epochs whose weights were kept
+    are marked.
+
+    Args:
+        run: folder of the plot.
+        history: what `run.fit.fit` returns.
+        metric: score that is drawn beside the loss, where it was measured.
+        training: legend of the training split.
+        unit: unit of the loss.
+    """
+    best = history["best_epoch"]
+    averaged = history["averaged"]
+    rows = history["history"]
+    epochs = [row["epoch"] + 1 for row in rows]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
+        if name in rows[0]:
+            axes.plot(epochs, [row[name] for row in rows], "o-", color=GREY, label=training)
+        validation = [row[f"val_{name}"] for row in rows]
+        axes.plot(epochs, validation, "o-", color=BLUE, label="validation")
+        if averaged > 1:
+            axes.axvspan(
+                len(rows) + 0.5 - averaged,
+                len(rows) + 0.5,
+                color=ORANGE,
+                alpha=0.15,
+                linewidth=0,
+                label="kept: their mean",
+            )
+        else:
+            axes.axvline(best + 1, color=ORANGE, linestyle=":", label="kept")
+        axes.set(xlabel="epoch", ylabel=f"loss ({unit})" if name == "loss" else name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False)
+    save_plot(run, "training", figure)
 
 
 def plot_confusion(run: Run, labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> None:

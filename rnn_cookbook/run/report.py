@@ -1,18 +1,20 @@
-"""What every run leaves behind: `metrics.json`, its training curves, and the table that puts the
-model beside its baselines."""
+"""The report of a run: `metrics.json`, and the table that puts the model beside its baselines."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from __future__ import annotations
 
-from matplotlib.figure import Figure
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from rnn_cookbook.files import write_atomically
 from rnn_cookbook.metrics import Metric
 from rnn_cookbook.nn.diagnostics import gpu_summary
 from rnn_cookbook.run.folder import Run, environment, peak_memory_mb
 
-# A colour each, told apart by the colour-blind too (Okabe and Ito).
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"
+if TYPE_CHECKING:
+    import keras
+
+    from rnn_cookbook.recipe import Config
+
+__all__ = ["comparison", "write_metrics"]
 
 _TIE = 5e-5  # scores that are printed as equal
 
@@ -20,20 +22,33 @@ _TIE = 5e-5  # scores that are printed as equal
 def write_metrics(
     run: Run,
     *,
-    config,
-    splits: dict[str, int],
-    test: dict,
-    validation: dict,
-    baselines: dict,
-    model,
-    training: dict,
+    config: Config,
+    splits: Mapping[str, int],
+    test: Mapping[str, Any],
+    validation: Mapping[str, Any],
+    baselines: Mapping[str, Mapping[str, Any]],
+    model: keras.Model,
+    training: Mapping[str, Any],
     scorer: str = "",
-) -> dict:
-    """Writes `metrics.json`, the last file of a run: a run that has it is finished. Returns its
-    contents.
+) -> dict[str, Any]:
+    """Writes `metrics.json`, the last file of a run: a run that has it is finished.
 
-    `scorer` says how the scores were counted, where that is not one way only.
+    Args:
+        run: folder of the run.
+        config: settings of the recipe.
+        splits: name -> number of examples.
+        test: scores on the test split.
+        validation: scores on the validation split.
+        baselines: name -> scores on the test split, with their seconds.
+        model: trained network.
+        training: what `run.fit.fit` returns.
+        scorer: how the scores were counted, where there is more than one way.
+
+    Returns:
+        The contents of the file.
     """
+    facts = {key: value for key, value in training.items() if key not in ("history", "seconds")}
+    seconds = training["seconds"] if run.training_seconds is None else run.training_seconds
     report = {
         "recipe": run.recipe,
         "data": config.data,
@@ -44,20 +59,21 @@ def write_metrics(
         "baselines": baselines,
         "model": {"parameters": model.count_params(), "gpu_kernels": gpu_summary(model)},
         "training": {
-            **{key: value for key, value in training.items() if key not in ("history", "seconds")},
-            "seconds": round(
-                training["seconds"] if run.training_seconds is None else run.training_seconds, 1
-            ),
+            **facts,
+            "seconds": round(seconds, 1),
             "peak_memory_mb": peak_memory_mb(),
         },
         "environment": environment(),
-        **({"scorer": scorer} if scorer else {}),
     }
+    if scorer:
+        report["scorer"] = scorer
     run.write_json("metrics.json", report)
     return report
 
 
-def comparison(report: dict, *, metric: Metric, others: Sequence[Metric | str] = ()) -> str:
+def comparison(
+    report: Mapping[str, Any], *, metric: Metric, others: Sequence[Metric | str] = ()
+) -> str:
     """Tabulates the model and its baselines, best first, and says in a sentence which one wins.
 
     Args:
@@ -84,7 +100,7 @@ def comparison(report: dict, *, metric: Metric, others: Sequence[Metric | str] =
     return "\n".join(lines)
 
 
-def _cell(row: dict, column: str) -> str:
+def _cell(row: Mapping[str, Any], column: str) -> str:
     if column == "seconds":
         return f"{row[column]:.1f}"
     return f"{row[column]:.4f}" if column in row else "–"
@@ -96,55 +112,3 @@ def _verdict(metric: Metric, *, ours: float, best: str, theirs: float) -> str:
         return f"the model ties with the best baseline, {best}"
     verdict = "wins against" if metric.better(ours, than=theirs) else "loses to"
     return f"the model {verdict} the best baseline, {best}, by {gap:.4f} {metric.name}"
-
-
-def plot_training(
-    run: Run,
-    history: dict,
-    *,
-    metric: str,
-    training: str = "training (with dropout)",
-    unit: str = "nats",
-) -> None:
-    """`plots/training.png`: loss and `metric`, where they were measured on the training and the
-    validation split, by epoch.
-
-    What was kept is marked, one epoch or several. `history` is what `training.fit` returns,
-    `training` what the legend says of the training split, `unit` that of the loss.
-    """
-    best, averaged, history = history["best_epoch"], history["averaged"], history["history"]
-    epochs = [row["epoch"] + 1 for row in history]
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
-        if name in history[0]:
-            axes.plot(epochs, [row[name] for row in history], "o-", color=GREY, label=training)
-        axes.plot(
-            epochs, [row[f"val_{name}"] for row in history], "o-", color=BLUE, label="validation"
-        )
-        if averaged > 1:
-            axes.axvspan(
-                len(history) + 0.5 - averaged,
-                len(history) + 0.5,
-                color=ORANGE,
-                alpha=0.15,
-                linewidth=0,
-                label="kept: their mean",
-            )
-        else:
-            axes.axvline(best + 1, color=ORANGE, linestyle=":", label="kept")
-        axes.set(xlabel="epoch", ylabel=f"loss ({unit})" if name == "loss" else name)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(frameon=False)
-    save_plot(run, "training", figure)
-
-
-def save_plot(run: Run, name: str, figure: Figure) -> None:
-    """`plots/<name>.png` in the run's folder."""
-    save_figure(run.path, name, figure)
-
-
-def save_figure(folder: Path, name: str, figure: Figure) -> None:
-    """`plots/<name>.png` in a folder."""
-    write_atomically(
-        folder / "plots" / f"{name}.png", lambda temporary: figure.savefig(temporary, dpi=120)
-    )

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnn_cookbook.metrics import Metric
-from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_figure
+from rnn_cookbook.run.plots import BLUE, GREY, ORANGE, save_figure
 
 __all__ = ["importance", "plot_comparison", "plot_search"]
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rnn_cookbook.files import write_atomically
 from rnn_cookbook.run.folder import Run
-from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_plot
+from rnn_cookbook.run.plots import BLUE, GREY, ORANGE, save_plot
 from rnn_cookbook.tasks.anomaly.scores import RowScores, alarms_of
 from rnn_cookbook.tasks.anomaly.streams import LabelledStream, Span, Window
 

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from rnn_cookbook.files import log, write_text
 from rnn_cookbook.run.folder import Run
-from rnn_cookbook.run.plots import plot_confusion
-from rnn_cookbook.run.report import BLUE, save_plot
+from rnn_cookbook.run.plots import BLUE, plot_confusion, save_plot
 from rnn_cookbook.tasks.classification.scores import accuracy_by_length
 
 __all__ = ["plot_by_length", "write_classification"]

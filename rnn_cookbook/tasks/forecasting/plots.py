@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from rnn_cookbook.data.series import Series
 from rnn_cookbook.files import log, write_atomically, write_text
 from rnn_cookbook.run.folder import Run
-from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_plot
+from rnn_cookbook.run.plots import BLUE, GREY, ORANGE, save_plot
 from rnn_cookbook.tasks.forecasting.backtest import rolling_origins
 from rnn_cookbook.tasks.forecasting.baselines import seasonal_naive
 from rnn_cookbook.tasks.forecasting.predict import rounded

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from rnn_cookbook.files import log, write_text
 from rnn_cookbook.run.folder import Run
-from rnn_cookbook.run.report import BLUE, GREY, ORANGE, save_plot
+from rnn_cookbook.run.plots import BLUE, GREY, ORANGE, save_plot
 from rnn_cookbook.tasks.speech.data import Utterances
 from rnn_cookbook.tasks.speech.predict import Transcriber
 from rnn_cookbook.tasks.speech.scores import speech_scores, wer_by_length, wer_by_speaker

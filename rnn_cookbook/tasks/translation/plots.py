@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from rnn_cookbook.files import log, write_text
 from rnn_cookbook.run.folder import Run
-from rnn_cookbook.run.report import BLUE, save_plot
+from rnn_cookbook.run.plots import BLUE, save_plot
 from rnn_cookbook.tasks.translation.data import Pairs
 from rnn_cookbook.tasks.translation.predict import Attention, Translation, Translator
 from rnn_cookbook.tasks.translation.scores import bleu_by_length, sentence_chrf
