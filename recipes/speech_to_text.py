@@ -16,9 +16,8 @@ or shorter vocal tracts (Jaitly and Hinton 2013), and noisy; for new speakers al
 microphones, with hidden parts (Park et al. 2019). The setting `streaming` looks 0.3 s ahead (Wang
 et al. 2016) and transcribes while audio comes in.
 
-Traps avoided: padding taken for frames; transcripts longer than their frames, whose loss is
-infinite; test speakers known from training; an alphabet that saw the test split; word errors of
-texts that were normalised to fit.
+Traps avoided: padding taken for frames; infinite losses of transcripts longer than their frames;
+test speakers known from training; an alphabet from the test split; word errors of normalised texts.
 """
 
 from __future__ import annotations
