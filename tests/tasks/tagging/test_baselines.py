@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnn_cookbook.tasks.tagging.baselines import tagging_baselines, word_features
+from rnn_cookbook.tasks.tagging.baselines import FeatureCRF, tagging_baselines, word_features
 from rnn_cookbook.tasks.tagging.data import Tagged
 from rnn_cookbook.tasks.tagging.schemes import Span
 
