@@ -151,10 +151,12 @@ class Recipe:
 
     @property
     def Config(self) -> type:
+        """The dataclass of the recipe's settings."""
         return self.module.Config
 
     @property
     def settings(self) -> Mapping[str, Any]:
+        """Name -> Config."""
         return self.module.SETTINGS
 
     def metric(self, config: Any) -> Metric:

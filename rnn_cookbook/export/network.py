@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_cookbook.export.builders import network_facts
-from rnn_cookbook.export.served import Served, call_by_name
+from rnn_cookbook.export.served import Facts, Served, call_by_name
 from rnn_cookbook.nn.examples import InputValues, ReadsInputs
 
 __all__ = ["ServedNetwork"]
@@ -93,10 +93,10 @@ class ServedNetwork(Served):
             specs.append(tf.TensorSpec(shape, tensor.dtype, name=tensor.name))
         return tuple(specs)
 
-    def facts(self):
+    def facts(self) -> Facts:
         return network_facts(self.network, self.learnt)
 
-    def examples(self, size, rng):
+    def examples(self, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draws random numbers in rows of any length up to the longest, padded on the right."""
         longest = self.steps
         if not longest:
@@ -131,7 +131,7 @@ class ServedNetwork(Served):
             return rng.integers(0, 2, shape)
         return rng.normal(size=shape) * values.deviation
 
-    def expected(self, inputs):
+    def expected(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         tensors = [tf.constant(inputs[name]) for name in self.input_names]
         answers = self._function(*tensors)
         return {name: value.numpy() for name, value in answers.items()}

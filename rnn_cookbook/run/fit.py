@@ -100,13 +100,24 @@ class TrainingLength(Protocol):
     """The settings that `plan` reads."""
 
     @property
-    def epochs(self) -> int: ...
+    def epochs(self) -> int:
+        """Passes over the training examples."""
+        ...
+
     @property
-    def least_steps(self) -> int: ...
+    def least_steps(self) -> int:
+        """Minimum number of optimizer steps."""
+        ...
+
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """Examples per step."""
+        ...
+
     @property
-    def patience(self) -> int: ...
+    def patience(self) -> int:
+        """Epochs without a better score before a stop."""
+        ...
 
 
 def plan(config: TrainingLength, *, examples: int) -> Plan:
@@ -354,9 +365,11 @@ class Keeper(keras.callbacks.Callback):
 
     @property
     def file(self) -> Path:
+        """The checkpoint's file."""
         return self.run.path / "checkpoints" / "last.npz"
 
     def save(self) -> None:
+        """Writes the checkpoint and the history."""
         groups = {
             "model": self.trained.variables,
             "optimizer": self.trained.optimizer.variables,
@@ -372,10 +385,12 @@ class Keeper(keras.callbacks.Callback):
         self.write_history()
 
     def write_history(self) -> None:
+        """Writes `history.csv`: a row per epoch."""
         table = pd.DataFrame(self.state["history"])
         write_text(self.run.path / "history.csv", table.to_csv(index=False))
 
     def restore(self, model: keras.Model) -> None:
+        """Reads the checkpoint of an unfinished run back into a model, where there is one."""
         if not self.file.exists():
             log.info("no epoch was finished: starting from the beginning")
             return

@@ -19,7 +19,9 @@ class PredictionBatches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def dataset(self) -> tf.data.Dataset: ...
+    def dataset(self) -> tf.data.Dataset:
+        """The batches: inputs, or inputs and targets."""
+        ...
 
     def in_order(self, outputs: np.ndarray) -> np.ndarray:
         """Puts outputs of the batches into the order of the examples."""
@@ -30,9 +32,13 @@ class SequenceBatches(Protocol):
     """What `predict_sequences` answers: batches of sequences of known lengths."""
 
     @property
-    def lengths(self) -> Sequence[int] | np.ndarray: ...
+    def lengths(self) -> Sequence[int] | np.ndarray:
+        """The number of steps of each sequence."""
+        ...
 
-    def dataset(self) -> tf.data.Dataset: ...
+    def dataset(self) -> tf.data.Dataset:
+        """The batches, in the order of `plan`."""
+        ...
 
     def plan(self) -> Iterable[Sequence[int] | np.ndarray]:
         """The indices of the sequences of each batch."""

@@ -116,7 +116,7 @@ class SearchOracle(keras_tuner.Oracle):
         return enough or time.time() > self.deadline
 
     @_locked
-    def create_trial(self, tuner_id):
+    def create_trial(self, tuner_id: str) -> Trial:
         began = time.time()
         self.heartbeat(tuner_id)
         self.reap()
@@ -136,14 +136,14 @@ class SearchOracle(keras_tuner.Oracle):
         return trial
 
     @_locked
-    def get_trial(self, trial_id):
+    def get_trial(self, trial_id: str) -> Trial:
         for worker, trial in self.ongoing_trials.items():
             if trial.trial_id == trial_id:
                 self.heartbeat(worker)
         return super().get_trial(trial_id)
 
     @_locked
-    def update_trial(self, trial_id, metrics, step=0):
+    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Trial:
         # keras-tuner would make a Keras metric to find its direction out, and so take the GPU from
         # the trials.
         known = self.trials[trial_id].metrics
@@ -154,16 +154,16 @@ class SearchOracle(keras_tuner.Oracle):
         return super().update_trial(trial_id, metrics, step=step)
 
     @_locked
-    def end_trial(self, trial):
+    def end_trial(self, trial: Trial) -> None:
         return super().end_trial(trial)
 
-    def save(self):
+    def save(self) -> None:
         write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial):
         write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
-    def reload(self):
+    def reload(self) -> None:
         super().reload()
         # A kill may come between the two files that say that a trial has begun.
         for trial_id in set(self.trials) - set(self.start_order):
@@ -185,7 +185,7 @@ class BayesianSearch(SearchOracle, keras_tuner.oracles.BayesianOptimizationOracl
 class HyperbandSearch(SearchOracle, keras_tuner.oracles.HyperbandOracle):
     """Hyperband (Li et al. 2018), in which failed trials are the worst of their round."""
 
-    def populate_space(self, trial_id):
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
         # keras-tuner waits until every trial of a round is completed: a failed trial never is.
         worst = float("-inf" if self.objective.direction == "max" else "inf")
         failed = [trial for trial in self.trials.values() if trial.status == "FAILED"]
@@ -199,7 +199,7 @@ class HyperbandSearch(SearchOracle, keras_tuner.oracles.HyperbandOracle):
                 trial.status = "FAILED"
                 trial.score = None
 
-    def allow(self, trials):
+    def allow(self, trials: int | None) -> None:
         super().allow(trials)
         # One pass goes through all brackets.
         self.hyperband_iterations = 1 if trials is None else _NEVER_ENDING
@@ -208,7 +208,7 @@ class HyperbandSearch(SearchOracle, keras_tuner.oracles.HyperbandOracle):
 class GridSearch(SearchOracle, keras_tuner.oracles.GridSearchOracle):
     """A search through all combinations."""
 
-    def reload(self):
+    def reload(self) -> None:
         super().reload()
         # keras-tuner's grid forgets where it was: it resumes after the trials that have begun, each
         # made from the trial before.

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
-from rnn_cookbook.tune.oracle import SearchOracle, best_trial, keras_tuner
+from rnn_cookbook.tune.oracle import SearchOracle, Trial, best_trial, keras_tuner
 
 __all__ = ["EXTRAS", "RecipeTuner", "TrialRunner", "UnknownObjective", "shown", "values_text"]
 
@@ -98,7 +98,7 @@ class RecipeTuner(keras_tuner.Tuner):
         # Not by the id: a chief can resume a search that was begun alone.
         return str(Path(self.project_dir) / "tuner.json")
 
-    def run_trial(self, trial, *_, **__):
+    def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, Any]:
         values = trial.hyperparameters.values
         folder = Path(self.project_dir) / f"trial_{trial.trial_id}"
 
@@ -133,11 +133,11 @@ class RecipeTuner(keras_tuner.Tuner):
             time.sleep(1.0)  # keras-tuner asks an oracle without a trial again at once
         self.idle = True
 
-    def on_trial_begin(self, trial):
+    def on_trial_begin(self, trial: Trial) -> None:
         self.idle = False
         log.info("trial %s: %s", trial.trial_id, values_text(trial.hyperparameters.values))
 
-    def on_trial_end(self, trial):
+    def on_trial_end(self, trial: Trial) -> None:
         super().on_trial_end(trial)
         self.idle = False
         if isinstance(self.oracle, SearchOracle):  # the chief's, as a worker has it, has no trials
