@@ -3,11 +3,12 @@ silence."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from rnn_cookbook.data.timestamps import in_days
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
 
@@ -17,6 +18,8 @@ Fill = Literal["refuse", "linear", "last", "zero", "keep"]
 
 # Days of the shortest and of the longest month, quarter and year, and pandas' letter for them.
 _CALENDAR = ((28, 31, "M"), (90, 92, "Q"), (365, 366, "Y"))
+# As pandas writes them: `%b` goes by the locale.
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _FEWEST_ROWS = 3  # two distances between neighbours, which may agree
 _FEWEST_DAYS = 11  # so many days without a weekend are business days
 # A frequency that makes more steps of the rows than this is taken for an error.
@@ -60,10 +63,7 @@ def on_grid(
             "the series apart, or give a frequency, which averages the rows of each step",
             field=("id_column", "frequency"),
         )
-    if step:
-        grid = pd.date_range(times[0], times[-1], freq=step)
-    else:
-        grid = _grid(times, place)
+    grid = pd.date_range(times[0], times[-1], freq=step or _frequency(times, place))
     off = np.flatnonzero(~times.isin(grid))
     if len(off):
         row = f"{place}, row {rows[off[0]]}: {times[off[0]]} does not lie on the grid"
@@ -97,13 +97,12 @@ def filled(frame: pd.DataFrame, fill: Fill | str, *, place: str) -> pd.DataFrame
         raise InputError(
             f"fill must be one of {', '.join(get_args(Fill))}; received {fill!r}", field="fill"
         )
-    missing = frame.isna()
-    if not missing.any(axis=None):
+    missing: np.ndarray = frame.isna().to_numpy()
+    if not missing.any():
         return frame
-    counts = missing.sum()
-    counts = counts[counts > 0]
-    steps = ", ".join(f"{count} steps of {name!r}" for name, count in counts.items())
-    first = frame.index[missing.any(axis=1)][0]
+    counts = zip(frame.columns, missing.sum(axis=0), strict=True)
+    steps = ", ".join(f"{count} steps of {name!r}" for name, count in counts if count)
+    first = frame.index[np.flatnonzero(missing.any(axis=1))[0]]
     gaps = f"{place}: no value for {steps} (the first at {first})"
     if fill == "refuse":
         raise InputError(f"{gaps}. Choose what to put in: linear, last or zero", field="fill")
@@ -152,28 +151,24 @@ def _steps(start: pd.Timestamp, end: pd.Timestamp, frequency: str) -> float:
     return np.inf
 
 
-def _grid(times: pd.DatetimeIndex, place: str) -> pd.DatetimeIndex:
-    """From the first to the last time stamp in the most frequent distance between neighbours."""
+def _frequency(times: pd.DatetimeIndex, place: str) -> str | pd.Timedelta:
+    """The most frequent distance between neighbours, by the calendar where it has a name for it."""
     if len(times) < _FEWEST_ROWS:
         raise InputError(
             f"{place} has {len(times)} rows, too few to tell the distance between them: give the "
             "frequency",
             field="frequency",
         )
-    distance = pd.Series(times[1:] - times[:-1]).mode()[0]
-    return pd.date_range(times[0], times[-1], freq=_frequency(times, distance))
-
-
-def _frequency(times: pd.DatetimeIndex, distance: pd.Timedelta) -> str | pd.Timedelta:
-    days = distance / pd.Timedelta("1D")
+    distance: Any = pd.Series(times[1:] - times[:-1]).mode()[0]
+    days = in_days(distance)
     if days == 1 and not (times.day_of_week > 4).any() and len(times) >= _FEWEST_DAYS:
         return "B"
     letter = _calendar_letter(days)
     ends = times.is_month_end.all()
     if letter and (ends or (times.day == 1).all()):
         # Quarters from January, April, July or October are the same quarters.
-        month = times[0].month if letter == "Y" else (times[0].month - 1) % 3 + 1
-        anchor = "" if letter == "M" else f"-{pd.Timestamp(2000, month, 1):%b}".upper()
+        month = times.month[0] if letter == "Y" else (times.month[0] - 1) % 3 + 1
+        anchor = "" if letter == "M" else f"-{_MONTHS[month - 1]}"
         return f"{letter}{'E' if ends else 'S'}{anchor}"
     # Days by the calendar: where clocks are put forward and back, they have 23 hours and 25.
     return f"{days:.0f}D" if days >= 1 and days == round(days) else distance
@@ -188,5 +183,5 @@ def _calendar_letter(days: float) -> str:
 
 def _whole_months(grid: pd.DatetimeIndex) -> str:
     """The frequency of the grid; months where it is days, as many as a month has."""
-    letter = _calendar_letter((grid[1] - grid[0]) / pd.Timedelta("1D"))
+    letter = _calendar_letter(in_days(grid[1] - grid[0]))
     return f"{letter}S" if letter else grid.freqstr

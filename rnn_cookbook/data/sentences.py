@@ -1,5 +1,7 @@
-"""Raw text to sentences and tokens, cut as those of the CoNLL-2003 files, with the place of every
-token in the text."""
+"""Raw text to sentences and tokens, cut as in the CoNLL-2003 files, with the place of every token in
+the text."""
+
+from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -7,7 +9,9 @@ import regex
 from syntok import segmenter
 from syntok.tokenizer import Tokenizer
 
-# part words though Python does not call them spaces: the zero-width space, the byte-order mark
+__all__ = ["Token", "sentences"]
+
+# They part words though Python does not call them spaces: the zero-width space, the byte-order mark
 _NO_SPACE = "\u200b\ufeff"
 _BREAK = r"(?>\r\n|[\n\r\x0b\x0c\x85\u2028])"
 _BLANK_LINES = regex.compile(rf"{_BREAK}(?:[^\S\n\r\x0b\x0c\x85\u2028\u2029]*+{_BREAK})++|\u2029")
@@ -15,33 +19,38 @@ _CHUNK = regex.compile(r"\S+")
 _WORD = r"[\p{L}\p{N}\p{M}]++"
 _HYPHEN = "-\u00ad\u2010\u2011"
 _APOSTROPHE = "'’ʼ`´"
+_JOINED = rf"(?:[{_HYPHEN}{_APOSTROPHE}_&/]|(?<=\d)[.,:](?=\d)){_WORD}"
 # No cut within: addresses, "U.S." and "U.S.-led", words and numbers with what joins them, "C$",
 # dots and dashes, "+3" and ".5".
 _WHOLE = regex.compile(
     rf"""(?:https?://|www\.)[^\s<>"]+[^\s<>"\p{{P}}]/?
     | (?<![\w.+-])[\w.+-]++@\w[\w-]*+(?:\.\w[\w-]*+)++
     | (?<![\p{{L}}\p{{N}}])(?:\p{{L}}\p{{M}}*\.){{2,}}(?:[{_HYPHEN}]{_WORD})*
-    | (?:(?<![^\s(\[])[+.](?=\d))?{_WORD}(?:(?:[{_HYPHEN}{_APOSTROPHE}_&/]|(?<=\d)[.,:](?=\d)){_WORD})*+
+    | (?:(?<![^\s(\[])[+.](?=\d))?{_WORD}(?:{_JOINED})*+
     | \.{{3,}} | [-–—]{{2,}} | \*{{2,}}""",
     regex.VERBOSE,
 )
-_MARKS = regex.compile(r"(?<!\S)[^\s\p{L}\p{N}]{2,}+(?!\S)")  # which syntok leaves in one piece
+# Marks that syntok leaves in one piece.
+_MARKS = regex.compile(r"(?<!\S)[^\s\p{L}\p{N}]{2,}+(?!\S)")
 _CURRENCY = regex.compile(r"(?<!\p{L})\p{Lu}{1,3}\$(?=\d)")
 # No cut within what is one character to the eye: accents, skin tones, joined emoji, flags.
 _CLUSTER = regex.compile(
-    r"\S(?:\u200d\S|[\p{M}\u200c\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])+|[\U0001f1e6-\U0001f1ff]{2}"
+    r"\S(?:\u200d\S|[\p{M}\u200c\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])+"
+    r"|[\U0001f1e6-\U0001f1ff]{2}"
 )
 _CONTRACTION = regex.compile(
-    rf"(?i)(?<=\p{{L}})(?:n[{_APOSTROPHE}]t|[{_APOSTROPHE}](?:s|m|d|re|ve|ll))(?![\p{{L}}\p{{N}}{_APOSTROPHE}])"
+    rf"(?i)(?<=\p{{L}})(?:n[{_APOSTROPHE}]t|[{_APOSTROPHE}](?:s|m|d|re|ve|ll))"
+    rf"(?![\p{{L}}\p{{N}}{_APOSTROPHE}])"
 )
 _ENDS = regex.compile(r"[.!?…\u203c\u203d\u2047-\u2049。！？｡．](?:\s*[\"'´’”»›)\]}])*+\s*+")
 _ENDS_UNSPACED = regex.compile(r"[。！？｡]+[”’」』）]*")  # of writing that sets no spaces
 _ABBREVIATIONS = frozenset(
     regex.findall(
         r"\w+",
-        """Mr Mrs Ms Messrs Dr Prof Rev Hon Gen Lt Col Maj Capt Cmdr Sgt Sen Rep Gov Pres St Mt Ft Jr Sr Inc Corp Co Ltd Bros vs etc
-    approx cf Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Ala Ariz Ark Calif Colo Conn Del Fla Ga Ill Ind Kan Ky La Md Mass Mich Minn
-    Miss Mo Mont Neb Nev Okla Ore Pa Tenn Tex Va Vt Wash Wis Wyo""",
+        """Mr Mrs Ms Messrs Dr Prof Rev Hon Gen Lt Col Maj Capt Cmdr Sgt Sen Rep Gov Pres St Mt Ft
+        Jr Sr Inc Corp Co Ltd Bros vs etc approx cf Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov
+        Dec Ala Ariz Ark Calif Colo Conn Del Fla Ga Ill Ind Kan Ky La Md Mass Mich Minn Miss Mo
+        Mont Neb Nev Okla Ore Pa Tenn Tex Va Vt Wash Wis Wyo""",
     )
 )
 _BEFORE_NUMBERS = frozenset(("No", "Nos", "no", "nos", "pp", "Art", "Vol", "vol"))
@@ -61,27 +70,26 @@ class Token(NamedTuple):
 
 
 def sentences(text: str) -> list[list[Token]]:
-    """Sentences of raw text and their tokens, in order; no token spans white space, and none is
+    """Splits raw text into sentences of tokens, in order; no token spans white space, and none is
     empty.
 
-    By syntok, corrected to cut as the CoNLL-2003 files do: "'s" and "n't" stand apart, as
-    punctuation does; numbers, dates such as
-    1996-08-22, abbreviations such as U.S. and Mr., and words with hyphens stay whole. A blank line
-    ends a sentence, a line break does not. Every character is in a token, but white space,
-    zero-width spaces and byte-order marks.
+    Splits by syntok, corrected to cut as the CoNLL-2003 files do: "'s" and "n't" stand apart, as
+    punctuation does; numbers, dates such as 1996-08-22, abbreviations such as U.S. and Mr., and
+    words with hyphens stay whole. A blank line ends a sentence, a line break does not. Every
+    character is in a token, but white space, zero-width spaces and byte-order marks.
     """
     # Character for character, so that places stay what they are. What Python and syntok call a
     # space differs.
     spaced = "".join(" " if c.isspace() or c in _NO_SPACE else c for c in text)
-    found, start = [], 0
-    for blank in [*_BLANK_LINES.finditer(text), None]:
-        end = blank.start() if blank else len(text)
+    ends = [blank.span() for blank in _BLANK_LINES.finditer(text)]
+    result: list[list[Token]] = []
+    start = 0
+    for end, following in [*ends, (len(text), len(text))]:
         for sentence in _paragraph(spaced[start:end]):
-            found.append(
-                [Token(text[start + a : start + b], start + a, start + b) for a, b in sentence]
-            )
-        start = blank.end() if blank else end
-    return found
+            places = [(start + a, start + b) for a, b in sentence]
+            result.append([Token(text[a:b], a, b) for a, b in places])
+        start = following
+    return result
 
 
 def _paragraph(text: str) -> list[list[tuple[int, int]]]:
@@ -118,25 +126,25 @@ def _with_dots(
     text: str, places: list[tuple[int, int]], begins: set[int]
 ) -> list[list[tuple[int, int]]]:
     """Sentences, their abbreviations and the numbers of lists joined with the dots behind them."""
-    found: list[list[tuple[int, int]]] = []
+    result: list[list[tuple[int, int]]] = []
     for i, (start, end) in enumerate(places):
-        sentence = found[-1] if found else []
+        sentence = result[-1] if result else []
         if text[start:end] == "." and sentence and sentence[-1][1] == start:
             word = text[slice(*sentence[-1])]
             following = text[slice(*places[i + 1])] if i + 1 < len(places) else ""
-            goes_on = bool(following) and places[i + 1][0] not in begins
+            continued = bool(following) and places[i + 1][0] not in begins
             first = len(sentence) == 1 and following[:1].isalpha()
             if (first and word.isdecimal() and len(word) < 3) or _is_abbreviation(
-                word, following if goes_on else ""
+                word, following if continued else ""
             ):
                 sentence[-1] = (sentence[-1][0], end)
                 if first:  # "2. Silva": syntok may end the sentence before the name
                     begins.discard(places[i + 1][0])
                 continue
-        if not found or start in begins:
-            found.append([])
-        found[-1].append((start, end))
-    return found
+        if not result or start in begins:
+            result.append([])
+        result[-1].append((start, end))
+    return result
 
 
 def _is_abbreviation(word: str, following: str) -> bool:

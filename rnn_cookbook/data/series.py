@@ -1,5 +1,5 @@
-"""The user's series: a table, wide (a time column and value columns) or long (an identifier, a time,
-a value), to values on an even grid of time.
+"""The user's series: a table, wide (a time column and value columns) or long (an identifier, a
+time, a value), to values on an even grid of time.
 
 What is not even is made so by a stated rule or refused, never guessed in silence.
 """
@@ -90,7 +90,8 @@ class Series:
                 f"until {times[-1]}. Add rows that have them and no value"
             )
         known = self.known[:end] if self.covariates else np.zeros((end, 0))
-        return replace(self, times=pd.DatetimeIndex(times, freq=self.times.freq), known=known)
+        times = pd.DatetimeIndex(times, freq=self.times.freq)  # pyright: ignore[reportArgumentType]
+        return replace(self, times=times, known=known)
 
     def future(self, horizon: int) -> pd.DatetimeIndex:
         """Returns the times of the next `horizon` steps after the last value."""
@@ -320,6 +321,12 @@ def _groups(table: Table, identifier: str) -> dict[str, pd.Index]:
     return {str(name): rows for name, rows in names.groupby(names, sort=False).groups.items()}
 
 
+def _numeric(column: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce")
+    assert isinstance(numbers, pd.Series)  # as its argument
+    return numbers
+
+
 def _numbers(table: Table, name: str) -> pd.Series:
     """float64, missing values as NaN."""
     column = table.values(name)
@@ -331,19 +338,19 @@ def _numbers(table: Table, name: str) -> pd.Series:
         )
     absent = column.map(lambda value: isinstance(value, str) and value.strip().lower() in MISSING)
     try:
-        numbers = pd.to_numeric(column.mask(absent), errors="coerce").astype(float)
+        numbers = _numeric(column.mask(absent)).astype(float)
     except OverflowError as error:
         raise InputError(
             f"{table.path}: column {name!r} has a number beyond what 64 bits hold"
         ) from error
-    wrong = column.index[numbers.isna() & ~absent & column.notna()]
+    wrong = table.rows[(numbers.isna() & ~absent & column.notna()).to_numpy(bool)]
     if len(wrong):
         raise InputError(
             f"{table.place(wrong[0])}: column {name!r} has {column[wrong[0]]!r}, which is no "
             f"number ({len(wrong)} such rows). Mend it, or name the columns that hold values",
             field="columns",
         )
-    infinite = column.index[np.isinf(numbers)]
+    infinite = table.rows[np.isinf(numbers.to_numpy())]
     if len(infinite):
         raise InputError(
             f"{table.place(infinite[0])}: column {name!r} is infinite ({len(infinite)} such rows)"
@@ -362,14 +369,14 @@ def _series(
 ) -> Series:
     steps = len(frame)
     if roles.covariates:  # rows at the end without a value are the future
-        present = np.flatnonzero(frame[roles.values].notna().any(axis=1))
+        present = np.flatnonzero(frame[roles.values].notna().to_numpy().any(axis=1))
         steps = int(present[-1]) + 1 if len(present) else 0
-    values = frame[roles.values].iloc[:steps]
-    if not values.notna().any(axis=None):
+    values = frame.loc[:, roles.values].iloc[:steps]
+    if values.isna().to_numpy().all():
         raise InputError(f"{place} has no value in {listing(map(repr, roles.values))}")
     values = filled(values, fill, place=place)
-    known = filled(frame[roles.covariates], fill_covariates, place=place)
-    constant = [column for column in roles.values if values[column].nunique() == 1]
+    known = filled(frame.loc[:, roles.covariates], fill_covariates, place=place)
+    constant = [name for name, count in values.nunique().items() if count == 1]
     if constant:
         log.warning(
             "%s: constant from start to end: %s. A forecast of a constant says nothing",

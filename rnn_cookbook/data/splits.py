@@ -119,9 +119,10 @@ def stratified_split(
             f"{part}",
             field=f"{part}_fraction",
         )
-    large, small = train_test_split(
+    parts = train_test_split(
         np.arange(len(labels)), test_size=size, stratify=list(labels), random_state=seed
     )
+    large, small = map(np.asarray, parts)
     large, small = _with_every_class(large, small, labels, counts)
     small, large = _with_every_class(small, large, labels, counts)
     return np.sort(large), np.sort(small)

@@ -77,7 +77,8 @@ class Table:
 
     def values(self, name: str) -> pd.Series:
         """Returns a column as read; its index holds the numbers of the rows in the file."""
-        return self.frame[name].set_axis(self.rows)
+        column: pd.Series = self.frame[name]  # pyright: ignore[reportAssignmentType]
+        return column.set_axis(self.rows)
 
     def texts(self, name: str) -> list[str]:
         """Returns a column as text that any file takes; "" where a value is missing."""

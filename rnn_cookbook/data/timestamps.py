@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
 
-__all__ = ["mean_step", "read_times", "season_of"]
+__all__ = ["in_days", "mean_step", "read_times", "season_of"]
 
 _ZONE = re.compile(r"\d\d:\d\d.*?(Z|[+-]\d\d:?(?:\d\d)?)$")
 # Steps of a season, for steps of shortest to longest days: a week of days (or of business days), a
@@ -38,7 +40,7 @@ def read_times(column: pd.Series, *, path: Path) -> pd.Series:
         text = column.map(lambda value: "" if pd.isna(value) else str(value).strip())
         _check_zones(text, path)
         column = _parsed(text, path)
-    missing = column.index[column.isna()]
+    missing = column.index[column.isna().to_numpy()]
     if len(missing):
         raise InputError(
             f"{path}, row {missing[0]}: no time stamp in column {column.name!r} ({len(missing)} "
@@ -47,16 +49,22 @@ def read_times(column: pd.Series, *, path: Path) -> pd.Series:
     return column
 
 
+def in_days(step: Any) -> float:
+    """Returns the length of a `pd.Timedelta` in days."""
+    return step / timedelta(days=1)
+
+
 def mean_step(frequency: str | pd.DateOffset) -> pd.Timedelta:
     """Returns the length of a step; of months and the like, the mean length."""
     times = pd.date_range("2024-01-01", periods=29, freq=frequency)
-    return (times[-1] - times[0]) / (len(times) - 1)
+    span: Any = times[-1] - times[0]
+    return span / (len(times) - 1)
 
 
 def season_of(frequency: str | pd.DateOffset) -> int:
     """Returns the steps of the season to try first: a day of hours or minutes, a week of days, a
     year of weeks, months or quarters; 1 where no whole number of steps makes a season."""
-    days = mean_step(frequency) / pd.Timedelta("1D")
+    days = in_days(mean_step(frequency))
     if days < 1:
         per_day = 1 / days
         return round(per_day) if abs(per_day - round(per_day)) < 1e-6 else 1
@@ -88,7 +96,7 @@ def _parsed(text: pd.Series, path: Path) -> pd.Series:
         times = min(readings, key=_doubts)
         if not times.isna().any():
             log.info("%s: %r is read as %s", path, text.iloc[-1], times.iloc[-1])
-    wrong = times.index[times.isna() & (text != "")]
+    wrong = times.index[times.isna().to_numpy() & (text != "").to_numpy()]
     if len(wrong):
         raise InputError(
             f"{path}, row {wrong[0]}: {text[wrong[0]]!r} in column {text.name!r} is no time stamp "

@@ -28,6 +28,7 @@ __all__ = [
     "optimizers",
     "pooling",
     "recurrent",
+    "recurrent_layers",
     "sampling",
     "segments",
     "streaming",

@@ -232,7 +232,8 @@ def gradient_flow(
     inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
     used, masks = (
         [],
-        [x for x in keras.tree.flatten(inputs) if x.dtype == tf.bool] + list(_held(model, makes_mask)),
+        [x for x in keras.tree.flatten(inputs) if x.dtype == tf.bool]
+        + list(_held(model, makes_mask)),
     )
 
     def measured():

@@ -12,7 +12,7 @@ from keras import ops
 
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.nn.masking import ReverseSequence
-from rnn_cookbook.nn.recurrent import CarriedState
+from rnn_cookbook.nn.recurrent_layers import CarriedState
 
 RECURRENT = (keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU)
 

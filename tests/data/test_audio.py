@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rnn_cookbook.data.audio import raw_chunks, read_sound, sound_chunks, sound_files
+from rnn_cookbook.data.audio import audio_chunks, audio_files, raw_chunks, read_audio
 from rnn_cookbook.errors import InputError
 
 RATE, TONE = 8000, 440.0  # Hz
@@ -27,7 +27,7 @@ def pitch(samples: np.ndarray, rate: int = RATE) -> float:
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 def test_formats_and_rates(tmp_path, suffix, rate):
     soundfile.write(tmp_path / f"a.{suffix}", tone(rate), rate)
-    found = read_sound(tmp_path / f"a.{suffix}", rate=RATE)
+    found = read_audio(tmp_path / f"a.{suffix}", rate=RATE)
     assert found.dtype == np.float32
     assert abs(len(found) - RATE) <= RATE // 20
     assert pitch(found) == pytest.approx(TONE, abs=2)
@@ -37,21 +37,21 @@ def test_formats_and_rates(tmp_path, suffix, rate):
 
 def test_what_half_the_rate_cannot_hold_is_filtered_out_instead_of_folded_back(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(48_000, frequency=7000), 48_000)
-    assert np.abs(read_sound(tmp_path / "a.wav", rate=RATE)[500:-500]).max() < 1e-2
+    assert np.abs(read_audio(tmp_path / "a.wav", rate=RATE)[500:-500]).max() < 1e-2
 
 
 def test_channels_are_mixed_down(tmp_path):
     soundfile.write(
         tmp_path / "a.wav", np.stack([tone(RATE), np.zeros(RATE)], axis=1), RATE, subtype="FLOAT"
     )
-    np.testing.assert_allclose(read_sound(tmp_path / "a.wav", rate=RATE), tone(RATE) / 2, atol=1e-6)
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav", rate=RATE), tone(RATE) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("rate", [RATE, 44_100])
 def test_pieces_are_the_whole(tmp_path, rate):
     soundfile.write(tmp_path / "a.wav", tone(rate, seconds=2.34), rate, subtype="FLOAT")
-    whole = read_sound(tmp_path / "a.wav", rate=RATE)
-    pieces = [*sound_chunks(tmp_path / "a.wav", rate=RATE, seconds=0.5)]
+    whole = read_audio(tmp_path / "a.wav", rate=RATE)
+    pieces = [*audio_chunks(tmp_path / "a.wav", rate=RATE, seconds=0.5)]
     assert len(pieces) == 5
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
     assert abs(len(whole) - 2.34 * RATE) <= 1
@@ -61,7 +61,7 @@ def test_sound_that_is_no_file():
     memory = io.BytesIO()
     soundfile.write(memory, tone(RATE), RATE, format="WAV", subtype="FLOAT")
     memory.seek(0)
-    np.testing.assert_allclose(read_sound(memory, rate=RATE, name="memory"), tone(RATE), atol=1e-6)
+    np.testing.assert_allclose(read_audio(memory, rate=RATE, name="memory"), tone(RATE), atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
@@ -72,7 +72,7 @@ def test_a_file_that_was_cut_off(tmp_path, suffix):
     with pytest.raises(
         InputError, match=rf"a\.{suffix} is (cut off|damaged or cut off|no sound that can be read)"
     ):
-        read_sound(tmp_path / f"a.{suffix}", rate=RATE)
+        read_audio(tmp_path / f"a.{suffix}", rate=RATE)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_a_file_that_was_cut_off(tmp_path, suffix):
             r"a.wav is no sound that can be read \(Format not recognised.\); "
             r"accepted are .wav, .flac",
         ),
-        (None, "no such sound file: .*a.wav"),
+        (None, "no such audio file: .*a.wav"),
     ],
 )
 def test_what_is_no_sound(tmp_path, content, message):
     if content is not None:
         (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(InputError, match=message):
-        read_sound(tmp_path / "a.wav", rate=RATE)
+        read_audio(tmp_path / "a.wav", rate=RATE)
 
 
 def test_samples_that_are_no_numbers_and_a_file_of_none(tmp_path):
@@ -99,10 +99,10 @@ def test_samples_that_are_no_numbers_and_a_file_of_none(tmp_path):
         tmp_path / "a.wav", np.array([0.1, np.nan, 0.2], np.float32), RATE, subtype="FLOAT"
     )
     with pytest.raises(InputError, match=r"a\.wav has samples that are no numbers"):
-        read_sound(tmp_path / "a.wav", rate=RATE)
+        read_audio(tmp_path / "a.wav", rate=RATE)
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.float32), RATE)
     with pytest.raises(InputError, match=r"a\.wav is empty"):
-        read_sound(tmp_path / "a.wav", rate=RATE)
+        read_audio(tmp_path / "a.wav", rate=RATE)
 
 
 @pytest.mark.parametrize("raw_rate", [RATE, 16_000, 44_100])
@@ -122,12 +122,12 @@ def test_the_sounds_of_a_folder_and_below(tmp_path):
     (tmp_path / "b").mkdir()
     for name in ("c.WAV", "a.flac", "b/d.mp3", "b/notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    assert [file.name for file in sound_files(tmp_path)] == ["a.flac", "d.mp3", "c.WAV"]
-    assert sound_files(tmp_path / "b" / "notes.txt") == [tmp_path / "b" / "notes.txt"], (
+    assert [file.name for file in audio_files(tmp_path)] == ["a.flac", "d.mp3", "c.WAV"]
+    assert audio_files(tmp_path / "b" / "notes.txt") == [tmp_path / "b" / "notes.txt"], (
         "what is named is read, whatever it is called"
     )
-    with pytest.raises(InputError, match="no such sound file or folder"):
-        sound_files(tmp_path / "e.wav")
+    with pytest.raises(InputError, match="no such audio file or folder"):
+        audio_files(tmp_path / "e.wav")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty has no sounds \(.wav, "):
-        sound_files(tmp_path / "empty")
+        audio_files(tmp_path / "empty")

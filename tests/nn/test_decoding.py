@@ -1,84 +1,36 @@
-"""The searches against enumeration, a beam search in plain Python and the softmax itself, all in
-float64."""
+"""The searches against enumeration and a beam search in plain Python, in float64."""
 
-import functools
 import itertools
-import logging
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from search_reference import (
+    END,
+    LOGITS,
+    START,
+    SYMBOLS,
+    TIME,
+    Recurrent,
+    assert_row_equal,
+    attend,
+    history_state,
+    inputs,
+    log_softmax,
+    memoryless,
+    rescored,
+    row_of,
+    sources,
+    whole_history,
+)
 
 from rnn_cookbook.errors import InputError
-from rnn_cookbook.nn.decoding import beam_search, greedy_search, sampler
+from rnn_cookbook.nn.decoding import beam_search, greedy_search
+from rnn_cookbook.nn.sampling import sampler
 
-START, END, SYMBOLS = 1, 2, 5
+pytestmark = pytest.mark.usefixtures("nothing_is_logged")
+
 NORMALIZATIONS = [("none", 0.0), ("average", 0.0), ("gnmt", 0.6)]
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_logged(caplog):
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("WARNING")
-    logger.addHandler(caplog.handler)
-    yield
-    logger.removeHandler(caplog.handler)
-    logger.setLevel(level)
-    assert not [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.levelno >= logging.WARNING
-    ]
-
-
-class Recurrent:
-    """A recurrent step function with random weights, and its log-probabilities in float64; padding
-    (0) is its favourite symbol."""
-
-    def __init__(self, symbols: int = SYMBOLS, units: int = 4, sharpness: float = 2.0):
-        self.shapes, self.sharpness = (
-            {"input": (symbols, units), "kernel": (units, units), "output": (units, symbols)},
-            sharpness,
-        )
-        self.weights = {name: tf.Variable(tf.zeros(shape)) for name, shape in self.shapes.items()}
-        self.bias = np.array([3.0, *[0.0] * (symbols - 1)], np.float32)
-        self.taken = tf.Variable(0)
-        self.reset(0)
-
-    def reset(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        for name, shape in self.shapes.items():
-            self.weights[name].assign(
-                rng.normal(size=shape).astype(np.float32)
-                * (self.sharpness if name == "output" else 1)
-            )
-
-    def step(self, tokens, state, constants):
-        self.taken.assign_add(1)
-        h = tf.tanh(tf.gather(self.weights["input"], tokens) + state["h"] @ self.weights["kernel"])
-        return h @ self.weights["output"] + self.bias, {"h": h}
-
-    def log_probabilities(self, h):
-        """The function from the symbols so far to the log-probabilities of the next, for one
-        example that starts with state `h`."""
-        w = {name: np.array(weight, np.float64) for name, weight in self.weights.items()}
-
-        @functools.cache
-        def state(prefix):
-            before = state(prefix[:-1]) if prefix else np.float64(h)
-            return np.tanh(w["input"][prefix[-1] if prefix else START] + before @ w["kernel"])
-
-        return functools.cache(lambda prefix: log_softmax(state(prefix) @ w["output"] + self.bias))
-
-
-def log_softmax(logits):
-    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-
-
-def inputs(batch: int, units: int = 4, seed: int = 0):
-    h = np.random.default_rng(seed).normal(size=(batch, units)).astype(np.float32)
-    return np.full(batch, START, np.int32), {"h": h}
 
 
 def normalized(total, length, kind, alpha):
@@ -88,7 +40,7 @@ def normalized(total, length, kind, alpha):
 def reference_beam(
     next_log_probabilities, *, symbols, beam, n_best, max_length, kind, alpha, min_length=0
 ):
-    """(score, symbols, log-probability) of the n best, finished ones first. It never stops early."""
+    """(score, symbols, log-probability) of the n best, finished first. It never stops early."""
     live, finished = [(0.0, ())], []
     for length in range(1, max_length + 1):
         continued = []
@@ -210,7 +162,10 @@ def test_search_ends_with_the_last_example():
 def test_greedy_is_a_beam_of_one_to_the_last_bit(symbols, favour):
     """Ties included: rounded logits have them at every step."""
     model = Recurrent(symbols)
-    coarse = lambda *args: ((r := model.step(*args))[0] // 0.5 * 0.5, r[1])
+
+    def coarse(*args):
+        return ((r := model.step(*args))[0] // 0.5 * 0.5, r[1])
+
     model.bias[END] = favour
     greedy, beam = (
         greedy_search(coarse, end=END, max_length=12),
@@ -231,7 +186,10 @@ def test_greedy_is_a_beam_of_one_to_the_last_bit(symbols, favour):
 @pytest.mark.parametrize("symbols", [2, 63, 64, 65, 700])
 def test_greedy_takes_the_first_of_the_largest(symbols):
     logits = np.random.default_rng(0).integers(-4, 5, size=(200, symbols)).astype(np.float32)
-    step = lambda tokens, state, constants: (constants, state)
+
+    def step(tokens, state, constants):
+        return (constants, state)
+
     found = greedy_search(step, end=None, max_length=1)(np.ones(200, np.int32), (), logits)
     expected = logits[:, 1:].argmax(axis=1) + 1
     np.testing.assert_array_equal(found.tokens[:, 0, 0], expected)
@@ -249,7 +207,10 @@ def test_beam_finds_what_greedy_misses():
     table[START, [3, 4]] = 0.6, 0.4
     table[3, 1:] = 0.25
     table[4, END] = 1
-    step = lambda tokens, state, constants: (tf.math.log(tf.gather(table, tokens)), state)
+
+    def step(tokens, state, constants):
+        return (tf.math.log(tf.gather(table, tokens)), state)
+
     start = np.array([START])
     greedy = greedy_search(step, end=END, max_length=5)(start, ())
     beam = beam_search(step, end=END, beam=2, max_length=5)(start, ())
@@ -257,49 +218,6 @@ def test_beam_finds_what_greedy_misses():
     assert beam.tokens.numpy().tolist() == [[[4, END]]]
     np.testing.assert_allclose(beam.scores[0, 0], np.log(0.4), atol=1e-5)
     assert greedy.scores[0, 0] < beam.scores[0, 0]
-
-
-TIME = 9
-TABLE = (
-    np.random.default_rng(5).normal(size=(TIME + 1, TIME + 1, SYMBOLS, SYMBOLS)).astype(np.float32)
-)
-
-
-def whole_history(tokens, state, constants):
-    """Logits that depend on every symbol and its place; the state is nested, with whole numbers in
-    it."""
-    (history, (place,)), extra = state["read"], state["extra"]
-    history = tf.where(tf.range(TIME + 1) == place[:, None], tokens[:, None], history)
-    rows = tf.stack(tf.broadcast_dynamic_shape([1, 1], tf.shape(history)))[0]
-    index = tf.stack(
-        [
-            tf.repeat(place[:, None], TIME + 1, 1),
-            tf.repeat(tf.range(TIME + 1)[None], rows, 0),
-            history,
-        ],
-        axis=2,
-    )
-    seen = tf.cast(tf.range(TIME + 1) <= place[:, None], tf.float32)[..., None]
-    logits = tf.reduce_sum(tf.gather_nd(TABLE, index) * seen, axis=1)
-    return logits, {"read": [history, (place + 1,)], "extra": extra}
-
-
-def history_state(batch):
-    return {
-        "read": [np.zeros((batch, TIME + 1), np.int32), (np.zeros(batch, np.int32),)],
-        "extra": np.ones((batch, 2, 3), np.float16),
-    }
-
-
-def rescored(sequence):
-    total, history = 0.0, [START]
-    for symbol in sequence:
-        place = len(history) - 1
-        total += log_softmax(
-            sum(np.float64(TABLE[place, t, past]) for t, past in enumerate(history))
-        )[symbol]
-        history.append(symbol)
-    return total
 
 
 def test_states_follow_their_hypotheses():
@@ -322,42 +240,6 @@ def test_states_follow_their_hypotheses():
     for row in range(20):
         sequence = drawn.tokens.numpy()[row, 0, : drawn.lengths[row, 0]]
         np.testing.assert_allclose(drawn.log_probabilities[row, 0], rescored(sequence), rtol=1e-5)
-
-
-def attend(tokens, state, constants):
-    """Attention over constants that are not repeated: queries of [batch, beam, units]."""
-    memory, mask = constants["memory"], constants["mask"]
-    queries = tf.reshape(state, [tf.shape(memory)[0], -1, 4])
-    scores = tf.where(mask[:, None], tf.matmul(queries, memory, transpose_b=True), -1e9)
-    context = tf.reshape(tf.matmul(tf.nn.softmax(scores), memory), tf.shape(state))
-    state = tf.tanh(context + tf.gather(EMBEDDING, tokens) + state)
-    return 3 * tf.matmul(state, EMBEDDING, transpose_b=True), state
-
-
-EMBEDDING = np.random.default_rng(4).normal(size=(SYMBOLS, 4)).astype(np.float32)
-
-
-def sources(batch: int, time: int):
-    rng = np.random.default_rng(7)
-    mask = np.arange(time) < rng.integers(1, time + 1, size=batch)[:, None]
-    memory = {
-        "memory": rng.normal(size=(batch, time, 4)).astype(np.float32),
-        "mask": mask,
-        "nothing": None,
-    }
-    return np.full(batch, START), rng.normal(size=(batch, 4)).astype(np.float32), memory
-
-
-def row_of(nest, row):
-    return tf.nest.map_structure(lambda x: None if x is None else x[row : row + 1], nest)
-
-
-def assert_row_equal(found, row, alone):
-    for field in ("scores", "lengths", "log_probabilities", "finished"):
-        np.testing.assert_allclose(getattr(alone, field)[0], getattr(found, field)[row], rtol=1e-5)
-    time = alone.tokens.shape[2]
-    np.testing.assert_array_equal(alone.tokens[0], found.tokens[row, :, :time])
-    assert not found.tokens.numpy()[row, :, time:].any()
 
 
 def test_tiled_constants_batches_and_single_examples_agree():
@@ -430,13 +312,6 @@ def test_works_inside_another_compiled_function():
     tf.nest.map_structure(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), inside, outside)
 
 
-def memoryless(logits):
-    return lambda tokens, state, constants: (
-        tf.repeat(tf.constant(logits)[None], tf.shape(tokens)[0], axis=0),
-        state,
-    )
-
-
 @pytest.mark.parametrize("best", [0, END])
 def test_padding_is_never_generated_and_the_end_ends(best):
     logits = np.zeros(SYMBOLS, np.float32)
@@ -478,7 +353,7 @@ def test_min_length_bars_the_end_and_max_length_cuts():
 
 
 def test_finished_hypotheses_cost_no_beam():
-    """The end is the best of two continuations at every step; a beam of two still goes on with two."""
+    """The end is the best of two continuations at every step; a beam of two still continues two."""
     logits = np.log(np.array([1e-9, 1e-9, 0.5, 0.3, 0.2], np.float32))
     found = beam_search(
         memoryless(logits), end=END, beam=2, n_best=2, max_length=3, length_normalization="average"
@@ -513,121 +388,13 @@ def test_few_symbols_have_few_hypotheses():
     )
 
 
-LOGITS = np.array([2.0, 0.3, -1.0, 1.2, 0.6, -0.4, -3.0], np.float32)
-
-
-def draws(step, *, rows=3000, time=4, seed=0, call=None, **options):
-    found = sampler(step, max_length=time, **options)(
-        np.ones(rows, np.int32), (), seed=seed, **(call or {})
-    )
-    assert (found.lengths.numpy() == time).all()
-    return found.tokens.numpy().ravel()
-
-
-@pytest.mark.parametrize(
-    ("options", "kept"),
-    [
-        ({}, [1, 2, 3, 4, 5, 6]),
-        ({"temperature": 0.5}, [1, 2, 3, 4, 5, 6]),
-        ({"top_k": 3}, [3, 4, 1]),
-        ({"top_k": 50, "temperature": 2.0}, [1, 2, 3, 4, 5, 6]),
-        ({"top_p": 0.72}, [3, 4, 1]),  # shares 0.43, 0.23, 0.17, 0.09, 0.05: 0.66 is too little
-        ({"top_p": 0.65}, [3, 4]),
-        ({"top_p": 0.01}, [3]),
-        ({"top_k": 3, "top_p": 0.75}, [3, 4]),  # of what top_k left: 0.51, 0.28, 0.21
-        ({"temperature": 0.5, "top_p": 0.72}, [3, 4]),  # 0.64, 0.19, 0.11
-    ],
-    ids=str,
-)
-def test_draws_follow_the_softmax(options, kept):
-    found = draws(memoryless(LOGITS), **options)
-    assert set(found) == set(kept)
-    shares = np.exp(np.float64(LOGITS[kept]) / options.get("temperature", 1))
-    expected = len(found) * shares / shares.sum()
-    chi_square = (
-        (np.array([(found == symbol).sum() for symbol in kept]) - expected) ** 2 / expected
-    ).sum()
-    assert chi_square < 27, "probability under 1 in 10,000 with 6 degrees of freedom"
-
-
-def test_of_equal_symbols_the_cut_keeps_the_first():
-    logits = np.zeros(200, np.float32)
-    logits[[70, 10, 80, 150]] = 5, 3, 3, 3
-    assert set(draws(memoryless(logits), top_k=3)) == {70, 10, 80}
-    assert set(draws(memoryless(logits), top_k=2)) == {70, 10}
-
-
-def test_draws_over_a_large_vocabulary_follow_it_too():
-    logits = np.random.default_rng(1).normal(size=700).astype(np.float32)
-    share = np.exp(np.float64(logits))
-    share[0] = 0
-    share /= share.sum()
-    for options in ({}, {"top_p": 0.9}):
-        if options:
-            order = np.argsort(-share)
-            cut = order[np.searchsorted(np.cumsum(share[order]), 0.9) + 1 :]
-            share[cut] = 0
-            share /= share.sum()
-        found = np.bincount(draws(memoryless(logits), **options), minlength=700)
-        assert not found[share == 0].any()
-        expected = 12000 * share[share > 0]
-        chi_square = ((found[share > 0] - expected) ** 2 / expected).sum()
-        assert abs(chi_square - len(expected)) < 4 * np.sqrt(2 * len(expected))
-
-
-def test_successive_draws_are_independent():
-    found = draws(memoryless(LOGITS)).reshape(-1, 4)
-    for one, other in ((found[:, 0], found[:, 1]), (found[:-1, 0], found[1:, 0])):
-        both, apart = ((one == 3) & (other == 3)).mean(), (one == 3).mean() * (other == 3).mean()
-        assert both == pytest.approx(apart, abs=0.03)
-
-
-def test_temperature_zero_is_greedy():
-    model = Recurrent(300)
-    coarse = lambda *args: ((r := model.step(*args))[0] // 1, r[1])
-    start, state = inputs(30)
-    greedy = greedy_search(coarse, end=END, max_length=8)(start, state)
-    for options in ({}, {"top_k": 4, "top_p": 0.5}):
-        search = sampler(coarse, end=END, max_length=8, **options)
-        tf.nest.map_structure(
-            np.testing.assert_array_equal, search(start, state, seed=1, temperature=0), greedy
-        )
-        mixed = search(start, state, seed=1, temperature=np.arange(30) % 2 * 3)
-        np.testing.assert_array_equal(mixed.scores[::2], greedy.scores[::2])
-        assert (mixed.scores.numpy() != greedy.scores.numpy())[1::2].any()
-    sharp = greedy_search(model.step, end=END, max_length=8)(start, state)
-    cold = sampler(model.step, end=END, max_length=8)(start, state, seed=1, temperature=1e-7)
-    np.testing.assert_array_equal(cold.tokens, sharp.tokens)
-
-
-def test_seeds_give_texts():
-    model = Recurrent(50)
-    search = sampler(model.step, end=None, max_length=12)
-    start, state = inputs(8)
-    text = lambda **options: search(start, state, **{"seed": 1, **options}).tokens.numpy()[:, 0]
-    np.testing.assert_array_equal(text(), text())
-    assert (text() != text(seed=2)).any(axis=1).all()
-    same = search(
-        start, tf.nest.map_structure(lambda x: x[:1].repeat(8, axis=0), state), seed=1
-    ).tokens.numpy()[:, 0]
-    assert len(np.unique(same, axis=0)) == 8, "rows differ"
-    seeds = np.array([3, 2**31 - 1, 9, -1, 4, 5, 6, 3])
-    together = search(start, state, seed=seeds, max_length=[12, 3, 5, 12, 7, 1, 2, 4])
-    for row, length in enumerate([12, 3, 5, 12, 7, 1, 2, 4]):
-        alone = search(
-            start[row : row + 1],
-            {"h": state["h"][row : row + 1]},
-            seed=seeds[row : row + 1],
-            max_length=length,
-        )
-        assert_row_equal(together, row, alone)
-
-
 def test_half_precision_comes_back_as_it_went_in_and_sums_in_full():
-    step = lambda tokens, state, constants: (
-        tf.cast(tf.repeat(LOGITS[None], tf.shape(tokens)[0], 0), tf.bfloat16),
-        state + 1,
-    )
+    def step(tokens, state, constants):
+        return (
+            tf.cast(tf.repeat(LOGITS[None], tf.shape(tokens)[0], 0), tf.bfloat16),
+            state + 1,
+        )
+
     found = beam_search(step, end=END, beam=2, max_length=200, min_length=200)(
         np.ones(2, np.int32), tf.zeros([2, 3], tf.float16)
     )
@@ -636,48 +403,87 @@ def test_half_precision_comes_back_as_it_went_in_and_sums_in_full():
     assert found.scores.dtype == tf.float32
 
 
-def call(search=None, **options):
-    search = search or greedy_search(attend, end=END, max_length=3)
+def call(**options):
     start, state, constants = sources(2, 3)
+    search = greedy_search(attend, end=END, max_length=3)
     return search(**{"start_tokens": start, "state": state, "constants": constants, **options})
 
 
-def returning(logits, state=()):
-    return beam_search(
-        lambda tokens, old, constants: (logits, state), end=END, beam=2, max_length=3
-    )
+def beam(**options):
+    return beam_search(attend, **{"end": END, "max_length": 3, **options})
+
+
+def returning(logits, state=(), start=()):
+    def step(tokens, old, constants):
+        return logits, state
+
+    return beam_search(step, end=END, beam=2, max_length=3)([1, 1], start)
 
 
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (lambda: greedy_search(attend, end=0, max_length=3), "0 is padding.*got 0"),
-        (lambda: greedy_search(attend, end=END, max_length=0), "max_length must be 1 or more, got 0"),
-        (lambda: beam_search(attend, end=None, max_length=3), "needs an end symbol, got None"),
-        (lambda: beam_search(attend, end=END, max_length=3, beam=0), "1 or wider, got 0"),
-        (lambda: beam_search(attend, end=END, max_length=3, beam=2, n_best=3), "from 1 to the beam of 2, got 3"),
-        (lambda: beam_search(attend, end=END, max_length=3, length_normalization="wu"), "'wu'; accepted are none, average, gnmt"),
-        (lambda: beam_search(attend, end=END, max_length=3, alpha=-1), "alpha must be 0 or more, got -1"),
-        (lambda: beam_search(attend, end=END, max_length=3, min_length=4), "from 0 to max_length 3, got 4"),
-        (lambda: sampler(attend, max_length=3, top_k=-1), "top_k must be 0 .* got -1"),
-        (lambda: sampler(attend, max_length=3, top_p=0.0), "above 0 and at most 1, got 0.0"),
-        (lambda: call(sampler(attend, max_length=3), seed=1.5), r"seed must be integer, got float64\(\)"),
-        (lambda: call(sampler(attend, max_length=3), seed=[1, 2, 3]), r"seed must be .* of the 2 examples, got int64\(3,\)"),
-        (lambda: call(sampler(attend, max_length=3, temperature=-1.0), seed=1), "temperature must be 0 or more, got -1"),
-        (lambda: call(start_tokens=np.ones((2, 1), np.int32)), r"int32\[batch\], got int32\(2, 1\)"),
-        (lambda: call(start_tokens=np.ones(2, np.float32)), r"int32\[batch\], got float32\(2,\)"),
-        (lambda: call(state=np.zeros((3, 4), np.float32)), r"state must have the leading dimension 2 .* got float32\(3, 4\)"),
-        (lambda: call(constants=1.0), r"constants must have the leading dimension 2 .* got float32\(\)"),
-        (lambda: call(max_length=[3, 0]), r"max_length must be 1 or more, got \[3 0\]"),
-        (lambda: call(max_length=[3, 3, 3]), r"one for each of the 2 examples, got int64\(3,\)"),
-        (lambda: call(max_length=2.5), r"max_length must be integer, got float64\(\)"),
-        (lambda: returning(tf.zeros([4, 5]), (1,))([1, 1], ()), r"in the structure \(\), got \(int,\)"),
-        (lambda: returning(tf.zeros([4, 5]), tf.zeros([4, 3]))([1, 1], tf.zeros([2, 2])), r"as float32\(4, 2\), got float32\(4, 3\)"),
-        (lambda: returning(tf.zeros([4, 5]), tf.zeros([4]))([1, 1], tf.zeros([2], tf.int32)), r"as int32\(4,\), got float32\(4,\)"),
-        (lambda: returning(tf.zeros([4, 5, 1]))([1, 1], ()), r"float\[rows, vocabulary\].*got float32\(4, 5, 1\)"),
-        (lambda: returning(tf.zeros([4, 2]))([1, 1], ()), "the end symbol 2; got 2 logits"),
+        (lambda: greedy_search(attend, end=0, max_length=3), "0 is padding.*received 0"),
+        (
+            lambda: greedy_search(attend, end=END, max_length=0),
+            "max_length must be at least 1; received 0",
+        ),
+        (lambda: beam(end=None), "end must be a symbol for beam search; received None"),
+        (lambda: beam(beam=0), "beam must be at least 1; received 0"),
+        (lambda: beam(beam=2, n_best=3), "from 1 to the beam of 2; received 3"),
+        (
+            lambda: beam(length_normalization="wu"),
+            "'wu'; accepted are none, average, gnmt",
+        ),
+        (lambda: beam(alpha=-1), "alpha must be at least 0; received -1"),
+        (lambda: beam(min_length=4), "from 0 to max_length 3; received 4"),
+        (
+            lambda: call(start_tokens=np.ones((2, 1), np.int32)),
+            r"int32\[batch\]; received int32\(2, 1\)",
+        ),
+        (
+            lambda: call(start_tokens=np.ones(2, np.float32)),
+            r"int32\[batch\]; received float32\(2,\)",
+        ),
+        (
+            lambda: call(state=np.zeros((3, 4), np.float32)),
+            r"state must have the leading dimension 2 .* received float32\(3, 4\)",
+        ),
+        (
+            lambda: call(constants=1.0),
+            r"constants must have the leading dimension 2 .* received float32\(\)",
+        ),
+        (
+            lambda: call(max_length=[3, 0]),
+            r"max_length must be at least 1; received \[3 0\]",
+        ),
+        (
+            lambda: call(max_length=[3, 3, 3]),
+            r"a number for each of the 2 examples; received int64\(3,\)",
+        ),
+        (
+            lambda: call(max_length=2.5),
+            r"max_length must be integer; received float64\(\)",
+        ),
+        (
+            lambda: returning(tf.zeros([4, 5]), (1,)),
+            r"in the structure \(\); received \(int,\)",
+        ),
+        (
+            lambda: returning(tf.zeros([4, 5]), tf.zeros([4, 3]), tf.zeros([2, 2])),
+            r"as float32\(4, 2\); received float32\(4, 3\)",
+        ),
+        (
+            lambda: returning(tf.zeros([4, 5]), tf.zeros([4]), tf.zeros([2], tf.int32)),
+            r"as int32\(4,\); received float32\(4,\)",
+        ),
+        (
+            lambda: returning(tf.zeros([4, 5, 1])),
+            r"float\[rows, vocabulary\].*received float32\(4, 5, 1\)",
+        ),
+        (lambda: returning(tf.zeros([4, 2])), "the end symbol 2; received 2 logits"),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments_are_named(bad, message):
     with pytest.raises(InputError, match=message):
         bad()

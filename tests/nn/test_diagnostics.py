@@ -22,7 +22,8 @@ from rnn_cookbook.nn.diagnostics import (
 )
 from rnn_cookbook.nn.masking import PaddingMask
 from rnn_cookbook.nn.pooling import MaskedPooling
-from rnn_cookbook.nn.recurrent import CarriedState, rnn_stack
+from rnn_cookbook.nn.recurrent import rnn_stack
+from rnn_cookbook.nn.recurrent_layers import CarriedState
 from rnn_cookbook.tasks.classification.model import text_classifier
 from rnn_cookbook.tasks.language.model import language_model
 from rnn_cookbook.tasks.speech.model import speech_recognizer

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rnn_cookbook.nn.lstm import LSTM
-from rnn_cookbook.nn.recurrent import WeightDropLSTM
+from rnn_cookbook.nn.recurrent_layers import WeightDropLSTM
 
 KERNEL = "BlockLSTMV2"
 rng = np.random.default_rng(0)

@@ -92,11 +92,11 @@ def test_a_file_keeps_it(tmp_path):
 @pytest.mark.parametrize(
     ("sequences", "options", "message"),
     [
-        ([], {}, "in nothing"),
-        ([[]], {}, "in nothing"),
-        ([[1, 5]], {}, "symbols must be 1 to 4, got 1 to 5"),
-        ([[0, 2]], {}, "got 0 to 2"),
-        ([[1]], {"order": 0}, "got order=0"),
+        ([], {}, "sequences have no symbols"),
+        ([[]], {}, "sequences have no symbols"),
+        ([[1, 5]], {}, "symbols must be 1 to 4; received 1 to 5"),
+        ([[0, 2]], {}, "received 0 to 2"),
+        ([[1]], {"order": 0}, "received order=0"),
     ],
 )
 def test_bad_input(sequences, options, message):

@@ -102,7 +102,8 @@ def test_columns_are_chosen(tmp_path, option):
 @pytest.mark.parametrize("option", ["1", "0,1", "1,2,3", "a,b", "1;2", "1,0", "1.0,2"])
 def test_columns_that_are_no_columns(tmp_path, option):
     with pytest.raises(
-        InputError, match=f"columns must be the numbers of .*, such as 1,4 or 1,-1; received '{option}'"
+        InputError,
+        match=f"columns must be the numbers of .*, such as 1,4 or 1,-1; received '{option}'",
     ):
         read_tagged(write(tmp_path / "a.jsonl", json_lines()), columns=option)
 
@@ -112,7 +113,10 @@ def test_columns_that_are_no_columns(tmp_path, option):
     [
         ("1,3", "line 1 has 2 columns, too few for a token and a tag in columns 1,3: 'EU B-ORG'"),
         ("-3,2", "line 1 has 2 columns, too few for a token and a tag in columns -3,2"),
-        ("2,-1", "columns 2,-1 are the same one of 2 columns; the token and the tag must stand in two"),
+        (
+            "2,-1",
+            "columns 2,-1 are the same one of 2 columns; the token and the tag must stand in two",
+        ),
         ("2,1", "line 1: unknown tag 'EU'"),
     ],
 )
