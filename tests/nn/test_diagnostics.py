@@ -258,8 +258,8 @@ class TestGpuKernels:
             ),
         )
         assert (
-            gpu_summary(slow)
-            == "fast GPU kernels: 0 of 1 recurrent layer (rnn_1: recurrent_dropout=0.2, reset_after=False)"
+            gpu_summary(slow) == "fast GPU kernels: 0 of 1 recurrent layer "
+            "(rnn_1: recurrent_dropout=0.2, reset_after=False)"
         )
         assert (
             gpu_summary(keras.Sequential([keras.layers.Dense(1)]))
@@ -491,13 +491,14 @@ class TestGradientFlow:
             )
         with pytest.raises(InputError, match="is not built"):
             gradient_flow(keras.Sequential([keras.layers.LSTM(2)]), SEQUENCES)
-        with pytest.raises(InputError, match=r"float\[batch\], got shape \(\)"):
+        with pytest.raises(InputError, match=r"float\[batch\]; received shape \(\)"):
             gradient_flow(model, inputs, loss=tf.reduce_mean)
         with pytest.raises(InputError, match="does not depend on what layer 'rnn_1' reads"):
             gradient_flow(model, inputs, loss=lambda outputs: tf.zeros(3))
         with pytest.raises(
             InputError,
-            match=r"layer 'rnn_1' got a mask that is not right-padded, or without a step, in rows 1, 2",
+            match=r"layer 'rnn_1' received a mask that is not right-padded, or without a step, "
+            "in rows 1, 2",
         ):
             gradient_flow(model, [SEQUENCES, MASK[:, ::-1]])
         with pytest.raises(InputError, match="without a step, in rows 0, 1, 2"):
@@ -523,7 +524,7 @@ class TestNumbersOfAFlow:
 
     @pytest.mark.parametrize("share", [0, 1, -0.5])
     def test_impossible_shares(self, share):
-        with pytest.raises(InputError, match=f"got {share}"):
+        with pytest.raises(InputError, match=f"received {share}"):
             self.flow(1, 0.5).horizon(share)
 
     def test_rate_needs_two_norms(self):
@@ -584,7 +585,7 @@ class TestMemoryHorizon:
         assert not first.equals(memory_horizon(cells=["gru"], time=20, units=8, seed=1))
 
     def test_impossible_data_is_named(self):
-        with pytest.raises(InputError, match="got time=0, features=16, batch=16"):
+        with pytest.raises(InputError, match="received time=0, features=16, batch=16"):
             memory_horizon(time=0)
 
     def test_too_short_to_see_it_is_missing(self):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from rnn_cookbook.errors import InputError
+from rnn_cookbook.nn.causal import is_stepwise
 from rnn_cookbook.nn.convolution import LookAhead, MaskedConv1D
 from rnn_cookbook.nn.decoding import greedy_search
 from rnn_cookbook.nn.masking import LengthMask
 from rnn_cookbook.nn.streaming import (
     Stream,
     initial_states,
-    is_stepwise,
     streaming_model,
     token_step,
 )
