@@ -14,9 +14,8 @@ its last state, so that no forecast feeds on a forecast; 4. quantiles that canno
 with the pinball loss; 5. the result is mixed with two linear forecasts, with weights chosen on
 validation (Bates and Granger 1969).
 
-Traps avoided: a scaler fitted on the test split; windows dropped with the last batch; a recurrent
-network that loses to a linear model without saying so; intervals whose coverage is not measured;
-gaps between time stamps that are filled silently.
+Traps avoided: a scaler fitted on the test split; windows dropped with the last batch; a network
+that loses to a linear model silently; intervals of unmeasured coverage; gaps that are filled.
 """
 
 from __future__ import annotations
@@ -28,10 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnn_cookbook import encode
-from rnn_cookbook.data.series import Series, matching, read_series
 from rnn_cookbook.data.sources import ETTH1, download
 from rnn_cookbook.data.splits import split_by_time
-from rnn_cookbook.data.timestamps import season_of
 from rnn_cookbook.errors import InputError
 from rnn_cookbook.files import log
 from rnn_cookbook.metrics import Metric
@@ -51,6 +48,7 @@ from rnn_cookbook.tasks import forecasting
 if TYPE_CHECKING:
     import keras
 
+    from rnn_cookbook.data.series import Series
     from rnn_cookbook.run.folder import Run
 
 
@@ -181,13 +179,12 @@ class Data:
 
 def read(config: Config, path: str, columns: str | list[str] = "") -> list[Series]:
     """Reads all series of a table, or the data set or the sample of that name."""
+    from rnn_cookbook.data.series import read_series  # needs pandas, and `--help` does not
+
     if path == "sample":
         return [forecasting.sample.seasonal_series(6000, seed=config.seed)]
     if path == "ETTh1":
-        file = download(
-            "ett/ETTh1.csv", url=ETTH1["url"], sha256=ETTH1["sha256"], data_dir=config.data_dir
-        )
-        return read_series(file)
+        return read_series(download("ett/ETTh1.csv", **ETTH1, data_dir=config.data_dir))
     return read_series(
         path,
         columns=columns or config.columns,
@@ -213,7 +210,7 @@ def load_data(config: Config) -> Data:
     series, spans = split_by_time(
         series, lookback=config.lookback, horizon=config.horizon, validation=validation, test=test
     )
-    season = config.season or season_of(series[0].times.freqstr)
+    season = config.season or series[0].season
     season = forecasting.baselines.season_within(season, lookback=config.lookback)
     encoder = encode.series.SeriesEncoder.fit(series, spans["train"], calendar=config.calendar)
     return Data(series, spans, encoder, season)
@@ -355,6 +352,8 @@ def predict(
     loaded: bundle.Bundle, inputs: Iterable[list[str]], options: Prediction | None = None
 ) -> Iterator[dict]:
     """Forecasts the steps after each series of a table; without one, of the training data."""
+    from rnn_cookbook.data.series import matching
+
     config = Config(**loaded.config)
     facts = loaded.facts
     options = options or Prediction()

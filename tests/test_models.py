@@ -120,7 +120,8 @@ def test_bad_arguments_of_the_tagger_are_named(options, message):
     [
         (
             lambda: text(merge=None),
-            "text_classifier needs one sequence: accepted for merge are concat, sum, mul, ave, got None",
+            "text_classifier needs one sequence: accepted for merge are concat, sum, mul, ave; "
+            "received None",
         ),
         (
             lambda: text(return_states=True),

@@ -73,8 +73,8 @@ def toy_report(seed: int, accuracy: float, baselines: dict | None = None) -> dic
     }
 
 
-# A recipe that trains nothing: its score is known, and it can be told to fail. The tests of searches
-# and comparisons run it.
+# A recipe that trains nothing: its score is known, and it can be told to fail. The tests of
+# searches and comparisons run it.
 SEARCHED = '''
 """A recipe that trains nothing: its score is known, and it can be told to fail."""
 import os, signal, time

@@ -1,5 +1,5 @@
-"""Raw text to sentences and tokens, cut as in the CoNLL-2003 files, with the place of every token in
-the text."""
+"""Raw text to sentences and tokens, cut as in the CoNLL-2003 files, with the place of every token
+in the text."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from rnn_cookbook.data.grid import Fill, filled, on_grid
 from rnn_cookbook.data.tables import Table, read_table
-from rnn_cookbook.data.timestamps import read_times
+from rnn_cookbook.data.timestamps import read_times, season_of
 from rnn_cookbook.errors import InputError, listing
 from rnn_cookbook.files import log
 
@@ -92,6 +92,11 @@ class Series:
         known = self.known[:end] if self.covariates else np.zeros((end, 0))
         times = pd.DatetimeIndex(times, freq=self.times.freq)  # pyright: ignore[reportArgumentType]
         return replace(self, times=times, known=known)
+
+    @property
+    def season(self) -> int:
+        """The season that the frequency suggests, in steps, see `timestamps.season_of`."""
+        return season_of(self.times.freqstr)
 
     def future(self, horizon: int) -> pd.DatetimeIndex:
         """Returns the times of the next `horizon` steps after the last value."""

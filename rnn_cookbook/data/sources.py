@@ -40,7 +40,7 @@ ETTH1: Download = {
     "url": "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv",
     "sha256": "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
 }
-_WAYS_ON = "Use the sample, which needs no download, or a data folder that holds it"
+_WAYS_ON = "Use the data 'sample', which needs no download, or a data folder that holds it"
 _FIELDS = ("data", "data_dir")
 _SHOWN = 200  # characters of a foreign error in messages
 
@@ -184,7 +184,7 @@ def with_tfds(
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         raise InputError(
-            f"data set {name!r} is not in {folder} and could not be downloaded "
+            f"the data set {name!r} is not in {folder} and could not be downloaded "
             f"({type(error).__name__}: {reason[:_SHOWN]}). {_WAYS_ON}",
             field=_FIELDS,
         ) from error

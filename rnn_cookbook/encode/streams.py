@@ -19,8 +19,8 @@ class Streams:
 
     Batches are ((inputs[rows, window, ...], bool[rows] starts), targets[rows, window, ...],
     float32[rows, window] weights). `starts` is True where a row begins a new sequence, so that
-    `recurrent_layers.CarriedState` begins with zeros there; weights are 0 at padding, which follows the
-    end of a sequence up to the end of its window, and in rows that have nothing left to read.
+    `recurrent_layers.CarriedState` begins with zeros there; weights are 0 at padding, which follows
+    the end of a sequence up to the end of its window, and in rows that have nothing left to read.
 
     Sequences stay whole, one after the other in the same row, distributed over the rows by their
     length. Fewer sequences than rows are cut into pieces of an equal part of all steps, and what is

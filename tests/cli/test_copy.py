@@ -148,7 +148,8 @@ class Guard:
         if name == "rnn_cookbook":
             return importlib.machinery.PathFinder.find_spec(name, [folder])
         if name.split(".")[0] in absent:
-            raise ModuleNotFoundError(f"No module named {name!r}: requirements.txt does not bring it", name=name)
+            message = f"No module named {name!r}: requirements.txt does not bring it"
+            raise ModuleNotFoundError(message, name=name)
 
 sys.meta_path.insert(0, Guard())
 """

@@ -211,7 +211,8 @@ def test_no_network_and_no_data(tmp_path, capsys, monkeypatch):
     code, _, err = command(*RUN, "--data-dir", str(tmp_path / "empty"), capsys=capsys)
     assert code == 2
     assert "'imdb_reviews' is not in" in err
-    assert "Use --data sample" in err
+    assert "Use the data 'sample', which needs no download" in err
+    assert "(--data, --data-dir)" in err
 
 
 def test_help_names_every_option_with_its_comment(capsys):
@@ -223,7 +224,7 @@ def test_help_names_every_option_with_its_comment(capsys):
 
     for field in dataclasses.fields(Config):
         assert f"--{field.name.replace('_', '-')}" in text
-    assert "most frequent words that get a number" in " ".join(text.split())
+    assert "maximum number of words, the most frequent ones" in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_file_that_was_cut_off(tmp_path, suffix):
     content = (tmp_path / f"a.{suffix}").read_bytes()
     (tmp_path / f"a.{suffix}").write_bytes(content[: len(content) // 2])
     with pytest.raises(
-        InputError, match=rf"a\.{suffix} is (cut off|damaged or cut off|no sound that can be read)"
+        InputError, match=rf"a\.{suffix} is (cut off|damaged or cut off|no audio that can be read)"
     ):
         read_audio(tmp_path / f"a.{suffix}", rate=RATE)
 
@@ -81,7 +81,7 @@ def test_a_file_that_was_cut_off(tmp_path, suffix):
         (b"", "a.wav is empty"),
         (
             b"hello, I am a text",
-            r"a.wav is no sound that can be read \(Format not recognised.\); "
+            r"a.wav is no audio that can be read \(Format not recognised.\); "
             r"accepted are .wav, .flac",
         ),
         (None, "no such audio file: .*a.wav"),
@@ -129,5 +129,5 @@ def test_the_sounds_of_a_folder_and_below(tmp_path):
     with pytest.raises(InputError, match="no such audio file or folder"):
         audio_files(tmp_path / "e.wav")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty has no sounds \(.wav, "):
+    with pytest.raises(InputError, match=r"empty has no audio files; accepted are .wav, "):
         audio_files(tmp_path / "empty")

@@ -43,9 +43,9 @@ def language_model(
     The logits at step i are those of token i + 1: the targets are the tokens shifted by one step.
 
     With `batch_size` the states are carried from batch to batch (truncated backpropagation through
-    time, `nn.recurrent_layers.CarriedState`), and the model takes a second input, bool[batch] starts, as
-    `encode.streams.Streams` gives them. For generation `nn.streaming.token_step(model)` makes a
-    step function of either kind.
+    time, `nn.recurrent_layers.CarriedState`), and the model takes a second input, bool[batch]
+    starts, as `encode.streams.Streams` gives them. For generation `nn.streaming.token_step(model)`
+    makes a step function of either kind.
 
     Args:
         vocabulary_size: number of token numbers, 0 for padding included.

@@ -206,7 +206,8 @@ def test_a_class_that_only_the_test_file_has(tmp_path):
     own(tmp_path / "data/test.csv", classes=("so-so", "awful"))
     with pytest.raises(
         InputError,
-        match="test split has classes that the training split lacks: awful; training has 10/10, nö, so-so",
+        match="test split has classes that the training split lacks: awful; "
+        "training has 10/10, nö, so-so",
     ):
         sentiment.load_data(sentiment.Config(data="data"))
 

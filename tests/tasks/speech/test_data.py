@@ -306,5 +306,5 @@ def test_data_sets_of_speech_by_their_names(tmp_path, messages):
     assert sorted(commands["train"].texts) == ["down", "up"], "what is no word is left out"
     with pytest.raises(InputError, match="'toy_texts' holds no audio with texts: it has text"):
         tfds_utterances("toy_texts", data_dir=tmp_path)
-    with pytest.raises(InputError, match=r"'no_such_set' is not in .* --data sample"):
+    with pytest.raises(InputError, match=r"'no_such_set' is not in .*Use the data .sample"):
         tfds_utterances("no_such_set", data_dir=tmp_path)

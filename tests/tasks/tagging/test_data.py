@@ -94,7 +94,10 @@ def test_hashes_are_tokens_where_they_have_a_tag(tmp_path):
 
 @pytest.mark.parametrize("option", ["2,4", " 2 , -2 ", "-4,4", "2,-2"])
 def test_columns_are_chosen(tmp_path, option):
-    rows = "1 EU NNP B-ORG _\n2 rejects VBZ O _\n3 German JJ B-MISC _\n4 call NN O _\n\n1 Peter NNP B-PER _\n2 Blackburn NNP I-PER _\n"
+    rows = (
+        "1 EU NNP B-ORG _\n2 rejects VBZ O _\n3 German JJ B-MISC _\n4 call NN O _\n\n"
+        "1 Peter NNP B-PER _\n2 Blackburn NNP I-PER _\n"
+    )
     path = write(tmp_path / "a.txt", "0 -DOCSTART- -X- O _\n" + rows)
     assert read_tagged(path, columns=option)["train"] == Tagged(TOKENS, TAGS)
 
@@ -161,15 +164,16 @@ class TestBrokenTags:
             record.getMessage() for record in messages.records if record.levelno == logging.WARNING
         )
         assert (
-            f"{path}: 2 tags break the scheme bio: 'I-LOC' in line 10, 'I-LOC' in line 14; each was read as"
-            in warning
+            f"{path}: 2 tags break the scheme bio: 'I-LOC' in line 10, 'I-LOC' in line 14; "
+            "each was read as" in warning
         )
 
     def test_are_refused_when_strict(self, tmp_path):
         path = write(tmp_path / "a.txt", self.CONTENT)
         with pytest.raises(
             InputError,
-            match=r"a.txt: 2 tags break the scheme bio: 'I-LOC' in line 10.*do not ask for strict reading",
+            match=r"a.txt: 2 tags break the scheme bio: 'I-LOC' in line 10.*"
+            "do not ask for strict reading",
         ):
             read_tagged(path, strict=True)
         json_path = write(
@@ -185,7 +189,8 @@ class TestBrokenTags:
         path = write(tmp_path / "a.txt", columns())
         with pytest.raises(
             InputError,
-            match="3 tags break the scheme iob1: 'B-ORG' in line 1, 'B-MISC' in line 3, 'B-PER' in line 6",
+            match="3 tags break the scheme iob1: 'B-ORG' in line 1, 'B-MISC' in line 3, "
+            "'B-PER' in line 6",
         ):
             read_tagged(path, scheme="iob1", strict=True)
 

@@ -172,7 +172,7 @@ class TestWordEncoder:
         ]
 
     def test_a_stream_of_new_words_does_not_fill_the_memory(self, monkeypatch):
-        monkeypatch.setattr(words, "_CACHED", 10)
+        monkeypatch.setattr(words, "CACHED_WORDS", 10)
         encoder, fresh = (WordEncoder.fit([SENTENCE]) for _ in range(2))
         for i in range(100):
             sentence = [f"word{i}", "cat"]
@@ -180,7 +180,7 @@ class TestWordEncoder:
                 encoder.encode([sentence]).values(), fresh.encode([sentence]).values(), strict=True
             ):
                 np.testing.assert_array_equal(one[0], two[0])
-        assert len(encoder._cache) <= 10
+        assert 0 < encoder.cached_words <= 10
 
     def test_data_without_a_word(self):
         with pytest.raises(InputError, match="no word"):

@@ -10,7 +10,7 @@ from rnn_cookbook.nn.crf import decoding_model
 from rnn_cookbook.run.inference import predict_sequences
 from rnn_cookbook.tasks.tagging.encode import TagEncoder, WordEncoder
 from rnn_cookbook.tasks.tagging.model import sequence_tagger
-from rnn_cookbook.tasks.tagging.predict import Tagger, inputs_of
+from rnn_cookbook.tasks.tagging.predict import Tagger, inputs_of, overlapping_parts
 
 SENTENCES = [["Anna", "saw", "Rome", "."], ["Nobody"], [], ["In", "New", "York", "City"]]
 
@@ -102,14 +102,12 @@ def test_long_sentences_are_read_in_parts_that_hang_together(tagger, longest):
         np.testing.assert_allclose([p for _, p in one], [p for _, p in other], rtol=1e-3)
 
 
-def test_parts_cover_every_token_once_with_its_neighbours(tagger):
-    for length, tagger.longest in itertools.product(
-        [1, 7, 8, 9, 13, 14, 15, 200], [1, 2, 7, 8, 9, 17]
-    ):
-        kept, margin = [], tagger.longest // 8
-        for part, inner in tagger._parts(length):
+def test_parts_cover_every_token_once_with_its_neighbours():
+    for length, longest in itertools.product([1, 7, 8, 9, 13, 14, 15, 200], [1, 2, 7, 8, 9, 17]):
+        kept, margin = [], longest // 8
+        for part, inner in overlapping_parts(length, longest=longest):
             here = list(range(length))[part]
-            assert 0 < len(here) <= tagger.longest
+            assert 0 < len(here) <= longest
             kept += here[inner]
             assert part.start == 0 or inner.start >= margin
             assert part.stop == length or len(here) - inner.stop >= margin

@@ -239,7 +239,10 @@ class TestTagEncoder:
     def test_types_that_training_lacks_are_counted_and_named(self):
         encoder = TagEncoder.fit([["B-PER", "O", "B-LOC"]])
         encoder.check([["S-LOC", "O"]], name="test")
-        message = "the test split has 3 entities of types that the training split lacks: MISC, ORG; training has LOC, PER"
+        message = (
+            "the test split has 3 entities of types that the training split lacks: MISC, ORG; "
+            "training has LOC, PER"
+        )
         with pytest.raises(InputError, match=message):
             encoder.check([["B-ORG", "I-ORG", "B-PER"], ["B-MISC", "O", "I-ORG"]], name="test")
 

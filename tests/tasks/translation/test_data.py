@@ -234,7 +234,7 @@ def test_any_translation_data_set_of_tfds_by_its_name(tmp_path, messages):
     assert "toy_translate train: 1 of 5 pairs have an empty side" in messages.text
     with pytest.raises(InputError, match="'toy_labels' holds no pairs of texts: it has pt, en"):
         tfds_pairs("toy_labels", data_dir=tmp_path)
-    with pytest.raises(InputError, match=r"'no_such_set' is not in .* --data sample"):
+    with pytest.raises(InputError, match=r"'no_such_set' is not in .*Use the data .sample"):
         tfds_pairs("no_such_set", data_dir=tmp_path)
 
 
