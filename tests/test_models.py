@@ -57,10 +57,10 @@ def test_word_vectors_are_where_the_words_are():
     ("options", "message"),
     [
         ({"cell": "transformer"}, "'transformer'; accepted are simple_rnn, lstm, gru"),
-        ({"units": 0}, "got units=0"),
-        ({"classes": 1}, "got 1"),
+        ({"units": 0}, "received units=0"),
+        ({"classes": 1}, "received 1"),
         ({"word_vectors": np.zeros((3, 5))}, r"\(3, 5\) do not fit 30 words"),
-        ({"segment_length": -2}, "got -2"),
+        ({"segment_length": -2}, "received -2"),
     ],
 )
 def test_bad_arguments_are_named(options, message):
@@ -107,7 +107,7 @@ def test_schemes_forbid_what_is_no_sequence_of_tags():
             {"tags": 3, "characters": 9, "character_encoder": "transformer"},
             "'transformer'; accepted are recurrent, convolution",
         ),
-        ({"tags": 3, "features": (0,)}, r"got \[0\]"),
+        ({"tags": 3, "features": (0,)}, r"received counts=\[0\]"),
     ],
 )
 def test_bad_arguments_of_the_tagger_are_named(options, message):
@@ -130,7 +130,7 @@ def test_bad_arguments_of_the_tagger_are_named(options, message):
         (lambda: text(mask=None), "text_classifier sets mask"),
         (
             lambda: text(embedding_dropout=1.0),
-            "embedding_dropout must be at least 0 and below 1, got 1.0",
+            "embedding_dropout must be at least 0 and below 1; received 1.0",
         ),
         (
             lambda: sequence_tagger(vocabulary_size=9, tags=3, input_dropout=0.1),
@@ -142,11 +142,11 @@ def test_bad_arguments_of_the_tagger_are_named(options, message):
         ),
         (
             lambda: speech_recognizer(features=3, symbols=4, look_ahead=2),
-            "look_ahead is for bidirectional=False",
+            "look_ahead must be 0 in a bidirectional network",
         ),
         (
             lambda: speech_recognizer(features=3, symbols=4, convolution="2d"),
-            "must be time or time_frequency, got '2d'",
+            "must be one of time, time_frequency; received '2d'",
         ),
         (
             lambda: encoder_decoder(source_vocabulary=9, target_vocabulary=9, merge=None),
@@ -197,7 +197,7 @@ def test_a_saved_model_loads_in_a_process_that_has_imported_nothing_else(tmp_pat
     model.save(tmp_path / "m.keras")
     tokens = np.array([[3, 4, 0]], np.int32)
     code = (
-        "import sys, numpy as np; from rnn_cookbook import bundle as b; x = np.array([[3, 4, 0]]); "
+        "import sys, numpy as np; from rnn_cookbook.run import bundle as b; x = np.array([[3, 4, 0]]); "
     )
     code += "print(b.load_model(sys.argv[1])(x).numpy().tolist())"
     ended = subprocess.run(
