@@ -345,6 +345,18 @@ def choose(wanted: Callable[[Case], bool]):
 
 
 every, causal = choose(lambda case: True), choose(lambda case: case.causal)
+# What does not depend on how a builder is varied.
+first, first_ragged = (
+    pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param(CASES[name], id=name)
+            for name in sorted(FIRST)
+            if not (ragged_only and CASES[name].fixed_time)
+        ],
+    )
+    for ragged_only in (False, True)
+)
 ragged = choose(lambda case: not case.fixed_time)
 
 
@@ -449,13 +461,10 @@ def test_reload_predicts_the_same_without_custom_objects(case, tmp_path):
     assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
 
 
-@every
+@pytest.mark.slow
+@first
 @pytest.mark.parametrize(
-    ("trained", "loaded"),
-    [
-        pytest.param("float32", "mixed_float16", marks=pytest.mark.slow),
-        ("mixed_float16", "float32"),
-    ],
+    ("trained", "loaded"), [("float32", "mixed_float16"), ("mixed_float16", "float32")]
 )
 def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp_path):
     model, inputs = kept(case, trained), case.inputs()
@@ -470,7 +479,8 @@ def test_reload_under_another_precision_keeps_its_own(case, trained, loaded, tmp
         )
 
 
-@every
+@pytest.mark.slow
+@first
 def test_trained_in_half_precision_a_bundle_answers_in_full(case):
     half, inputs = kept(case, "mixed_float16"), case.inputs()
     full = in_full_precision(half)
@@ -479,7 +489,7 @@ def test_trained_in_half_precision_a_bundle_answers_in_full(case):
     assert in_full_precision(full) is full
 
 
-@every
+@first
 def test_mixed_precision_stays_finite_and_ends_in_float32(case):
     model = kept(case, "mixed_float16")
     with precision("mixed_float16"):
@@ -521,7 +531,8 @@ def test_the_future_is_read_if_and_only_if_the_model_is_not_causal(case):
     assert np.array_equal(before, after) == case.causal
 
 
-@ragged
+@pytest.mark.slow
+@first_ragged
 def test_one_step_and_very_many(case):
     model = tf.function(kept(case), reduce_retracing=True)
     for length in (1, 1000):

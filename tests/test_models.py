@@ -196,10 +196,8 @@ def test_a_saved_model_loads_in_a_process_that_has_imported_nothing_else(tmp_pat
     model = text(units=3, pooling="max+attention")
     model.save(tmp_path / "m.keras")
     tokens = np.array([[3, 4, 0]], np.int32)
-    code = (
-        "import sys, numpy as np; from rnn_cookbook.run import bundle as b; x = np.array([[3, 4, 0]]); "
-    )
-    code += "print(b.load_model(sys.argv[1])(x).numpy().tolist())"
+    code = "import sys, numpy as np; from rnn_cookbook.run import bundle as b; "
+    code += "print(b.load_model(sys.argv[1])(np.array([[3, 4, 0]])).numpy().tolist())"
     ended = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "m.keras"],
         capture_output=True,

@@ -137,7 +137,14 @@ SERVED = {
 }
 
 
-@pytest.mark.parametrize("name", SERVED)
+# One of each kind; the slower checks go through the others.
+FIRST = ("classifier", "tagger", "quantiles", "recognizer")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in FIRST else pytest.mark.slow) for name in SERVED],
+)
 def test_answers_as_the_library_does(name):
     served = SERVED[name]()
     assert difference(served) <= 1e-4
@@ -307,6 +314,7 @@ EXPORTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "form"),
     [pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow) for one in EXPORTS],

@@ -113,6 +113,7 @@ def reviews_run(folder, model):
     )
 
 
+@pytest.mark.slow
 def test_a_savedmodel_takes_raw_text(reviews, capsys):
     assert main(["export", str(reviews), "--format", "saved_model"]) == 0
     folder = reviews / "export/saved_model"
@@ -254,6 +255,7 @@ def test_the_bundle_itself_can_be_named(reviews):
     ]
 
 
+@pytest.mark.slow
 def test_a_tagger_brings_what_finds_its_best_path(tmp_path):
     model = MODELS["sequence_tagger"]()
     export(saved(tmp_path, model, facts={"types": ["X"]}), form="litert", length=8)

@@ -43,7 +43,13 @@ def translator(**options):
     return encoder_decoder(**options)
 
 
-@pytest.mark.parametrize("options", WIRINGS, ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=str(options), marks=() if i < 3 else pytest.mark.slow)
+        for i, options in enumerate(WIRINGS)
+    ],
+)
 class TestEveryWiring:
     def test_a_step_sees_the_words_before_it_and_never_its_own(self, options):
         model = translator(**options)
@@ -166,6 +172,7 @@ class TestScheduledSampling:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["luong", pytest.param("bahdanau", marks=pytest.mark.slow)])
 def test_a_translator_learns_to_turn_sequences_round(attention):
     """Reversal needs the whole source; 40 seconds of learning would be a recipe, so six symbols of

@@ -188,6 +188,7 @@ def test_one_tag_and_one_step_train():
     assert model.train_on_batch([FEATURES[:, :1], MASK[:, :1]], LABELS[:, :1]) > 0
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_in_float32():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
@@ -205,6 +206,7 @@ def test_mixed_precision_trains_in_float32():
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.slow
 def test_training_compiled_by_xla_gives_the_same():
     losses = []
     for jit_compile in (False, True):

@@ -249,6 +249,7 @@ def test_the_best_epoch_is_what_remains(tmp_path, monitor):
     assert score == pytest.approx(values[report["best_epoch"]], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_last_epochs_survives_a_kill(tmp_path, kill_after, monkeypatch):
     kill_after(24)  # in the fourth epoch of five, when the first has left the mean
     with pytest.raises(Killed):

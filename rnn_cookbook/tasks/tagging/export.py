@@ -199,6 +199,6 @@ class ServedTagger(Served):
         longest = inputs["words"].shape[1]
         rows = []
         for numbers in self.tagger.numbers(sentences):
-            tags = [self.tags[number].encode() for number in numbers]
+            tags = [self.tagger.tags.tags[number].encode() for number in numbers]
             rows.append(tags + [b""] * (longest - len(tags)))
         return {"tags": np.array(rows, dtype=object)}

@@ -49,7 +49,7 @@ BOTH = pytest.mark.parametrize("kind", ["predictor", "autoencoder"])
 
 class TestDetector:
     @BOTH
-    @pytest.mark.parametrize("sizes", [[1], [7], [3, 1, 40]])
+    @pytest.mark.parametrize("sizes", [pytest.param([1], marks=pytest.mark.slow), [7], [3, 1, 40]])
     def test_chunks_are_the_whole(self, kind, sizes):
         values = streams(steps=150)
         values[0, 60:64] = np.nan
@@ -125,7 +125,15 @@ class TestDetector:
                 np.testing.assert_allclose(scored.state[name], array, atol=1e-4, err_msg=name)
 
     @BOTH
-    @pytest.mark.parametrize("what", ["spike", "shift", "flat", "faster"])
+    @pytest.mark.parametrize(
+        "what",
+        [
+            "spike",
+            pytest.param("shift", marks=pytest.mark.slow),
+            "flat",
+            pytest.param("faster", marks=pytest.mark.slow),
+        ],
+    )
     def test_what_is_anomalous_stands_out(self, kind, what):
         """Even to a network that has learnt nothing: the stream's own past tells."""
         values = streams(count=1, steps=900, channels=1)

@@ -185,6 +185,7 @@ class TestRecursiveForecaster:
         assert same[:, :3].all()
         assert not same[:, 3:].all(axis=(0, 2, 3)).any()
 
+    @pytest.mark.slow
     def test_learns_a_wave(self):
         keras.utils.set_random_seed(1)
         wave = np.sin(np.arange(500) * 2 * np.pi / 12).astype(np.float32)[:, None]

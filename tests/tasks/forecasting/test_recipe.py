@@ -25,6 +25,7 @@ def sample_run(tmp_path_factory):
     return run_sample("forecasting", tmp_path_factory)
 
 
+@pytest.mark.slow
 def test_the_sample_is_forecast_nearly_as_well_as_by_who_knows_its_law(sample_run):
     folder, _ = sample_run
     report = json.loads((folder / "metrics.json").read_text())
@@ -40,6 +41,7 @@ def test_the_sample_is_forecast_nearly_as_well_as_by_who_knows_its_law(sample_ru
     assert report["test"]["mase"] < 0.8
 
 
+@pytest.mark.slow
 def test_the_run_folder_holds_what_is_promised(sample_run):
     folder, ended = sample_run
     report = json.loads((folder / "metrics.json").read_text())
@@ -84,6 +86,7 @@ def predict(folder, *arguments):
     return fresh.run("predict", folder, *arguments)
 
 
+@pytest.mark.slow
 def test_predict_goes_on_after_the_end_in_a_new_process(sample_run, tmp_path):
     """The forecast of the sample cut short by a day is near the best one of that day; the backtest
     says who wins in words."""
@@ -126,6 +129,7 @@ def test_a_backtest_of_the_test_split_agrees_with_the_run(sample_run):
         assert wanted in ended.stderr
 
 
+@pytest.mark.slow
 def test_the_bundle_knows_its_data(sample_run):
     loaded = load_bundle(sample_run[0])
     assert loaded.facts == {

@@ -71,6 +71,7 @@ def test_a_wide_table_of_your_own(options, daily, capsys):
     assert np.isfinite(forecast["forecast"]).all()
 
 
+@pytest.mark.slow
 def test_a_long_table_with_series_of_any_scale_and_length(daily, capsys):
     frame = pd.concat(
         daily(steps, seed=i).assign(
@@ -175,6 +176,7 @@ def test_bad_input_ends_with_one_line(arguments, daily, capsys):
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_bad_tables_to_predict(trained, daily, capsys):
     daily(200).to_csv("my.csv", index=False)
     daily(20, days_ahead=7).to_csv("short.csv", index=False)

@@ -180,6 +180,7 @@ def live_run(tmp_path_factory):
     return folder, arguments
 
 
+@pytest.mark.slow
 def test_a_folder_of_your_own_and_words_as_they_come(live_run, capsys):
     folder, _ = live_run
     report = json.loads((folder / "run" / "metrics.json").read_text())

@@ -81,7 +81,10 @@ def test_spans_are_those_of_the_decoding_model(tagger):
     assert tagger.spans(SENTENCES[:1]) == [tagger.tags.decode(np.asarray(numbers)[0])]
 
 
-@pytest.mark.parametrize("longest", [1, 8, 20])
+@pytest.mark.parametrize(
+    "longest",
+    [pytest.param(1, marks=pytest.mark.slow), 8, pytest.param(20, marks=pytest.mark.slow)],
+)
 def test_long_sentences_are_read_in_parts_that_hang_together(tagger, longest):
     """A network that looks at nothing but the word finds the same in parts as in the whole: the
     CRF's path goes across the cuts."""

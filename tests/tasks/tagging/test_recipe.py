@@ -46,6 +46,7 @@ def sample_run(tmp_path_factory):
     return run_sample("ner", tmp_path_factory)
 
 
+@pytest.mark.slow
 def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
     folder, _ = sample_run
     report = json.loads((folder / "metrics.json").read_text())
@@ -60,6 +61,7 @@ def test_the_sample_is_learnt_to_its_known_optimum(sample_run):
     )
 
 
+@pytest.mark.slow
 def test_the_run_folder_holds_what_is_promised(sample_run):
     folder, ended = sample_run
     report = json.loads((folder / "metrics.json").read_text())
@@ -101,6 +103,7 @@ def predict(folder, *arguments, **options):
     return fresh.run("predict", folder, *arguments, **options)
 
 
+@pytest.mark.slow
 def test_predict_finds_entities_with_their_offsets_in_a_new_process(sample_run, tmp_path):
     folder, _ = sample_run
     sentences = tagged_sentences(40, seed=99)
@@ -128,6 +131,7 @@ def test_predict_finds_entities_with_their_offsets_in_a_new_process(sample_run, 
     assert abs(len(starts) - wanted) <= 0.1 * wanted
 
 
+@pytest.mark.slow
 def test_a_very_long_document(sample_run):
     """Of whole sentences, and as one sentence without an end."""
     folder, _ = sample_run
@@ -236,14 +240,14 @@ def test_word_vectors_and_text_without_tags(tmp_path):
             "9 tags break the scheme",
         ),
         ("a B-X\n\n" * 9, ["--columns", "3,1"], "line 1 has 2 columns, too few"),
-        ("a B-X\n\n" * 9, ["--columns", "one"], "--columns takes the numbers"),
+        ("a B-X\n\n" * 9, ["--columns", "one"], "--columns must be the numbers"),
         (
             "a B-X\n\n" * 9,
             ["--vectors", "wide.txt"],
             "wide.txt, line 2 must be a word and 2 numbers",
         ),
         ("a B-X\n\n" * 9, ["--vectors", "none.txt"], "cannot read none.txt"),
-        ("a B-X\n\n" * 9, ["--max-tokens", "1"], "--max-tokens must be at least 2, got 1"),
+        ("a B-X\n\n" * 9, ["--max-tokens", "1"], "--max-tokens must be at least 2; received 1"),
         ("a B-X\n", [], "1 sentences are too few"),
         ("", [], "holds no sentence"),
     ],

@@ -152,6 +152,7 @@ def test_a_sentence_without_end_is_cut_between_words_where_there_are_any(model, 
     assert translator.translate([text])[0]
 
 
+@pytest.mark.slow
 def test_attention_is_what_the_model_looked_at_and_sums_to_one(model):
     for wiring in ({}, {"attention": "bahdanau"}, {"input_feeding": True, "cell": "gru"}):
         other = network(3, **wiring) if wiring else model
