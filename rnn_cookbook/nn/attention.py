@@ -42,10 +42,10 @@ class _Attention(keras.layers.Layer):
         """Returns float[batch, queries, time], before the softmax."""
         raise NotImplementedError
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return [None, None]
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         query, memory, mask = inputs
         return self.attend(query, self.keys(memory), memory, mask)
 
@@ -61,7 +61,7 @@ class _Attention(keras.layers.Layer):
         weights = weights / ops.sum(weights, axis=-1, keepdims=True)
         return ops.matmul(ops.cast(weights, memory.dtype), memory), weights
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         query, memory, _ = inputs
         context = (*query.shape[:2], memory.shape[-1])
         weights = (*query.shape[:2], memory.shape[1])
@@ -81,7 +81,7 @@ class LuongAttention(_Attention):
     float[batch, queries, time] weights.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         query, memory, _ = input_shape
         self.kernel = self.add_weight(
             shape=(memory[-1], query[-1]), initializer="glorot_uniform", name="kernel"
@@ -118,7 +118,7 @@ class BahdanauAttention(_Attention):
             raise InputError(f"units must be at least 1; received {units}", field="units")
         self.units = units
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         query, memory, _ = input_shape
         self.query_kernel = self.add_weight(
             shape=(query[-1], self.units), initializer="glorot_uniform", name="query_kernel"

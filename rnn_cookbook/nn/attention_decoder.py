@@ -179,7 +179,7 @@ class AttentionDecoder(keras.layers.Layer):
         )
         self.seed_generator = keras.random.SeedGenerator()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         _, memory, mask, _ = input_shape
         batch = memory[0]
         context = memory[-1] if self.attention else 0
@@ -203,14 +203,14 @@ class AttentionDecoder(keras.layers.Layer):
                 shape=(), initializer="zeros", trainable=False, name="sampling_rate"
             )
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> Any:
         target, *_ = inputs
         return keras.KerasTensor((*target.shape, self.vocabulary_size), "float32")
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return None
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
         target, memory, mask, states = inputs
         first = ops.full_like(target[:, :1], self.start)
         previous: Tensor = ops.concatenate([first, target[:, :-1]], axis=1)

@@ -165,7 +165,7 @@ class LogMel(ExplicitMask):
             warp=warp,
         )
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
         samples: Tensor = tf.cast(inputs[0], tf.float32)
         lengths: Tensor = tf.cast(inputs[1], tf.int32)
         samples = tf.where(tf.sequence_mask(lengths, tf.shape(samples)[1]), samples, 0)
@@ -188,7 +188,7 @@ class LogMel(ExplicitMask):
         """Returns the number of frames: int32[...] samples -> int32[...]."""
         return 1 + tf.maximum(0, lengths - self.length) // self.step
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> Any:
         samples, lengths = inputs
         return (
             keras.KerasTensor((samples.shape[0], None, self.bands), "float32"),
@@ -226,7 +226,7 @@ class UtteranceNormalization(ExplicitMask):
         super().__init__(**kwargs)
         self.by_feature = by_feature
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         features: Tensor = tf.cast(inputs[0], tf.float32)
         frames: Tensor = tf.sequence_mask(inputs[1], tf.shape(features)[1], tf.float32)
         mask = frames[..., None]
@@ -241,7 +241,7 @@ class UtteranceNormalization(ExplicitMask):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "by_feature": self.by_feature}
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs[0].shape, "float32")
 
 
@@ -285,7 +285,7 @@ class RunningNormalization(ExplicitMask):
         self.initial_mean = mean
         self.initial_deviation = deviation
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         features = input_shape[0][-1]
         mean: Any = keras.initializers.Constant(self.initial_mean)
         log_variance: Any = keras.initializers.Constant(np.log(self.initial_deviation**2))
@@ -296,7 +296,7 @@ class RunningNormalization(ExplicitMask):
             name="log_variance",
         )
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         features, lengths = inputs
         batch = tf.shape(features)[0]
         zeros: dict[str, Tensor] = {
@@ -332,7 +332,7 @@ class RunningNormalization(ExplicitMask):
         after = {"count": count[:, -1], "sum": total[:, -1], "squares": squares[:, -1]}
         return (centred - mean) / tf.sqrt(variance + _VARIANCE_FLOOR), after
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs[0].shape, "float32")
 
     def get_config(self) -> dict[str, Any]:

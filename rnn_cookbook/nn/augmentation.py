@@ -26,7 +26,7 @@ class _Augmentation(ExplicitMask):
         """Returns the features of a training batch, changed at random."""
         raise NotImplementedError
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Tensor:
         features, lengths = inputs
         return self.augmented(features, lengths) if training else features
 
@@ -40,7 +40,7 @@ class _Augmentation(ExplicitMask):
         """Returns the features of a chunk as they are."""
         return inputs[0], states
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> Any:
         return keras.KerasTensor(inputs[0].shape, inputs[0].dtype)
 
 

@@ -96,7 +96,7 @@ class CharacterEncoder(keras.layers.Layer):
         """The values of the letters, for random examples."""
         return (InputValues(counts=(self.vocabulary_size,), width=LETTERS),)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         letters = (None, None, self.embedding_size)
         self.embedding.build((None, None))
         if self.kind == "recurrent":
@@ -106,7 +106,7 @@ class CharacterEncoder(keras.layers.Layer):
             self.convolution.build((letters, (None, None)))
             self.pooling.build(((None, None, self.units), (None, None)))
 
-    def call(self, characters, training=False):
+    def call(self, characters: Tensor, training: bool = False) -> Tensor:
         # Columns that are padding in the whole batch cost time and change nothing.
         lengths = ops.sum(ops.cast(ops.not_equal(characters, 0), "int32"), axis=-1)
         longest = ops.maximum(ops.max(lengths), 1)
@@ -125,7 +125,7 @@ class CharacterEncoder(keras.layers.Layer):
             words = self.pooling(self.convolution((vectors, mask)))
         return ops.reshape(words, (batch, time, words.shape[-1]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:2], self.units * (2 if self.kind == "recurrent" else 1))
 
     def get_config(self) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class MaskedConv1D(ExplicitMask):
         """Steps of the input for each step of the output, for streams."""
         return self.strides
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.features = input_shape[0][-1]
         self.conv.build(input_shape[0])
 
@@ -91,14 +91,14 @@ class MaskedConv1D(ExplicitMask):
         """
         return self.conv(sequence)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         sequence, mask = inputs
         future = 0 if self.causal else (self.kernel_size - 1) // 2
         past = self.kernel_size - 1 - future
         sequence = ops.pad(without_padding(sequence, mask), [[0, 0], [past, future], [0, 0]])
         return self.convolved(sequence), mask[:, :: self.strides]
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         sequence, mask = inputs
         time = None if mask.shape[1] is None else -(-mask.shape[1] // self.strides)
         shape = (sequence.shape[0], time, self._width(sequence.shape[-1]))
@@ -182,7 +182,7 @@ class MaskedConv2D(MaskedConv1D):
     def _width(self, features: int) -> int:
         return -(-features // self.channels // self.pooling) * self.filters
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.features = input_shape[0][-1]
         if self.features % self.channels:
             raise InputError(
@@ -242,7 +242,7 @@ class LookAhead(ExplicitMask):
             raise InputError(f"steps must be at least 0; received {steps}")
         self.steps = steps
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.features = input_shape[0][-1]
         shape = (self.steps + 1, self.features, 1)
         self.kernel = self.add_weight(shape=shape, initializer=self._initial_kernel, name="kernel")
@@ -252,12 +252,12 @@ class LookAhead(ExplicitMask):
         evenly = (1 - _PRESENT_WEIGHT) / shape[0]
         return ops.broadcast_to(_PRESENT_WEIGHT * present[:, None, None] + evenly, shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         sequence, mask = inputs
         ahead: Tensor = ops.pad(without_padding(sequence, mask), [[0, 0], [0, self.steps], [0, 0]])
         return ops.depthwise_conv(ahead, ops.cast(self.kernel, ahead.dtype))
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs[0].shape, self.compute_dtype)
 
     @property

@@ -103,7 +103,7 @@ class CRF(keras.layers.Layer):
                 raise InputError(f"allowed must let some tag be the {place}; received none")
         return lists
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         emissions, _ = input_shape
         if emissions[-1] != self.tags:
             raise InputError(
@@ -116,7 +116,7 @@ class CRF(keras.layers.Layer):
         )
         self.end = self.add_weight(shape=(self.tags,), initializer="zeros", name="end")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         emissions, mask = inputs
         start, _, end = self._potentials(FORBIDDEN)
         return _add_borders(emissions, mask, start, end)
@@ -182,11 +182,11 @@ class CRF(keras.layers.Layer):
             scores = _add_borders(scores, mask, start, end)
         return scores, mask, self._potentials(NEVER)[1]
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         # A travelling mask would end here as a weight bool[batch, time] on a loss float32[batch].
         return None
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape[0]
 
     def get_config(self) -> dict[str, Any]:
@@ -230,7 +230,7 @@ class CRFLoss(keras.losses.Loss):
         # Behind a function: from an attribute Keras would store the layer's weights as the loss's.
         self._layer: Callable[[], CRF] = lambda: crf
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         crf = self._layer()
         labels: Tensor = tf.cast(y_true, tf.int32)
         mask = labels >= 0
@@ -280,20 +280,20 @@ class CRFDecoder(keras.layers.Layer):
         self.supports_masking = True
         self.crf = crf
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if not self.crf.built:
             self.crf.build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         _, mask = inputs
         scores = self.crf(inputs)
         path, _ = self.crf.viterbi(scores, mask)
         return {"tags": path, "probabilities": self.crf.marginals(scores, mask)}
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return None
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         emissions, _ = inputs
         return {
             "tags": keras.KerasTensor(emissions.shape[:-1], "int32"),

@@ -345,15 +345,15 @@ class PadWithBlank(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         logits, mask = inputs
         return _pad_with_blank(ops.cast(logits, "float32"), ops.cast(mask, "bool"))
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         # A travelling mask would end here as a weight bool[batch, frames] on a loss float32[batch].
         return None
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape[0]
 
 
@@ -396,7 +396,7 @@ class CTCLoss(keras.losses.Loss):
             raise InputError(f"unknown on_impossible {on_impossible!r}; accepted are {accepted}")
         self.on_impossible = on_impossible
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         loss = ctc_loss(y_true, y_pred)
         impossible: Tensor = tf.math.is_inf(loss)
         if self.on_impossible == "error":

@@ -62,7 +62,7 @@ class FeedbackCell(keras.layers.Layer):
         """Number of raw outputs."""
         return self.channels * self.head.width
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         width = input_shape[-1]
         for cell in self.cells:
             if not cell.built:  # a reloaded cell is
@@ -71,7 +71,7 @@ class FeedbackCell(keras.layers.Layer):
         if not self.raw.built:
             self.raw.build((None, width))
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs: Any, states: Tensor, training: bool = False) -> Tensor:
         last = states[0]
         remaining = list(states[1:])
         x = inputs
@@ -127,7 +127,7 @@ class TeacherInput(keras.layers.Layer):
         self.target = target
         self.covariates = covariates
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         last = inputs[0][:, -1:]
         if self.target:
             before = inputs[1][:, :-1]
@@ -139,7 +139,7 @@ class TeacherInput(keras.layers.Layer):
             parts.append(inputs[-1])
         return ops.concatenate([ops.cast(part, self.compute_dtype) for part in parts], axis=-1)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         width = inputs[0].shape[-1]
         if self.covariates:
             width += inputs[-1].shape[-1]

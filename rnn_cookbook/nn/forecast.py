@@ -72,7 +72,7 @@ class Normalize(keras.layers.Layer):
             )
         self.kind = kind
 
-    def call(self, window):
+    def call(self, window: Tensor) -> Tensor:
         last = window[:, -1:]
         offset = ops.zeros_like(last)
         scale = ops.ones_like(last)
@@ -85,7 +85,7 @@ class Normalize(keras.layers.Layer):
             scale = ops.sqrt(variance + _MIN_VARIANCE)
         return (window - offset) / scale, offset, scale
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         statistic = (input_shape[0], 1, input_shape[2])
         return input_shape, statistic, statistic
 
@@ -107,7 +107,7 @@ class Denormalize(keras.layers.Layer):
         super().__init__(**kwargs)
         self.spread = tuple(spread)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         forecast, offset, scale = _float32(inputs)
         if not self.spread:
             return forecast * scale + offset
@@ -115,7 +115,7 @@ class Denormalize(keras.layers.Layer):
         scaled: Tensor = ops.array([float(kind != _UNITLESS) for kind in self.spread])
         return forecast * (scale[..., None] * scaled + (1 - scaled)) + offset[..., None] * levels
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs[0].shape, "float32")
 
     def get_config(self) -> dict[str, Any]:
@@ -127,11 +127,11 @@ class Scale(keras.layers.Layer):
     """Does to more values what `Normalize` did to the window: (float[batch, horizon, channels],
     offset, scale) -> the same shape."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         values, offset, scale = _float32(inputs)
         return (values - offset) / scale
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs[0].shape, "float32")
 
 
@@ -205,7 +205,7 @@ class ForecastHead(keras.layers.Layer):
         distances = [abs(quantile - 0.5) for quantile in self.quantiles]
         return forecast[..., distances.index(min(distances))]
 
-    def call(self, raw):
+    def call(self, raw: Tensor) -> Tensor:
         if self.kind == "point":
             return raw[..., 0]
         if self.kind == "quantiles":
@@ -215,7 +215,7 @@ class ForecastHead(keras.layers.Layer):
         positive: Tensor = ops.softplus(raw[..., 1:])
         return ops.concatenate([raw[..., :1], positive + lowest], axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape[:-1] if self.kind == "point" else input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -247,7 +247,7 @@ class MixLinear(keras.layers.Layer):
     def _constant(self, name: str, *, shape: tuple = (), initializer: str = "zeros") -> Tensor:
         return self.add_weight(shape=shape, initializer=initializer, trainable=False, name=name)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         forecast, window = input_shape
         self.kernel = self._constant("kernel", shape=(window[1], forecast[1]))
         self.bias = self._constant("bias", shape=(forecast[1],))
@@ -259,7 +259,7 @@ class MixLinear(keras.layers.Layer):
         change: Tensor = ops.matmul(ops.transpose(window - last, (0, 2, 1)), self.kernel)
         return last + ops.transpose(change + self.bias, (0, 2, 1))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         forecast, window = _float32(inputs)
         linear = self._linear_forecast(window)
         centre = self.head.centre(forecast)
@@ -276,7 +276,7 @@ class MixLinear(keras.layers.Layer):
             + scales * (self.spread - 1) * forecast
         )
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs[0].shape, "float32")
 
     def get_config(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class FoldSegments(keras.layers.Layer):
         self.length = length
         self.joint = joint
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         window, covariates = _window_and_covariates(inputs)
         segments = window.shape[1] // self.length
         channels = window.shape[2]
@@ -56,7 +56,7 @@ class FoldSegments(keras.layers.Layer):
             known = ops.repeat(known, channels, axis=0)
         return ops.concatenate([rows, known], axis=-1)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         window, covariates = _window_and_covariates(inputs)
         width = window.shape[2] if self.joint else 1
         if covariates is not None:
@@ -90,7 +90,7 @@ class UnfoldSegments(keras.layers.Layer):
         self.width = width
         self.joint = joint
 
-    def call(self, segments):
+    def call(self, segments: Tensor) -> Tensor:
         step_width = self.width * (self.channels if self.joint else 1)
         length = segments.shape[-1] // step_width
         steps = -(-self.horizon // length) * length
@@ -100,7 +100,7 @@ class UnfoldSegments(keras.layers.Layer):
         rows = ops.reshape(segments, (-1, self.channels, steps, self.width))
         return ops.transpose(rows[:, :, : self.horizon], (0, 2, 1, 3))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return (None, self.horizon, self.channels, self.width)
 
     def get_config(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class FutureSegments(keras.layers.Layer):
         if covariates:
             self.known = keras.layers.Dense(size, dtype=self.dtype_policy, name="known")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         half = self.size // 2
         self.position = self.add_weight(
             shape=(self.segments, self.size - half), initializer="random_normal", name="position"
@@ -167,7 +167,7 @@ class FutureSegments(keras.layers.Layer):
         vectors: Tensor = ops.concatenate(parts, axis=-1)
         return vectors[None]
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         states = inputs if self.known is None else inputs[:-1]
         steps = self._vectors()
         shape: Tensor = ops.shape(states[0])
@@ -181,7 +181,7 @@ class FutureSegments(keras.layers.Layer):
         repeated = [ops.repeat(state, self.segments, axis=0) for state in states]
         return ops.reshape(steps, (-1, 1, self.size)), *repeated
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         states = inputs if self.known is None else inputs[:-1]
         steps = keras.KerasTensor((None, 1, self.size), self.compute_dtype)
         return steps, *(keras.KerasTensor((None, state.shape[1]), state.dtype) for state in states)

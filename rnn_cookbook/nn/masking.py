@@ -55,7 +55,7 @@ class ExplicitMask(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def compute_mask(self, inputs, previous_mask=None) -> None:
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None
 
 
@@ -70,7 +70,7 @@ class PaddingMask(keras.layers.Layer):
 
     makes_mask = True
 
-    def call(self, tokens):
+    def call(self, tokens: Tensor) -> Tensor:
         return with_first_step(ops.not_equal(tokens, 0))
 
     def stream_states(self) -> dict[str, tuple[int, ...]]:
@@ -93,14 +93,14 @@ class LengthMask(ExplicitMask):
     input_values = (InputValues(), InputValues(lengths=True))
     stream_drops = (1,)  # all the steps of a chunk are there
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         sequence, lengths = inputs
         shape: Tensor = ops.shape(sequence)
         steps: Tensor = ops.arange(shape[1])
         ends: Tensor = ops.cast(lengths, "int32")
         return with_first_step(steps[None] < ends[:, None])
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs[0].shape[:2], "bool")
 
     def stream_states(self) -> dict[str, tuple[int, ...]]:
@@ -120,13 +120,13 @@ class ReverseSequence(ExplicitMask):
     be left out.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         if not isinstance(inputs, list | tuple):
             return ops.flip(inputs, axis=1)
         sequence, mask = inputs
         lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
         return tf.reverse_sequence(sequence, lengths, seq_axis=1, batch_axis=0)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         sequence = inputs[0] if isinstance(inputs, list | tuple) else inputs
         return keras.KerasTensor(sequence.shape, sequence.dtype)

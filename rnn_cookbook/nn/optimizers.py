@@ -43,7 +43,7 @@ class LazyAdam(keras.optimizers.Adam):
         super().__init__(learning_rate, **kwargs)
         self.clip_norm = clip_norm
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
         grads = [
             _sum_duplicates(grad) if isinstance(grad, tf.IndexedSlices) else grad for grad in grads
         ]
@@ -51,7 +51,7 @@ class LazyAdam(keras.optimizers.Adam):
             grads, _ = tf.clip_by_global_norm(grads, self.clip_norm)
         return super().apply(grads, trainable_variables)
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
         if not isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable, learning_rate)
             return

@@ -83,12 +83,12 @@ class MaskedPooling(ExplicitMask):
                 1, use_bias=False, dtype=self.dtype_policy, name="score"
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self._width = input_shape[0][-1]
         if self.score is not None:
             self.score.build(input_shape[0])
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         sequence, mask = inputs
         pooling = {
             "last": self._last,
@@ -118,7 +118,7 @@ class MaskedPooling(ExplicitMask):
         scores = self._scores(sequence, mask)
         return _weighted(sequence, ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), mask)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         sequence, _ = input_shape
         return (sequence[0], sequence[-1] * len(self.modes))
 
@@ -201,12 +201,12 @@ class RepeatOver(ExplicitMask):
     """Repeats a vector at every step of a sequence: (float[batch, size], float[batch, time,
     features]) -> float[batch, time, size]."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         vector, sequence = inputs
         shape: Tensor = ops.shape(sequence)
         return ops.repeat(vector[:, None], shape[1], axis=1)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         vector, sequence = inputs
         shape = (vector.shape[0], sequence.shape[1], vector.shape[1])
         return keras.KerasTensor(shape, vector.dtype)

@@ -157,7 +157,7 @@ class CarriedState(keras.layers.Wrapper):
         self.batch_size = batch_size
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.layer.build(input_shape[0])
         for phase in ("training", "inference"):
             states = [
@@ -189,7 +189,7 @@ class CarriedState(keras.layers.Wrapper):
             variable.assign(ops.stop_gradient(ops.cast(state, "float32")))
         return outputs, *states
 
-    def compute_output_spec(self, inputs: Sequence[Tensor], training: bool = False):
+    def compute_output_spec(self, inputs: Sequence[Tensor], training: bool = False) -> Any:
         sequence, *_ = inputs
         sizes = self.layer.state_size
         shapes = [
@@ -198,7 +198,7 @@ class CarriedState(keras.layers.Wrapper):
         ]
         return tuple(keras.KerasTensor(shape, self.compute_dtype) for shape in shapes)
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return [None] * (1 + len(self.layer.state_size))
 
     def get_config(self) -> dict[str, Any]:

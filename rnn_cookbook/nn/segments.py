@@ -45,7 +45,7 @@ class SplitSegments(ExplicitMask):
             raise InputError(f"the length of a segment must be at least 1; received {length}")
         self.length = length
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         sequence, mask = inputs
         shape: Tensor = ops.shape(sequence)
         time = shape[1]
@@ -56,7 +56,7 @@ class SplitSegments(ExplicitMask):
         mask = ops.reshape(ops.pad(mask, [[0, 0], [0, missing]]), (-1, self.length))
         return segments, with_first_step(mask)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         sequence, _ = inputs
         segments = keras.KerasTensor((None, self.length, sequence.shape[-1]), sequence.dtype)
         return segments, keras.KerasTensor((None, self.length), "bool")
@@ -70,7 +70,7 @@ class JoinSegments(ExplicitMask):
     """Undoes `SplitSegments`: (float[batch * segments, length, features], bool[batch, time]) ->
     float[batch, time, features]."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         segments, mask = inputs
         shape: Tensor = ops.shape(mask)
         batch = shape[0]
@@ -80,6 +80,6 @@ class JoinSegments(ExplicitMask):
         joined: Tensor = ops.reshape(segments, (batch, count * length, segments.shape[2]))
         return joined[:, :time]
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         segments, mask = inputs
         return keras.KerasTensor((*mask.shape, segments.shape[-1]), segments.dtype)

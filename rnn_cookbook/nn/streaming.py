@@ -48,7 +48,7 @@ class Step(keras.layers.Wrapper):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if not self.layer.built:
             inputs, _ = input_shape
             self.layer.build(inputs[0] if isinstance(self.layer, RECURRENT) else inputs)

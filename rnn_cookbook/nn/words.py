@@ -69,7 +69,7 @@ class WordDropout(keras.layers.Layer):
         drop = keras.random.uniform(ops.shape(tokens), seed=self.seed_generator) < rate
         return ops.where(ops.logical_and(drop, ops.not_equal(tokens, 0)), self.unknown, tokens)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class EmbeddingDropout(ExplicitMask):
         kept: Tensor = ops.take(keep, tokens)
         return vectors * kept[..., None]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape[1]
 
     def get_config(self) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class LanguageModelObjective(ExplicitMask):
             keras.layers.Dense(vocabulary_size, dtype=policy, name=f"{name}_word") for name in names
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         (*_, units), *_ = input_shape
         if units is None or units % len(self.hidden):
             raise InputError(
@@ -249,7 +249,7 @@ class LanguageModelObjective(ExplicitMask):
         shape: Tensor = ops.shape(tokens)
         return total / ops.cast(shape[0], "float32")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape[0]
 
     def get_config(self) -> dict[str, Any]:
@@ -298,7 +298,7 @@ class FeatureEmbedding(keras.layers.Layer):
         """The values of the features, for random examples."""
         return (InputValues(counts=self.counts),)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.embedding.build(input_shape)
 
     def call(self, features: Tensor) -> Tensor:
@@ -307,7 +307,7 @@ class FeatureEmbedding(keras.layers.Layer):
         shape: Tensor = ops.shape(features)
         return ops.reshape(vectors, (*shape[:2], len(self.counts) * self.size))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:2], len(self.counts) * self.size)
 
     def get_config(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rnn_cookbook.encode.series import SeriesEncoder, SeriesScaler
 from rnn_cookbook.errors import listing
 from rnn_cookbook.export.served import Served, call_by_name
 from rnn_cookbook.nn.forecast import ForecastHead
+from rnn_cookbook.nn.tensors import Tensor
 from rnn_cookbook.tasks.forecasting.model import without_teacher
 from rnn_cookbook.tasks.forecasting.predict import point_and_quantiles
 
@@ -56,7 +57,7 @@ class _Scaled(keras.layers.Layer):
         self.rest = (mean - self.near).astype(np.float32)
         self.scale = scale.astype(np.float32)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         values, *series = inputs
         near = row_of_series(self.near, series)[:, None]
         rest = row_of_series(self.rest, series)[:, None]
@@ -74,7 +75,7 @@ class _OwnUnits(keras.layers.Layer):
         self.scale = scale.astype(np.float32)
         self.head = head
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         raw, *series = inputs
         mean = row_of_series(self.mean, series)[:, None]
         scale = row_of_series(self.scale, series)[:, None]
