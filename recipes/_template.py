@@ -55,8 +55,8 @@ class Config:
     data: str = "sample"  # sample, or your table or folder; a recipe's default is a benchmark
     text_column: str = ""  # column of the texts in your table; by default a common name
     label_column: str = ""  # column of the labels in your table; by default a common name
-    validation_fraction: Fraction = 0.1  # of the training data, if it has no validation split
-    test_fraction: Fraction = 0.2  # of the data, if it has no test split
+    validation_fraction: Fraction = 0.1  # fraction of training data, if it has no validation split
+    test_fraction: Fraction = 0.2  # fraction of the data, if it lacks a test split
     cell: Literal["simple_rnn", "lstm", "gru"] = "lstm"  # recurrent cell
     units: Count = 32  # size of the state, in each direction
     epochs: Count = 10  # passes over the training data

@@ -1,5 +1,4 @@
-"""Named entities: who, where and what a text speaks of, by a recurrent network that reads words,
-letters and neighbours.
+"""Named entities: who, where and what a text is about, by a recurrent network with a CRF.
 
     rnn-cookbook run ner                     # CoNLL-2003: 14,041 sentences to train, 3,453 to test
     rnn-cookbook run ner --data sample       # a generator, offline, under a minute
@@ -78,8 +77,8 @@ class Config:
     vectors: str = ""  # pretrained word vectors: a text file of GloVe, word2vec or fastText
     vector_words: Count = 200_000  # maximum number of words read from that file
     unlabelled: str = ""  # text without tags, for the word vectors: a table, .txt file or folder
-    validation_fraction: Fraction = 0.1  # of the training data, if it has no validation split
-    test_fraction: Fraction = 0.2  # of the data, if it has no test split
+    validation_fraction: Fraction = 0.1  # fraction of training data, if it has no validation split
+    test_fraction: Fraction = 0.2  # fraction of the data, if it lacks a test split
     max_tokens: Annotated[int, Range(at_least=2)] = 200  # longer sentences are read in parts
     embedding: Count = 100  # dimensions of the word vectors, unless --vectors has others
     word_vectors: Literal["ppmi", "none"] = "ppmi"  # initial vectors: of the task's text, or random

@@ -72,8 +72,8 @@ class Config:
     label_column: str = ""  # column of the labels in your table; by default a common name
     drop_missing: bool = False  # leave out rows without a text or a label
     unlabelled: str = ""  # table or folder of texts without labels; "none": not the data set's
-    validation_fraction: Fraction = 0.1  # of the training data, if it has no validation split
-    test_fraction: Fraction = 0.2  # of the data, if it has no test split
+    validation_fraction: Fraction = 0.1  # fraction of training data, if it has no validation split
+    test_fraction: Fraction = 0.2  # fraction of the data, if it lacks a test split
     vocabulary: Count = 30_000  # maximum number of words, the most frequent ones
     min_count: int = 2  # minimum occurrences of a word; rarer words are unknown words
     max_tokens: Count = 400  # maximum length of a text in words; longer texts are cut

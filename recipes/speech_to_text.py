@@ -67,8 +67,8 @@ class Config:
     data_dir: str = ""  # folder of data sets; else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
     split: Literal["take", "speaker"] = "take"  # hold out unseen recordings, or unseen speakers
     held_out: str = ""  # spoken_digit: speaker held out for testing; by default number SEED
-    validation_fraction: Fraction = 0.05  # of the training data, if it has no validation split
-    test_fraction: Fraction = 0.1  # of the data, if it has no test split
+    validation_fraction: Fraction = 0.05  # fraction of training data, if it has no validation split
+    test_fraction: Fraction = 0.1  # fraction of the data, if it lacks a test split
     rate: Annotated[int, Range(at_least=1000)] = 8000  # Hz of the audio, which is resampled to it
     strings: Count = 1000  # spoken_digit: strings of digits per epoch
     max_seconds: Positive = 20.0  # longest training utterance in seconds; others are left out
@@ -162,7 +162,7 @@ class Data:
     train: speech.data.Utterances
     validation: speech.data.Utterances
     test: speech.data.Utterances
-    alphabet: speech.alphabet.Alphabet  # of the training texts
+    alphabet: speech.alphabet.Alphabet  # characters of the training texts
     language_model: ngrams.NGrams | None  # character n-grams of the training texts
     longest: float  # seconds of the longest training utterance: longer audio is cut
     recordings: speech.digits.Recordings | None  # digits for the strings of every epoch

@@ -73,8 +73,8 @@ class Config:
     target_column: str = ""  # column of the targets in your table; by default a common name
     reverse: bool = False  # translate the targets into the sources
     data_dir: str = ""  # folder of data sets; else $RNN_COOKBOOK_DATA or ~/tensorflow_datasets
-    validation_fraction: Fraction = 0.05  # of the training data, if it has no validation split
-    test_fraction: Fraction = 0.05  # of the data, if it has no test split
+    validation_fraction: Fraction = 0.05  # fraction of training data, if it has no validation split
+    test_fraction: Fraction = 0.05  # fraction of the data, if it lacks a test split
     vocabulary_size: Annotated[int, Range(at_least=8)] = 4000  # subwords of each side
     subword_dropout: Fraction = 0.0  # fraction of merges left out of training texts in each epoch
     max_tokens: Annotated[int, Range(at_least=2)] = 100  # longest training pair; texts are split

@@ -93,6 +93,7 @@ class TestEveryRecipe:
     def test_reads_in_one_go(self, name):
         file = recipe_files()[name]
         lines = file.read_text(encoding="utf-8").splitlines()
+        assert lines[0].endswith("."), "`list` and `--help` show the first line"
         assert len(lines) <= 450
         assert max(map(len, lines)) <= 100
         assert not re.search(r"fmt: *(off|skip)", "\n".join(lines))
