@@ -17,6 +17,7 @@ table names the fastest two ways of every shape.
 """
 
 import argparse
+import functools
 import statistics
 import sys
 import time
@@ -46,7 +47,8 @@ PLAIN = "fixed padding"
 
 
 def ragged_lengths(count: int, longest: int) -> np.ndarray:
-    """Like the lengths of reviews cut to 400 words: log-normal, a fifth of them as long as can be."""
+    """Like the lengths of reviews cut to 400 words: log-normal, a fifth of them as long as can
+    be."""
     return np.clip(
         np.random.default_rng(0).lognormal(5.4, 0.65, count) * longest / 400, 1, longest
     ).astype(int)
@@ -173,14 +175,16 @@ def main() -> None:
     shapes, text, rounds, batches = SHAPES, (64, 400), options.rounds, options.batches
     if options.quick:
         shapes, text, rounds, batches = [(4, 8, 16)], (4, 100), 1, 2
-    cases = {
-        f"{options.cell.upper()} at {batch} × {longest} × {units}": lambda batch=batch, longest=longest, units=units: (
-            layer_case(
-                cell=options.cell, batch=batch, longest=longest, units=units, batches=batches
-            )
+    cases = {}
+    for batch, longest, units in shapes:
+        cases[f"{options.cell.upper()} at {batch} × {longest} × {units}"] = functools.partial(
+            layer_case,
+            cell=options.cell,
+            batch=batch,
+            longest=longest,
+            units=units,
+            batches=batches,
         )
-        for batch, longest, units in shapes
-    }
     cases[f"sentiment at {text[0]} × {text[1]}, segments of {SEGMENT}"] = lambda: text_case(
         cell=options.cell, batch=text[0], longest=text[1], batches=batches
     )

@@ -129,7 +129,8 @@ def main() -> None:
             | {name: 1000 * statistics.median(s) for name, s in seconds.items()}
         )
     print(
-        f"{'batch x time, tags':<22}{'softmax, ms':>12}{'CRF, ms':>10}{'share':>8}{'loss alone, ms':>16}{'share':>8}"
+        f"{'batch x time, tags':<22}{'softmax, ms':>12}{'CRF, ms':>10}{'share':>8}"
+        f"{'loss alone, ms':>16}{'share':>8}"
     )
     for row in table:
         share, alone = row["crf"] / row["softmax"] - 1, row["loss"] / row["softmax"]

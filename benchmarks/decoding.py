@@ -95,7 +95,8 @@ def main() -> None:
         for search, milliseconds in times.items():
             median = statistics.median(milliseconds)
             print(
-                f"| {name} | {search} | {median:.0f} | {median / STEPS:.1f} | {options.batch / median * 1e3:.0f} | {median / base:.2f} |"
+                f"| {name} | {search} | {median:.0f} | {median / STEPS:.1f} | "
+                f"{options.batch / median * 1e3:.0f} | {median / base:.2f} |"
             )
         found[name] = times
     print(json.dumps({"milliseconds": found, "environment": environment()}))

@@ -40,7 +40,8 @@ def main() -> None:
                 ).execute()
             wall, used = time.perf_counter() - started, processor_seconds() - before
             print(
-                f"{path.stem:<48} {wall:6.0f} s, {used:6.0f} s of a processor{'' if wall <= LIMIT else f': above {LIMIT} s'}",
+                f"{path.stem:<48} {wall:6.0f} s, {used:6.0f} s of a "
+                f"processor{'' if wall <= LIMIT else f': above {LIMIT} s'}",
                 flush=True,
             )
 

@@ -10,8 +10,8 @@ of it. A round's time is its fastest call, since neighbours only ever add time; 
 median of the rounds (least to most), and ratios are medians of the rounds' own ratios.
 
 Keras' own layer is handed the mask; the library turns padding out of the way
-(`recurrent_layers.Bidirectional`), and its LSTM has a training step of its own (`lstm`). PyTorch's layers
-take no mask. In the rows with one they read packed sequences, their own way to leave padding out;
+(`recurrent_layers.Bidirectional`), and its LSTM has a training step of its own (`lstm`). PyTorch's
+layers take no mask. In the rows with one they read packed sequences, their own way to leave padding out;
 whoever goes without compares with the row above. PyTorch's columns stay empty where it is not
 installed. Its threads spin while they wait for each other: believe its times only if nothing else
 runs, since one busy neighbour makes them many times longer.
@@ -92,7 +92,10 @@ def load() -> str:
 
 def hardware(load_before: str) -> str:
     facts = environment()
-    versions = f"TensorFlow {facts['tensorflow']}, Keras {facts['keras']}, PyTorch {torch.__version__ if torch else 'not installed'}"
+    versions = (
+        f"TensorFlow {facts['tensorflow']}, Keras {facts['keras']}, PyTorch "
+        f"{torch.__version__ if torch else 'not installed'}"
+    )
     device = facts["gpu"] or f"{facts['cores']} cores of {facts['cpu']}"
     return f"On {device}; {versions}; load average {load_before} at the start, {load()} at the end."
 
@@ -244,7 +247,10 @@ def main() -> None:
     rows, load_before = [], load()
     for shape in shapes:
         for cell in GATES:
-            name = f"{'bidirectional ' if options.bidirectional else ''}{cell.upper()} at {' × '.join(map(str, shape))}"
+            name = (
+                f"{'bidirectional ' if options.bidirectional else ''}{cell.upper()} at "
+                f"{' × '.join(map(str, shape))}"
+            )
             settings = dict(
                 zip(("batch", "time", "units"), shape, strict=True),
                 cell=cell,

@@ -41,7 +41,8 @@ def main() -> None:
             times[name].append(seconds(arguments))
     for name, values in times.items():
         print(
-            f"{name:<24}{statistics.median(values):8.2f} s  ({min(values):.2f} to {max(values):.2f})"
+            f"{name:<24}{statistics.median(values):8.2f} s  ({min(values):.2f} to "
+            f"{max(values):.2f})"
         )
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "run"
@@ -51,7 +52,8 @@ def main() -> None:
         report = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     memory, accuracy = report["training"]["peak_memory_mb"], report["test"]["accuracy"]
     print(
-        f"{'the sample run':<24}{whole:8.2f} s, {memory:.0f} MB at its peak, accuracy {accuracy:.4f}"
+        f"{'the sample run':<24}{whole:8.2f} s, {memory:.0f} MB at its peak, accuracy "
+        f"{accuracy:.4f}"
     )
     print(f"on {report['environment']['cores']} cores of {report['environment']['cpu']}")
 
