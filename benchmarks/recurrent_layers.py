@@ -12,9 +12,9 @@ median of the rounds (least to most), and ratios are medians of the rounds' own 
 Keras' own layer is handed the mask; the library turns padding out of the way
 (`recurrent_layers.Bidirectional`), and its LSTM has a training step of its own (`lstm`). PyTorch's
 layers take no mask. In the rows with one they read packed sequences, their own way to leave
-padding out; whoever goes without compares with the row above. PyTorch's columns stay empty where it is not
-installed. Its threads spin while they wait for each other: believe its times only if nothing else
-runs, since one busy neighbour makes them many times longer.
+padding out; whoever goes without compares with the row above. PyTorch's columns stay empty where
+it is not installed. Its threads spin while they wait for each other: believe its times only if
+nothing else runs, since one busy neighbour makes them many times longer.
 
 The products are the floor: what the layer must multiply, one large product for the inputs of all
 steps and a chain of small ones from state to state, in TensorFlow; a training step needs the chain
