@@ -1,7 +1,7 @@
 """One table of cases, every model of the library: padding, batches, gradients, reload, precision,
 the future, streams."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -334,29 +334,21 @@ FIRST = {
 assert set(CASES) >= FIRST
 
 
-def choose(wanted: Callable[[Case], bool]):
+def choose(wanted: Callable[[Case], bool], *, names: Iterable[str] = CASES):
     marks = {name: () if name in FIRST else pytest.mark.slow for name in CASES}
     chosen = [
         pytest.param(case, id=name, marks=marks[name])
         for name, case in CASES.items()
-        if wanted(case)
+        if name in names and wanted(case)
     ]
     return pytest.mark.parametrize("case", chosen)
 
 
 every, causal = choose(lambda case: True), choose(lambda case: case.causal)
 # What does not depend on how a builder is varied.
-first, first_ragged = (
-    pytest.mark.parametrize(
-        "case",
-        [
-            pytest.param(CASES[name], id=name)
-            for name in sorted(FIRST)
-            if not (ragged_only and CASES[name].fixed_time)
-        ],
-    )
-    for ragged_only in (False, True)
-)
+first = choose(lambda case: True, names=FIRST)
+first_ragged = choose(lambda case: not case.fixed_time, names=FIRST)
+first_causal = choose(lambda case: case.causal, names=FIRST)
 ragged = choose(lambda case: not case.fixed_time)
 
 
@@ -452,7 +444,7 @@ def test_every_weight_gets_a_gradient_and_moves(case):
     assert not still, "no gradient arrives, or none that counts"
 
 
-@every
+@first
 def test_reload_predicts_the_same_without_custom_objects(case, tmp_path):
     model, inputs = kept(case), case.inputs()
     model.save(tmp_path / "m.keras")
@@ -566,7 +558,7 @@ def test_a_stream_in_chunks_of_any_size_gives_what_the_whole_gives(case):
     )
 
 
-@causal
+@first_causal
 def test_a_streaming_model_can_be_saved_and_called_as_any_other(case, tmp_path):
     model = kept(case)
     step = streaming_model(model)

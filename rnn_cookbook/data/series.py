@@ -90,7 +90,10 @@ class Series:
                 f"until {times[-1]}. Add rows that have them and no value"
             )
         known = self.known[:end] if self.covariates else np.zeros((end, 0))
-        times = pd.DatetimeIndex(times, freq=self.times.freq)  # pyright: ignore[reportArgumentType]
+        times = pd.DatetimeIndex(
+            times,
+            freq=self.times.freq,  # pyright: ignore[reportArgumentType]  # the stubs lack None
+        )
         return replace(self, times=times, known=known)
 
     @property
