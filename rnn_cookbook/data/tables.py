@@ -77,7 +77,7 @@ class Table:
 
     def values(self, name: str) -> pd.Series:
         """Returns a column as read; its index holds the numbers of the rows in the file."""
-        column: pd.Series = self.frame[name]  # pyright: ignore[reportAssignmentType]
+        column: pd.Series = self.frame[name]  # pyright: ignore[reportAssignmentType]  # one name
         return column.set_axis(self.rows)
 
     def texts(self, name: str) -> list[str]:
