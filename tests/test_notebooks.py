@@ -1,7 +1,10 @@
 """The notebooks: stored as they ran, from top to bottom, and they run again."""
 
+import ast
+import importlib
 import json
 import re
+import types
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,17 @@ from conftest import ROOT
 from rnn_cookbook.recipe import recipe_files
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Those that train for a minute of a processor or more; `benchmarks/notebooks.py` runs them all.
+LONG = {
+    "3_inside_the_gates",
+    "5_both_directions_depth_and_attention",
+    "6_learning_rate_regularisation_and_curves",
+    "9_what_a_search_finds",
+    "tour_forecasting",
+    "tour_ner",
+    "tour_speech_to_text",
+    "tour_translation",
+}
 
 
 def read(path: Path) -> list[dict]:
@@ -62,8 +76,29 @@ def test_it_is_stored_as_it_ran(path):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_it_imports_from_the_library_is_there(path):
+    code = "\n".join("".join(cell["source"]) for cell in read(path) if cell["cell_type"] == "code")
+    tree = ast.parse(re.sub(r"^[%!].*$", "", code, flags=re.MULTILINE))
+    modules = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rnn_cookbook"):
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                if not hasattr(module, name.name):
+                    importlib.import_module(f"{node.module}.{name.name}")
+                modules[name.asname or name.name] = getattr(module, name.name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = modules.get(node.value.id)
+            if isinstance(module, types.ModuleType):
+                assert hasattr(module, node.attr), f"{module.__name__}.{node.attr}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if path.stem not in LONG], ids=lambda path: path.stem
+)
 def test_it_runs_from_an_empty_folder(path, tmp_path):
     """Its own assertions hold, and what it prints is what is stored, but for the last digits. A
     cell with nbval's tag for output that depends on the machine, such as which examples a trained

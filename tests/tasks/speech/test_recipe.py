@@ -380,7 +380,7 @@ def test_the_real_digits_end_to_end_in_small(data_dir, tmp_path):
         units=32,
         depth=1,
         bands=24,
-        epochs=6,
+        epochs=12,
         least_steps=0,
         learning_rate=1e-2,
     )
