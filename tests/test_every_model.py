@@ -481,6 +481,7 @@ def test_trained_in_half_precision_a_bundle_answers_in_full(case):
     assert in_full_precision(full) is full
 
 
+@pytest.mark.slow
 @first
 def test_mixed_precision_stays_finite_and_ends_in_float32(case):
     model = kept(case, "mixed_float16")

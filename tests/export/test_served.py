@@ -207,7 +207,17 @@ def test_a_level_that_float32_has_no_digits_for():
     )
 
 
-@pytest.mark.parametrize("break_it", ["mean", "number", "covariates", "letters", "tags", "one row"])
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        "mean",
+        pytest.param("number", marks=pytest.mark.slow),
+        pytest.param("covariates", marks=pytest.mark.slow),
+        pytest.param("letters", marks=pytest.mark.slow),
+        "tags",
+        "one row",
+    ],
+)
 def test_who_serves_something_else_is_found(break_it, monkeypatch):
     if break_it == "mean":
         served = forecaster()

@@ -155,6 +155,7 @@ def test_a_wrong_label_costs_much_but_stays_finite():
     assert (each[1:] < 100).all()
 
 
+@pytest.mark.slow
 def test_learns_what_only_transitions_can_decide():
     """Tags alternate from a visible first one; all later inputs say nothing. The best classifier of
     single steps guesses."""
@@ -217,6 +218,7 @@ def test_training_compiled_by_xla_gives_the_same():
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_reload_predicts_and_trains_on_the_same(tmp_path):
     crf = CRF(5, allowed=tag_constraints(NER))
     model = tagger(crf)

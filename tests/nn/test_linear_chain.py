@@ -141,7 +141,10 @@ def per_row(*arguments):
     return [np.array(x) for x in everything(*arguments)[:-1]]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(
+    "jit_compile",
+    [pytest.param(False, id="graph"), pytest.param(True, id="xla", marks=pytest.mark.slow)],
+)
 def test_compiled_gives_the_same(jit_compile):
     """Batch and time are unknown while the graph is built, and XLA knows other sums, other orders
     and no dynamic arrays."""

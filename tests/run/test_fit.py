@@ -230,7 +230,9 @@ def test_the_metric_says_which_way_is_better_whatever_its_name(tmp_path, name, h
     assert report["best_epoch"] == best
 
 
-@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
+@pytest.mark.parametrize(
+    "monitor", [pytest.param("val_loss", marks=pytest.mark.slow), "val_accuracy"]
+)
 def test_the_best_epoch_is_what_remains(tmp_path, monitor):
     metric = Metric(monitor, higher_is_better=monitor == "val_accuracy")
     model, report = fit(tmp_path / "run", epochs=8, learning_rate=0.3, monitor=metric)

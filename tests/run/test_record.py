@@ -136,6 +136,7 @@ def test_a_record_is_of_the_metric_that_its_data_have(toy):
     assert (row["metric"], row["higher_is_better"], row["network_wins"]) == ("error", False, True)
 
 
+@pytest.mark.slow
 def test_the_sample_of_anomaly_detection_is_recorded_by_a_score_that_it_has(
     tmp_path, tmp_path_factory
 ):

@@ -78,6 +78,7 @@ def test_a_stream_line_by_line_is_the_table_and_a_restart_goes_on(
     assert any(row["alarm"] == "1" for row in same)
 
 
+@pytest.mark.slow
 def test_what_training_learnt_goes_on_where_the_data_ended(sample, tmp_path, command, answers):
     """The run has scored all of the stream: another day of it is scored by what it was, not
     from nothing."""
@@ -102,6 +103,7 @@ def test_what_training_learnt_goes_on_where_the_data_ended(sample, tmp_path, com
     assert {float(row["score"]) for row in fresh} == {0.0}  # no past to tell what is usual
 
 
+@pytest.mark.slow
 def test_a_table_that_overlaps_the_training_goes_on_after_it(sample, tmp_path, command, answers):
     folder, _ = sample
     one = anomalous_series(12, 2800, seed=0, clean=0.4)[1]
@@ -115,6 +117,7 @@ def test_a_table_that_overlaps_the_training_goes_on_after_it(sample, tmp_path, c
     )  # no row is later: from the beginning
 
 
+@pytest.mark.slow
 def test_times_that_cannot_be_read_count_as_steps_and_lose_nothing(
     sample, lines, tmp_path, command, answers
 ):
@@ -130,6 +133,7 @@ def test_times_that_cannot_be_read_count_as_steps_and_lose_nothing(
     assert read_states(state)["test 1"].last == lines[1].times[119].isoformat()
 
 
+@pytest.mark.slow
 def test_answers_before_an_error_are_kept_as_the_state_says(sample, lines, tmp_path, command):
     folder, _ = sample
     output, state = tmp_path / "out.csv", tmp_path / "s.npz"
@@ -234,6 +238,7 @@ def test_a_service_that_is_stopped_keeps_what_it_learnt(sample, lines, tmp_path)
     )
 
 
+@pytest.mark.slow
 def test_a_stream_that_stops_in_mid_line_keeps_what_came(sample, lines, tmp_path, command, answers):
     folder, _ = sample
     rows, _ = lines
@@ -244,6 +249,7 @@ def test_a_stream_that_stops_in_mid_line_keeps_what_came(sample, lines, tmp_path
     assert (tmp_path / "s.npz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "text", "message"),
     [
@@ -276,6 +282,7 @@ def test_bad_input(sample, arguments, text, message, command):
     assert "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_streams_that_training_did_not_see_are_scaled_by_their_own_beginning(sample, messages):
     loaded = load_bundle(sample[0])
     one = replace(anomalous_series(1, 2800, seed=5)[0], name="new")
@@ -289,6 +296,7 @@ def test_streams_that_training_did_not_see_are_scaled_by_their_own_beginning(sam
     assert "'new', which training did not see, is scaled by its first 840 rows" in messages.text
 
 
+@pytest.mark.slow
 def test_gaps_in_lines_are_missing_steps_and_late_rows_are_left_out(sample, messages):
     """A season later is a season later: what follows a gap is compared with the same hour of the
     day before."""

@@ -21,6 +21,7 @@ HOURS = pd.date_range("2024-01-01", periods=400, freq="h")
 
 
 class TestSample:
+    @pytest.mark.slow
     def test_nearly_all_anomalies_are_found_and_little_else(self, sample):
         folder, ended = sample
         report = json.loads((folder / "metrics.json").read_text())
@@ -32,6 +33,7 @@ class TestSample:
         )  # row by row it is measured like the model, before the rest
         assert "event_f1" in ended.stdout
 
+    @pytest.mark.slow
     def test_the_run_folder_holds_scores_alarms_and_a_plot(self, sample):
         folder, _ = sample
         scores = pd.read_csv(folder / "scores.csv.gz")
@@ -46,6 +48,7 @@ class TestSample:
         assert (folder / "plots" / "anomalies.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_score_of_the_data_is_what_a_record_compares(sample, tmp_path):
     """The sample has events and no NAB score: its record says so, and can be read."""
     folder, _ = sample
@@ -68,6 +71,7 @@ def test_the_score_of_the_data_is_what_a_record_compares(sample, tmp_path):
     assert (row["metric"], row["baseline"]) == ("event_f1", "seasonal_residual")
 
 
+@pytest.mark.slow
 def test_directions_of_the_scores(sample):
     loaded = load_recipe("anomaly_detection")
     assert loaded.metric(recipe.Config()).name == "nab_standard"

@@ -8,6 +8,7 @@ import pytest
 from rnn_cookbook.tasks.anomaly.states import read_states, write_states
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", ["nothing", "empty", "cut", "format", "another file", "settings", "model"]
 )

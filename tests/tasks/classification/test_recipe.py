@@ -273,6 +273,7 @@ def test_small_data_gets_more_epochs(tmp_path):
     assert plan(replace(config, least_steps=0), examples=len(data.train)) == (4, 32, 2)
 
 
+@pytest.mark.slow
 def test_labels_that_mean_something_to_plots_and_files(tmp_path):
     """Classes called like formulas, and many of them."""
     run(

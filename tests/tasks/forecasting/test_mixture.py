@@ -25,7 +25,10 @@ def windows(first, end, lookback=12, horizon=5, series=WALK):
 
 
 @pytest.mark.parametrize("head", ["point", "quantiles", "gaussian", "student_t"])
-@pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "trust",
+    [pytest.param(0.0, marks=pytest.mark.slow), 0.5, pytest.param(1.0, marks=pytest.mark.slow)],
+)
 def test_a_network_is_mixed_with_the_linear_forecast_as_far_as_that_helps(head, trust):
     """Values come true by the linear forecast, by the network's own, or half and half, and noise:
     the share is found, levels move, and spreads shrink as the error does."""

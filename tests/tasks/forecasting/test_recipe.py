@@ -210,6 +210,7 @@ def test_a_promotion_known_ahead_is_forecast(daily):
     assert errors["promo"] < 0.6 * errors[""]
 
 
+@pytest.mark.slow
 def test_another_future_changes_nothing_that_was_learnt(daily):
     """The scale, the weights, the chosen epoch and the mixture: the same numbers, whatever the test
     steps are."""

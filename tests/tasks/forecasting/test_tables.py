@@ -99,6 +99,7 @@ def test_a_long_table_with_series_of_any_scale_and_length(daily, capsys):
     assert "backtest of shop 2: mean absolute error" in log
 
 
+@pytest.mark.slow
 def test_a_constant_series_is_told_and_divides_nothing_by_zero(daily, capsys):
     daily(120).assign(sales=5.0).to_csv("my.csv", index=False)
     report = run("--data", "my.csv", "--columns", "sales", *SHORT)

@@ -10,7 +10,9 @@ from rnn_cookbook.tasks.speech.predict import Transcriber
 from rnn_cookbook.tasks.speech.transcripts import Word
 
 
-@pytest.mark.parametrize(("look_ahead", "seconds"), [(0, 0.035), (3, 0.095)])
+@pytest.mark.parametrize(
+    ("look_ahead", "seconds"), [pytest.param(0, 0.035, marks=pytest.mark.slow), (3, 0.095)]
+)
 def test_words_as_they_come_are_those_of_the_whole(look_ahead, seconds):
     causal = network(bidirectional=False, look_ahead=look_ahead)
     live, whole = (

@@ -17,7 +17,11 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"bidirectional": False, "strides": (2, 2)}], ids=["both directions", "causal"]
+    "options",
+    [
+        pytest.param({}, id="both directions", marks=pytest.mark.slow),
+        pytest.param({"bidirectional": False, "strides": (2, 2)}, id="causal"),
+    ],
 )
 def test_a_recognizer_of_samples(options, tmp_path):
     """Padding and neighbours change nothing, every weight learns with all that disturbs the

@@ -278,6 +278,7 @@ def recordings() -> Recordings:
     return found
 
 
+@pytest.mark.slow
 def test_strings_of_digits_are_others_in_every_epoch_and_the_test_is_one(monkeypatch):
     monkeypatch.setattr(digits, "spoken_digits", lambda data_dir: recordings())
     config = replace(speech_to_text.Config(), strings=40, units=8, depth=1)

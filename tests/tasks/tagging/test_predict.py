@@ -117,6 +117,7 @@ def test_parts_cover_every_token_once_with_its_neighbours():
         assert kept == list(range(length))
 
 
+@pytest.mark.slow
 def test_a_sentence_of_thousands_of_words_takes_no_longer_than_its_length(tagger):
     """Every span has its probability from one pass over the sentence: a pass a span would be
     quadratic."""

@@ -224,7 +224,9 @@ def test_word_vectors_and_text_without_tags(tmp_path):
         np.linalg.norm(vectors[number]) > 0.1
     )  # from the unlabelled text: no sentence with a tag has it
     assert vectors.std() != pytest.approx(other.std(), rel=1e-3)
-    with pytest.raises(InputError, match="unlabelled text is for word vectors from the task's text"):
+    with pytest.raises(
+        InputError, match="unlabelled text is for word vectors from the task's text"
+    ):
         replace(config, vectors="vectors.txt")
 
 

@@ -137,6 +137,7 @@ def test_texts_are_translated_sentence_by_sentence_as_the_model_learnt_them(mode
     assert " ".join(SOURCE.decode(short)) == " ".join(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", [" ".join(["the tired dog"] * 3500), "o" * 10_000], ids=["10,500 words", "one word"]
 )
