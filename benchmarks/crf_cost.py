@@ -136,7 +136,8 @@ def main() -> None:
         share, alone = row["crf"] / row["softmax"] - 1, row["loss"] / row["softmax"]
         name = f"{row['batch']} x {row['time']}, {row['tags']}"
         print(
-            f"{name:<22}{row['softmax']:>12.1f}{row['crf']:>10.1f}{share:>8.0%}{row['loss']:>16.1f}{alone:>8.0%}"
+            f"{name:<22}{row['softmax']:>12.1f}{row['crf']:>10.1f}"
+            f"{share:>8.0%}{row['loss']:>16.1f}{alone:>8.0%}"
         )
     print(json.dumps({"milliseconds": table, "environment": environment()}))
 

@@ -23,7 +23,8 @@ with quiet_tensorflow():
     import keras
     import tensorflow as tf
 
-from rnn_cookbook.nn.decoding import beam_search, greedy_search, sampler
+from rnn_cookbook.nn.decoding import beam_search, greedy_search
+from rnn_cookbook.nn.sampling import sampler
 from rnn_cookbook.run.folder import environment
 from rnn_cookbook.tasks.translation.model import encoder_decoder, encoding_model
 
