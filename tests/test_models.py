@@ -192,6 +192,7 @@ def text(**options):
     return text_classifier(vocabulary_size=9, classes=2, **options)
 
 
+@pytest.mark.slow
 def test_a_saved_model_loads_in_a_process_that_has_imported_nothing_else(tmp_path):
     model = text(units=3, pooling="max+attention")
     model.save(tmp_path / "m.keras")

@@ -147,6 +147,8 @@ class TestEveryRecipe:
             "sample",
             "--epochs",
             "1",
+            "--units",
+            "8",
             "--no-baselines",
             "--quiet",
             "--output",

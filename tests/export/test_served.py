@@ -138,7 +138,7 @@ SERVED = {
 
 
 # One of each kind; the slower checks go through the others.
-FIRST = ("classifier", "tagger", "quantiles", "recognizer")
+FIRST = ("classifier", "tagger", "quantiles")
 
 
 @pytest.mark.parametrize(

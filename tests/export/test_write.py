@@ -170,7 +170,6 @@ def test_the_reader_in_the_graph_reads_as_the_encoder(keep):
 
 
 QUICK = [
-    ("sequence_tagger", "litert"),
     ("online_forecaster", "onnx"),
     ("online_forecaster", "saved_model"),
 ]

@@ -314,6 +314,7 @@ class TestLossInKeras:
         assert (found[1] == 0).all()
         assert np.isposinf(CTCLoss("infinity", reduction=None)(labels, logits)[1])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)]
     )

@@ -356,7 +356,7 @@ class TestGradientFlow:
         np.testing.assert_allclose(found.norms, wanted, rtol=1e-5)
         assert found.norms[5] > 0
 
-    @pytest.mark.parametrize("bidirectional", [False, True])
+    @pytest.mark.parametrize("bidirectional", [False, pytest.param(True, marks=pytest.mark.slow)])
     def test_padding_changes_nothing(self, bidirectional):
         model = tagger(cell="simple_rnn", bidirectional=bidirectional, depth=2)
         flow = gradient_flow(model, [SEQUENCES, MASK])

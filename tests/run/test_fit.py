@@ -283,6 +283,7 @@ def test_the_step_is_traced_once(tmp_path, monkeypatch):
     assert len(calls) == 1, message
 
 
+@pytest.mark.slow
 def test_patience_stops_after_so_many_epochs_without_a_better_one(tmp_path):
     _, report = fit(tmp_path / "run", epochs=30, learning_rate=0.5, patience=2)
     assert report["epochs"] == report["best_epoch"] + 3 < 30
@@ -360,6 +361,7 @@ def test_no_space_left_on_the_device(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_model_with_fewer_weights_is_refused(tmp_path):
     fit(tmp_path / "run", epochs=1)
     checkpoint = tmp_path / "run/checkpoints/last.npz"
@@ -373,6 +375,7 @@ def test_a_checkpoint_of_a_model_with_fewer_weights_is_refused(tmp_path):
         fit(tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     fit(tmp_path / "run", epochs=1)
     checkpoint = tmp_path / "run/checkpoints/last.npz"

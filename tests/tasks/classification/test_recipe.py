@@ -182,6 +182,7 @@ def test_many_classes_with_any_names_from_one_file(tmp_path, capsys):
     assert set(json.loads(capsys.readouterr().out)["probabilities"]) == {"so-so", "10/10", "nö"}
 
 
+@pytest.mark.slow
 def test_train_test_and_unlabelled_files(tmp_path):
     (tmp_path / "data").mkdir()
     own(tmp_path / "data/train.csv", count=90)
@@ -192,6 +193,7 @@ def test_train_test_and_unlabelled_files(tmp_path):
     assert report["baselines"] == {}
 
 
+@pytest.mark.slow
 def test_class_folders(tmp_path):
     for label in ("ham", "spam"):
         (tmp_path / "mail" / label).mkdir(parents=True)

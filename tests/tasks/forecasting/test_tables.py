@@ -31,6 +31,7 @@ def trained(tmp_path_factory, daily) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -210,6 +211,7 @@ def test_bad_tables_to_predict(trained, daily, capsys):
         assert captured.out == ""
 
 
+@pytest.mark.slow
 def test_options_may_stand_before_the_run(trained, capsys):
     """Their values are not taken for the run, and the recipe's own options are known anyway."""
     run_folder, table = str(trained / "run"), str(trained / "my.csv")
@@ -222,6 +224,7 @@ def test_options_may_stand_before_the_run(trained, capsys):
     assert "nowhere holds no trained model" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_table_of_another_size_is_told(trained, daily, capsys):
     """A wide table has no name by which it would be new: it is scaled as in training, and said to
     be far from it."""

@@ -62,6 +62,7 @@ def test_probabilities_are_those_of_all_paths(tagger):
             assert probability == pytest.approx(share[through].sum(), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_spans_are_the_same_without_probabilities(tagger):
     assert tagger.spans(SENTENCES) == [
         [span for span, _ in spans] for spans in tagger.spans_with_probability(SENTENCES)

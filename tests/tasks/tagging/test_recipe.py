@@ -161,6 +161,7 @@ def run(*arguments) -> dict:
     return json.loads(Path("run/metrics.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -57,6 +57,7 @@ def test_a_batch_is_its_texts_one_by_one_whatever_their_order(model):
         assert all(one.log_probability <= 0 for one in best)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_model(model):
     """The log-probability of a translation, by teacher forcing."""
     translator = Translator([model], SOURCE, TARGET, limits=Limits(1.0, 40, 1), beam=1, alpha=0.0)
