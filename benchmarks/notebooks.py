@@ -5,6 +5,9 @@ limit is 90 s on two quiet cores.
 
 Wall time and the processor time of the notebook's process and what it started, of each round. Where
 the cores are shared or throttled, wall time says little. Needs the test extra.
+
+The slower tests run the notebooks that take less than a minute; the others run here alone. Their
+own assertions hold, or the script ends with the error.
 """
 
 import argparse
