@@ -496,7 +496,7 @@ def test_mixed_precision_stays_finite_and_ends_in_float32(case):
     assert all(np.isfinite(row).all() for row in case.valid(np.array(outputs)))
 
 
-@every
+@first
 def test_order_of_time_matters(case):
     """Every model here answers otherwise for a sequence turned round: none of them is a bag of
     steps."""

@@ -314,9 +314,8 @@ def saved(folder, recipe, model, *encoders, facts=None):
     return folder
 
 
-QUICK = [("forecasting", "litert")]
 EXPORTS = [
-    *QUICK,
+    ("forecasting", "litert"),
     ("ner", "saved_model"),
     ("forecasting", "onnx"),
     ("forecasting", "saved_model"),
@@ -325,10 +324,7 @@ EXPORTS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow) for one in EXPORTS],
-)
+@pytest.mark.parametrize(("name", "form"), EXPORTS)
 def test_raw_input_goes_into_what_a_recipe_exports(name, form, tmp_path, monkeypatch, capsys):
     if name == "forecasting":
         recipe = load_recipe("forecasting")

@@ -165,16 +165,10 @@ def run(*arguments) -> dict:
 @pytest.mark.parametrize(
     "options",
     [
-        [],
-        *(
-            pytest.param(options, marks=pytest.mark.slow)
-            for options in (
-                ["--no-crf"],
-                ["--characters", "none", "--no-features", "--word-vectors", "none"],
-                ["--characters", "recurrent", "--depth", "2"],
-                ["--max-tokens", "3"],
-            )
-        ),
+        ["--no-crf"],
+        ["--characters", "none", "--no-features", "--word-vectors", "none"],
+        ["--characters", "recurrent", "--depth", "2"],
+        ["--max-tokens", "3"],
     ],
     ids=" ".join,
 )
