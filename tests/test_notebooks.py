@@ -13,14 +13,17 @@ from conftest import ROOT
 from rnn_cookbook.recipe import recipe_files
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# Those that train for a minute of a processor or more; `benchmarks/notebooks.py` runs them all.
+# Those that train for half a minute of a processor or more; `benchmarks/notebooks.py` runs all.
 LONG = {
     "3_inside_the_gates",
     "5_both_directions_depth_and_attention",
     "6_learning_rate_regularisation_and_curves",
+    "8_from_notebook_to_production",
     "9_what_a_search_finds",
+    "tour_anomaly_detection",
     "tour_forecasting",
     "tour_ner",
+    "tour_sentiment",
     "tour_speech_to_text",
     "tour_translation",
 }

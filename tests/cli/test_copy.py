@@ -175,7 +175,7 @@ def brought(names: set[str]) -> set[str]:
 
 # Which modules a copy needs is tested for every recipe above.
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["anomaly_detection", "sentiment"])
+@pytest.mark.parametrize("recipe", ["sentiment"])
 def test_with_the_library_it_runs_where_only_its_requirements_are(recipe, tmp_path):
     copy_recipe(recipe, "mine", vendor=True)
     there = brought(

@@ -317,7 +317,6 @@ def saved(folder, recipe, model, *encoders, facts=None):
 EXPORTS = [
     ("forecasting", "litert"),
     ("ner", "saved_model"),
-    ("forecasting", "onnx"),
     ("forecasting", "saved_model"),
     ("speech", "saved_model"),
 ]
