@@ -119,8 +119,10 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize(
     "steps",
     [
+        pytest.param(3, id="first epoch", marks=pytest.mark.slow),
         pytest.param(7, id="between epochs"),
         pytest.param(18, id="third epoch", marks=pytest.mark.slow),
+        pytest.param(27, id="last epoch", marks=pytest.mark.slow),
     ],
 )
 def test_a_kill_anywhere_changes_no_number(tmp_path, uninterrupted, steps, kill_after, monkeypatch):

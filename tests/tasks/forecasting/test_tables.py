@@ -36,8 +36,10 @@ def trained(tmp_path_factory, daily) -> Path:
     "options",
     [
         "--head student_t",
+        "--head gaussian --normalization standard --cell lstm",
         "--head point --depth 2",
         "--quantiles 0.05,0.25,0.5,0.75,0.95 --cell simple_rnn",
+        "--calendar --joint --covariates promo",
         "--model recursive --calendar --covariates promo --head gaussian --cell lstm",
         "--horizon 10 --lookback 25 --no-linear --normalization last_scaled",
         "--stride 3 --season 30",

@@ -166,6 +166,7 @@ def run(*arguments) -> dict:
     "options",
     [
         ["--no-crf"],
+        ["--characters", "none", "--no-features", "--word-vectors", "none"],
         ["--characters", "recurrent", "--depth", "2"],
         ["--max-tokens", "3"],
     ],

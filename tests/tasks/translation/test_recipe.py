@@ -273,6 +273,7 @@ def test_questions_and_answers_make_a_small_chatbot(tmp_path, capsys):
 @pytest.mark.parametrize(
     "options",
     [
+        ["--attention", "none"],
         ["--input-feeding", "--depth", "2"],
     ],
     ids=" ".join,
