@@ -82,6 +82,7 @@ def language_model(
         embedding = keras.layers.ReversibleEmbedding(
             vocabulary_size,
             embedding_size,
+            # Keras declares its default only.
             embeddings_initializer=unit_length(embedding_size),  # pyright: ignore[reportArgumentType]
             reverse_dtype="float32",
             name="embedding",
@@ -90,6 +91,7 @@ def language_model(
         embedding = keras.layers.Embedding(
             vocabulary_size,
             embedding_size,
+            # Keras declares its default only.
             embeddings_initializer=unit_length(embedding_size),  # pyright: ignore[reportArgumentType]
             name="embedding",
         )
